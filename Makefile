@@ -1,0 +1,51 @@
+# All commands of the project. `make help` lists them.
+# The first call builds .venv; needed before: python3 (3.11 or newer, with venv), make, gcc, git, bash.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+# Where torch is taken from, beside the default index. Empty: the default index alone, whose Linux build brings CUDA.
+# A machine without a GPU saves gigabytes with TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test demo clean
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Two threads that sleep while they wait: on two cores, spinning threads of several processes block each other.
+export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= PASSIVE
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## build the virtual environment (again only if a dependency changed)
+
+# torch first and alone, so that nothing else decides which build of it is taken.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,examples]'
+	@touch $@
+
+lint: setup  ## style and types
+	time $(BIN)/ruff check .
+	time $(BIN)/mypy
+
+test: lint  ## style, types and all tests
+	time $(BIN)/python -m pytest -q
+
+demo: setup  ## make the world, train the tiny model in both stages, test it (CPU, minutes)
+	time $(BIN)/python main.py fit --config stage1.yaml
+	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_stage2.yaml
+	time $(BIN)/python main.py test
+
+clean:  ## remove builds and caches; runs/ and data/ stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
