@@ -1,0 +1,78 @@
+"""Which points of a ring to keep: `uniform`, and the paper's gradient-aware adaptive sampling (Sec. 3.2, Alg. 1).
+
+Alg. 1: (1) sample M >> N points at equal distances, (2) measure the turning angle at each, (3) keep the N sharpest.
+Taken literally it gets worse as M grows, since the sharpest neighbours all sit on the same few corners. `adaptive`
+therefore keeps a minimum gap along the contour between kept points and measures angles on a lightly smoothed copy.
+Both return points in contour order (in order of angle, as Alg. 1 lists them, they would be no polygon).
+"""
+
+import numpy as np
+
+
+def sample_uniform(ring: np.ndarray, num_points: int) -> np.ndarray:
+    """Points at equal distances along a ring, starting at its first point.
+
+    Args:
+        ring: float (K, 2), closed polyline in pixels.
+        num_points: how many.
+
+    Returns:
+        float (num_points, 2), in contour order.
+    """
+    closed = np.concatenate((ring, ring[:1]))
+    step = np.diff(closed, axis=0)
+    length = np.concatenate(([0.0], np.cumsum(np.hypot(step[:, 0], step[:, 1]))))
+    at = np.arange(num_points) * (length[-1] / num_points)
+    return np.stack((np.interp(at, length, closed[:, 0]), np.interp(at, length, closed[:, 1])), axis=1)
+
+
+def sample_by_angle(
+    ring: np.ndarray, num_points: int, num_samples: int, smooth: float = 2.0, baseline: int = 2, min_gap: int = 4
+) -> np.ndarray:
+    """The points of a ring where it turns most (Alg. 1), no two closer than a minimum gap.
+
+    With `smooth=0, baseline=1, min_gap=0` this is Alg. 1 as printed.
+
+    Args:
+        ring: float (K, 2), closed polyline in pixels.
+        num_points: N, how many points to keep.
+        num_samples: M, how many equidistant candidates; raised to N where it is less.
+        smooth: sigma, in samples, of the circular Gaussian applied before angles are measured; 0 for none.
+        baseline: samples to either side between which the angle is measured.
+        min_gap: a candidate within this many samples of a kept one is skipped; halved until N points are found.
+
+    Returns:
+        float (num_points, 2), in contour order.
+    """
+    samples = sample_uniform(ring, max(num_points, num_samples))
+    angle = _turning_angle(samples, smooth, baseline)
+    # Rounded, so that equal corners tie in the same way on every machine.
+    order = np.argsort(-np.round(angle, 9), kind="stable").tolist()
+    return samples[_pick_apart(order, num_points, min_gap)]
+
+
+def _turning_angle(samples: np.ndarray, smooth: float, baseline: int) -> np.ndarray:
+    """Absolute turn in radians at each of the (M, 2) samples, shape (M,)."""
+    line = samples[:, 0] + 1j * samples[:, 1]
+    if smooth > 0:
+        reach = min(int(3 * smooth + 0.5), len(line) - 1)
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / smooth) ** 2)
+        wrapped = np.concatenate((line[len(line) - reach :], line, line[:reach]))
+        line = np.convolve(wrapped, kernel / kernel.sum(), mode="valid")
+    turn = (np.roll(line, -baseline) - line) * np.conj(line - np.roll(line, baseline))
+    return np.abs(np.arctan2(turn.imag, turn.real))
+
+
+def _pick_apart(order: list[int], num_points: int, min_gap: int) -> list[int]:
+    """The first indices of `order` that keep the gap (circular), sorted; fewer than N: halve the gap and go on."""
+    count, taken, gap = len(order), set[int](), min_gap
+    while len(taken) < num_points:
+        blocked = {(i + d) % count for i in taken for d in range(-gap, gap + 1)}
+        for i in order:
+            if i not in blocked:
+                taken.add(i)
+                if len(taken) == num_points:
+                    break
+                blocked.update([(i + d) % count for d in range(-gap, gap + 1)])
+        gap //= 2
+    return sorted(taken)
