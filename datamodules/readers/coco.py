@@ -1,0 +1,128 @@
+"""COCO: captions of an image, and the objects in it with boxes and masks.
+
+https://cocodataset.org (annotations CC BY 4.0); Karpathy's split: https://cs.stanford.edu/people/karpathy/deepimagesent
+Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; Chen et al., Microsoft COCO Captions, 2015.
+
+    coco/annotations/captions_train2017.json     {"images": [...], "annotations": [...]}
+    coco/annotations/instances_train2017.json    the same, and "categories"
+    coco/dataset_coco.json                       Karpathy's split of the 2014 release
+    coco/train2017/000000000009.jpg              2014: coco/train2014/COCO_train2014_000000000009.jpg
+
+    image       {"id": 9, "file_name": "000000000009.jpg", "height": 480, "width": 640}
+    caption     {"id": 661611, "image_id": 9, "caption": "Closeup of bins of food that include broccoli and bread."}
+    instance    {"id": 1038967, "image_id": 9, "category_id": 51, "bbox": [1.08, 187.69, 611.59, 285.84], "iscrowd": 0,
+                 "area": 120057.1, "segmentation": [[500.49, 473.53, 599.73, 419.6, ...]]}      bbox is xywh
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from datamodules.readers.coco_images import CocoImages
+from datamodules.readers.reader import Reader, clip_xywh, inside, segmentation_problem
+from vista.data import Annotation, Box, Size
+
+SOURCE = "https://cocodataset.org/#download"
+# split -> Karpathy's names of its parts
+KARPATHY = {"karpathy_train": ("train", "restval"), "karpathy_val": ("val",), "karpathy_test": ("test",)}
+
+
+class Coco(Reader):
+    """Captions: one annotation per image, all its captions together (about five).
+
+    The `karpathy_*` splits (113,287 / 5,000 / 5,000 images; `restval` belongs to train) state no image sizes.
+    """
+
+    name = "coco"
+    fields = frozenset({"captions", "sizes"})
+    splits: tuple[str, ...] = ("train2017", "val2017", "train2014", "val2014", *KARPATHY)
+    source = SOURCE
+
+    def __init__(self, root: Any, split: str) -> None:
+        super().__init__(root, split)
+        if split in KARPATHY:
+            self.fields = frozenset({"captions"})
+            self.source = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
+
+    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+        if self.split in KARPATHY:
+            yield from self._karpathy()
+            return
+        data = self.json(f"coco/annotations/captions_{self.split}.json")
+        captions: dict[int, list[str]] = defaultdict(list)
+        for record in data["annotations"]:
+            captions[record["image_id"]].append(record["caption"])
+        for image in data["images"]:
+            path = image_path(self, image["file_name"], image["id"])
+            size = (image["height"], image["width"])
+            yield from self._annotation(image["id"], path, captions[image["id"]], size)
+
+    def _karpathy(self) -> Iterator[Annotation]:
+        kept = KARPATHY[self.split]
+        images = {split: CocoImages(self.root, split) for split in ("train2014", "val2014")}
+        for image in self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")["images"]:
+            if image["split"] in kept:
+                path = images[image["filepath"]].path(image["cocoid"])
+                yield from self._annotation(image["cocoid"], path, [s["raw"] for s in image["sentences"]])
+
+    def _annotation(self, image_id: int, path: str, captions: list[str], *sizes: Size) -> Iterator[Annotation]:
+        kept = tuple(caption for caption in captions if caption.strip())
+        if len(kept) < len(captions):
+            self.leave_out(image_id, f"{len(captions) - len(kept)} of its captions are empty")
+        if kept:
+            yield Annotation(id=str(image_id), images=(path,), sizes=sizes, captions=kept)
+        elif not captions:
+            self.leave_out(image_id, "the image has no caption")
+
+
+class CocoInstances(Reader):
+    """Objects: one annotation per image, one box and one segmentation per object, in the order of the file.
+
+    `extra`, each a list with one entry per object: `categories` (names), `ann_ids`, `iscrowd` (0 or 1; a crowd's
+    segmentation is an uncompressed RLE and covers several objects). An image without objects has empty lists.
+    """
+
+    name = "coco_instances"
+    fields = frozenset({"boxes", "segmentations", "sizes"})
+    splits = ("train2017", "val2017", "train2014", "val2014")
+    source = SOURCE
+
+    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+        data = self.json(f"coco/annotations/instances_{self.split}.json")
+        names = {category["id"]: category["name"] for category in data["categories"]}
+        objects: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for record in data["annotations"]:
+            objects[record["image_id"]].append(record)
+        for image in data["images"]:
+            size = (image["height"], image["width"])
+            kept = [(record, box) for record in objects[image["id"]] if (box := sound_box(self, record, size))]
+            yield Annotation(
+                id=str(image["id"]),
+                images=(image_path(self, image["file_name"], image["id"]),),
+                sizes=(size,),
+                boxes=tuple(box for _, box in kept),
+                segmentations=tuple(record["segmentation"] for record, _ in kept),
+                extra={
+                    "categories": [names[record["category_id"]] for record, _ in kept],
+                    "ann_ids": [record["id"] for record, _ in kept],
+                    "iscrowd": [record.get("iscrowd", 0) for record, _ in kept],
+                },
+            )
+
+
+def image_path(reader: Reader, file_name: str, image_id: int) -> str:
+    """The path of an image named in COCO's own files; 2014 names are also found under their 2017 name."""
+    path = inside(f"coco/{reader.split}/{file_name}")
+    if reader.split.endswith("2017") or (reader.root / path).is_file():
+        return path
+    return CocoImages(reader.root, reader.split).path(image_id)
+
+
+def sound_box(reader: Reader, record: dict[str, Any], size: Size) -> Box | None:
+    """An instance's box, xyxy in pixels and clipped; None, with a note in `problems`, where it cannot be used."""
+    box = clip_xywh(record["bbox"], size)
+    why = segmentation_problem(record["segmentation"], size) if box else f"its box {record['bbox']} has no area inside"
+    if why:
+        reader.leave_out(record["id"], why)
+        return None
+    return box

@@ -1,0 +1,46 @@
+"""Reads a pickle that holds plain containers, and refuses any other.
+
+A pickle can run any code while it is loaded. RefCOCO's and D-cube's pickles need none of that: lists, dicts, strings
+and numbers have opcodes of their own. So every name that a pickle asks for is refused, but for the few containers
+that have no opcode in the old protocols.
+"""
+
+import collections
+import pickle
+from pathlib import Path
+from typing import Any
+
+CONTAINERS = {"set": set, "frozenset": frozenset, "list": list, "dict": dict, "tuple": tuple}
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """An unpickler that constructs containers only."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuses all but the containers.
+
+        Raises:
+            pickle.UnpicklingError: the pickle asks for anything else.
+        """
+        if module in ("builtins", "__builtin__") and name in CONTAINERS:
+            return CONTAINERS[name]
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only plain containers may stand")
+
+
+def load_plain_pickle(path: Path) -> Any:
+    """The content of a pickle of plain containers, written by Python 2 or 3.
+
+    Args:
+        path: the file.
+
+    Raises:
+        pickle.UnpicklingError: the file asks for more than containers; nothing of it has been run.
+    """
+    with path.open("rb") as stream:
+        try:
+            # Python 2 wrote byte strings; a stray byte that is no UTF-8 must not cost the whole dataset.
+            return PlainUnpickler(stream, encoding="utf-8", errors="replace").load()
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(f"{path} was refused: {error}") from None

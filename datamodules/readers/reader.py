@@ -1,0 +1,152 @@
+"""What every reader shares: a data root, a split, and a list of the records it had to leave out.
+
+A reader reads the official files as they are downloaded and yields annotations. It opens no image, downloads nothing
+and writes nothing.
+
+    reader = RefCOCO(Path("data"), "val")
+    annotations = list(reader)      # vista.data.Annotation, in the order of the file
+    reader.problems                 # [("423_1203", "the expression is empty"), ...]
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vista.data import Annotation, Box, Size
+
+
+class Reader:
+    """One dataset's official files, one split of them.
+
+    A subclass sets the four attributes below and writes `annotations`.
+
+    Attributes:
+        name: the dataset's name, the key in `READERS`.
+        fields: names of the `Annotation` fields that it fills.
+        splits: the splits there are.
+        source: where the files are to be had.
+        problems: (id, why) of each record that the last pass left out.
+
+    Args:
+        root: the data root; image paths are relative to it.
+        split: one of `splits`.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+
+    name: str = ""
+    fields: frozenset[str] = frozenset()
+    splits: tuple[str, ...] = ()
+    source: str = ""
+
+    def __init__(self, root: Path | str, split: str) -> None:
+        if split not in self.splits:
+            raise ValueError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
+        self.root = Path(root)
+        self.split = split
+        self.problems: list[tuple[str, str]] = []
+
+    def __iter__(self) -> Iterator[Annotation]:
+        self.problems = []
+        yield from self.annotations()
+
+    def annotations(self) -> Iterator[Annotation]:
+        """Reads the split from its start.
+
+        Yields:
+            the sound records; the others are told to `leave_out`.
+
+        Raises:
+            FileNotFoundError: an official file is missing.
+            ValueError: an image path leads out of the data root.
+        """
+        raise NotImplementedError
+
+    def leave_out(self, record_id: object, why: str) -> None:
+        """Notes that a record is left out, and why."""
+        self.problems.append((str(record_id), why))
+
+    def file(self, *candidates: str) -> Path:
+        """The first of several places below the root that exists.
+
+        Raises:
+            FileNotFoundError: none does; the sentence names the first and the dataset's address.
+        """
+        for candidate in candidates:
+            if (self.root / candidate).exists():
+                return self.root / candidate
+        where = self.root / candidates[0]
+        raise FileNotFoundError(f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}")
+
+    def json(self, *candidates: str) -> Any:
+        """The content of a JSON file (see `file`)."""
+        with self.file(*candidates).open("rb") as stream:
+            return json.load(stream)
+
+    def json_lines(self, *candidates: str) -> Iterator[Any]:
+        """The records of a file with one JSON value a line (see `file`)."""
+        with self.file(*candidates).open("rb") as stream:
+            for line in stream:
+                if line.strip():
+                    yield json.loads(line)
+
+
+def inside(path: str) -> str:
+    """The path, if it stays below the data root.
+
+    Args:
+        path: relative, with forward slashes.
+
+    Raises:
+        ValueError: it is absolute or climbs out.
+    """
+    # A backslash or a colon in second place is a way out on Windows only; no dataset has either in a name.
+    if path.startswith("/") or "\\" in path or path[1:2] == ":" or ".." in path.split("/"):
+        raise ValueError(f"the image path {path!r} leads out of the data root")
+    return path
+
+
+def clip_box(box: Sequence[float], size: Size) -> Box | None:
+    """A box without the part that overhangs its image.
+
+    Args:
+        box: xyxy in pixels.
+        size: (H, W) of the image in pixels.
+
+    Returns:
+        xyxy in pixels, or None where no area is left (also for a box that is no four numbers).
+    """
+    try:
+        x0, y0, x1, y1 = (float(value) for value in box)
+    except (TypeError, ValueError):
+        return None
+    height, width = size
+    x0, y0, x1, y1 = max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def clip_xywh(box: Sequence[float], size: Size) -> Box | None:
+    """As `clip_box`, for a box given by its top left corner, width and height; returns xyxy."""
+    try:
+        x, y, width, height = box
+        return clip_box((x, y, x + width, y + height), size)
+    except (TypeError, ValueError):
+        return None
+
+
+def segmentation_problem(segmentation: Any, size: Size) -> str:
+    """Why a COCO segmentation cannot be drawn, or an empty string.
+
+    Args:
+        segmentation: list of flat polygons [x1, y1, x2, y2, ...] in pixels, or an RLE dict.
+        size: (H, W) of the image.
+    """
+    if isinstance(segmentation, dict):
+        if list(segmentation.get("size", ())) != list(size):
+            return f"its mask has size {segmentation.get('size')}, its image {list(size)}"
+        return ""
+    if not isinstance(segmentation, list) or not any(len(polygon) >= 6 for polygon in segmentation):
+        return "its mask has no polygon of three points or more"
+    return ""

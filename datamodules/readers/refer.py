@@ -1,0 +1,93 @@
+"""RefCOCO, RefCOCO+, RefCOCOg: an expression that refers to one object of a COCO image.
+
+https://github.com/lichengunc/refer
+Kazemzadeh et al., ReferItGame, EMNLP 2014; Yu et al., Modeling Context in Referring Expressions, ECCV 2016; Mao et al.,
+Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016 (RefCOCOg, here the split "umd").
+
+    refer/refcoco/refs(unc).p           a pickled list, written by Python 2
+    refer/refcoco/instances.json        COCO's instances layout
+    refer/refcoco+/..., refer/refcocog/refs(umd).p, ...
+    refer/images/mscoco/images/train2014/COCO_train2014_000000581857.jpg     (or below coco/, either release)
+
+    ref         {"ref_id": 0, "ann_id": 1719310, "image_id": 581857, "category_id": 1, "split": "train",
+                 "file_name": "COCO_train2014_000000581857_16.jpg", "sent_ids": [0, 1],
+                 "sentences": [{"sent_id": 0, "sent": "navy blue shirt", "raw": "navy blue shirt", "tokens": [...]}]}
+
+`file_name` names the object, not an image. All images are COCO train2014, those of val and test too.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from datamodules.readers.coco import sound_box
+from datamodules.readers.coco_images import CocoImages
+from datamodules.readers.plain_pickle import load_plain_pickle
+from datamodules.readers.reader import Reader
+from vista.data import Annotation, Size
+
+IMAGES = ("refer/images/mscoco/images/train2014",)
+
+
+class RefCOCO(Reader):
+    """One annotation per expression, with the one box and segmentation of its object.
+
+    `extra`: `ref_id`, `ann_id`, `category_id` (COCO's). The id is `<ref_id>_<sent_id>`.
+    """
+
+    name = "refcoco"
+    fields = frozenset({"expression", "boxes", "segmentations", "sizes"})
+    splits: tuple[str, ...] = ("train", "val", "testA", "testB")
+    source = "https://github.com/lichengunc/refer"
+    folder = "refcoco"
+    refs = "refs(unc).p"
+
+    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+        refs = load_plain_pickle(self.file(f"refer/{self.folder}/{self.refs}"))
+        data = self.json(f"refer/{self.folder}/instances.json")
+        sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
+        objects = {record["id"]: record for record in data["annotations"]}
+        images = CocoImages(self.root, "train2014", IMAGES)
+        for ref in refs:
+            if ref["split"] == self.split:
+                yield from self._expressions(ref, objects.get(ref["ann_id"]), sizes, images)
+
+    def _expressions(
+        self, ref: dict[str, Any], record: dict[str, Any] | None, sizes: dict[int, Size], images: CocoImages
+    ) -> Iterator[Annotation]:
+        if record is None or ref["image_id"] not in sizes:
+            self.leave_out(ref["ref_id"], f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json")
+            return
+        size = sizes[ref["image_id"]]
+        box = sound_box(self, record, size)
+        if box is None:
+            return
+        for sentence in ref["sentences"]:
+            expression = sentence["sent"].strip()
+            if not expression:
+                self.leave_out(f"{ref['ref_id']}_{sentence['sent_id']}", "the expression is empty")
+                continue
+            yield Annotation(
+                id=f"{ref['ref_id']}_{sentence['sent_id']}",
+                images=(images.path(ref["image_id"]),),
+                sizes=(size,),
+                expression=expression,
+                boxes=(box,),
+                segmentations=(record["segmentation"],),
+                extra={key: ref[key] for key in ("ref_id", "ann_id", "category_id")},
+            )
+
+
+class RefCOCOPlus(RefCOCO):
+    """RefCOCO+, whose expressions use no words of place."""
+
+    name = "refcocop"
+    folder = "refcoco+"
+
+
+class RefCOCOg(RefCOCO):
+    """RefCOCOg, with longer expressions, in the split of the University of Maryland."""
+
+    name = "refcocog"
+    splits = ("train", "val", "test")
+    folder = "refcocog"
+    refs = "refs(umd).p"
