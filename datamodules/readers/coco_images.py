@@ -20,7 +20,8 @@ class CocoImages:
     def __init__(self, root: Path, split: str, folders: tuple[str, ...] = ()) -> None:
         self.root = root
         first = [f"{folder}/COCO_{split}_{{:012d}}.jpg" for folder in (*folders, f"coco/{split}")]
-        self.places = [*first, "coco/train2017/{:012d}.jpg", "coco/val2017/{:012d}.jpg"]
+        second = ["coco/train2017/{:012d}.jpg", "coco/val2017/{:012d}.jpg"] if split != "test2015" else []
+        self.places = first + second
         self.found: dict[int, str] = {}
 
     def path(self, image_id: int) -> str:
