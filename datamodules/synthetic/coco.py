@@ -1,0 +1,82 @@
+"""COCO of the generated world: images, instances and captions (https://cocodataset.org/#format-data).
+
+    coco/annotations/{instances,captions}_{train2017,val2017}.json
+    coco/{train2017,val2017}/%012d.jpg
+
+    {"id": 10000000011, "image_id": 1000000001, "category_id": 1, "bbox": [12, 30, 31, 31], "area": 749,
+     "iscrowd": 0, "segmentation": [[24, 30, 25, 30, ...]]}
+
+A category is a colour and a shape ("red circle", supercategory "circle"). A ring has a hole, so its segmentation is an
+uncompressed RLE although `iscrowd` is 0.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from datamodules.synthetic.files import INFO, LICENSE, json_lines, write_document
+from datamodules.synthetic.outline import segmentation
+from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Scene
+
+CATEGORIES = [
+    {"supercategory": shape, "id": 1 + 4 * i + j, "name": f"{color} {shape}"}
+    for i, color in enumerate(COLORS)
+    for j, shape in enumerate(SHAPES)
+]
+_CATEGORY_IDS = {category["name"]: category["id"] for category in CATEGORIES}
+SCENES_PER_STREAM = 1_000_000
+
+
+def image_id(stream: str, index: int) -> int:
+    """A number that no scene of another stream has.
+
+    Raises:
+        ValueError: the index leaves the stream's range of numbers.
+    """
+    if not 0 <= index < SCENES_PER_STREAM:
+        raise ValueError(f"scene {index} of {stream} is out of range: a split has at most {SCENES_PER_STREAM} scenes")
+    return (1 + STREAMS.index(stream)) * SCENES_PER_STREAM + index
+
+
+def image_record(identifier: int, folder: str, image_size: int, file_name: str = "") -> dict[str, Any]:
+    """The `images` entry; `file_name` where it is not the number alone."""
+    file_name = file_name or f"{identifier:012d}.jpg"
+    return {
+        "license": LICENSE["id"],
+        "file_name": file_name,
+        "coco_url": f"http://images.cocodataset.org/{folder}/{file_name}",
+        "height": image_size,
+        "width": image_size,
+        "date_captured": "2024-01-01 00:00:00",
+        "flickr_url": "",
+        "id": identifier,
+    }
+
+
+def annotation_id(identifier: int, position: int) -> int:
+    """The number of the object (or caption) at a position in an image."""
+    return 10 * identifier + position
+
+
+def instance_records(scene: Scene, identifier: int) -> list[dict[str, Any]]:
+    """The `annotations` entries of a scene's objects, in their order."""
+    records = []
+    for position, item in enumerate(scene.objects):
+        x0, y0, x1, y1 = item.box
+        records.append(
+            {
+                "segmentation": segmentation(item.mask),
+                "area": int(item.mask.sum()),
+                "iscrowd": 0,
+                "image_id": identifier,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "category_id": _CATEGORY_IDS[f"{item.kind.color} {item.kind.shape}"],
+                "id": annotation_id(identifier, position),
+            }
+        )
+    return records
+
+
+def write_instances(path: Path, images: list[str], annotations: list[str], **head: Any) -> None:
+    """Writes an instances file from pieces of `json_lines`; `head` are further keys."""
+    lists = {"images": images, "annotations": annotations, "categories": [json_lines(CATEGORIES)]}
+    write_document(path, {"info": INFO, "licenses": [LICENSE], **head}, lists)
