@@ -1,0 +1,60 @@
+"""NLVR2: is the statement about two images true?
+
+    `That is True.` -> True; accuracy over statements with their images, consistency over statements
+
+As lil-lab/nlvr `nlvr2/eval/metrics.py` @1892484. A statement is shown with several image pairs; it is consistent where
+all of them are right. Identifier: `split-set-pair-sentence`. https://lil.nlp.cornell.edu/nlvr/
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vista.data import Prediction
+from vista.metrics.evaluator import CorpusEvaluator, percent
+from vista.text import first_word_decision
+
+TRUE_WORDS, FALSE_WORDS = frozenset(("true", "yes")), frozenset(("false", "no"))
+
+
+def statement_of(identifier: str) -> str:
+    """The identifier without its pair: `dev-850-2-1` -> `dev-850--1`."""
+    parts = identifier.split("-")
+    return "-".join([*parts[:2], "", *parts[3:]])
+
+
+def consistency(results: Iterable[tuple[str, bool]]) -> float:
+    """Share of statements with only right answers.
+
+    Args:
+        results: (statement, right) per example.
+
+    Returns:
+        0..100; 0 where there are none.
+    """
+    groups: dict[str, bool] = defaultdict(lambda: True)
+    for statement, right in results:
+        groups[statement] &= right
+    return percent(sum(groups.values()), len(groups))
+
+
+class NLVR2Evaluator(CorpusEvaluator):
+    """Accuracy and consistency. Reference: `{"label": "True" | "False", "identifier": str}`; prediction: `answer`.
+
+    `answer` may be the text or the decision in one word: the first deciding word counts. Keys: `accuracy`,
+    `consistency`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("right")
+
+    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+        """Whether the statement was judged right; an unreadable answer is wrong."""
+        decision = None if pred.malformed else first_word_decision(pred.answer, TRUE_WORDS, FALSE_WORDS)
+        right = decision is not None and str(decision).lower() == ref["label"].lower()
+        self.records.append((statement_of(ref["identifier"]), right))
+        return {"right": float(right), "parse_failures": float(decision is None)}
+
+    def scores(self, total: Mapping[str, float]) -> dict[str, float]:
+        """Means over examples and over statements."""
+        return {"accuracy": percent(total["right"], total["n"]), "consistency": consistency(self.gathered())}

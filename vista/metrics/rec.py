@@ -1,0 +1,39 @@
+"""REC: one box for an expression, right where IoU > 0.5.
+
+    predicted [0, 0, 10, 10], true [0, 0, 10, 5] -> IoU 0.5 -> wrong: the paper asks for "larger than 0.5"
+
+Strict, as shikras/shikra `mllm/dataset/single_image_dataset/rec.py` @ff79a4c. SeqTR, PolyFormer and Ferret take >= 0.5,
+MDETR's evaluator GIoU >= 0.5. https://github.com/lichengunc/refer
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vista.data import Box, Prediction
+from vista.metrics.evaluator import Evaluator, percent
+from vista.metrics.overlap import box_iou
+
+
+def rec_iou(boxes: Sequence[Box], truth: Box) -> float:
+    """IoU of the one predicted box (xyxy, pixels), 0..1; 0 unless there is exactly one."""
+    return box_iou(boxes[0], truth) if len(boxes) == 1 else 0.0
+
+
+class RECEvaluator(Evaluator):
+    """Precision at 0.5 and mean IoU. Reference: `{"boxes": [xyxy]}`; prediction: `boxes`, pixels.
+
+    Keys: `pr50`, `mean_iou`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("iou", "above_50")
+
+    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+        """The IoU of one expression."""
+        iou = 0.0 if pred.malformed else rec_iou(pred.boxes, ref["boxes"][0])
+        return {"iou": iou, "above_50": float(iou > 0.5)}
+
+    def scores(self, total: Mapping[str, float]) -> dict[str, float]:
+        """Means over all expressions."""
+        n = total["n"]
+        return {"pr50": percent(total["above_50"], n), "mean_iou": percent(total["iou"], n)}

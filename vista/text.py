@@ -1,0 +1,87 @@
+"""Text -> answer, letter or decision: how an answer in words is read, one implementation for all tasks.
+
+    extract_answer("It is a cat. The answer is yes.")                    -> "yes"
+    extract_letter("The answer is (B).", n_options=4)                    -> 1
+    first_word_decision("That is True.", {"true", "yes"}, {"false", "no"}) -> True
+
+All functions take the decoded text without special tokens, otherwise untouched. What cannot be read is None, never a
+guess and never an exception: the caller counts it as a wrong answer.
+"""
+
+import re
+from collections.abc import Collection
+
+_MARKERS = ("The answer is", "the answer is", "Answer:", "answer:")
+_LETTER_IN_PARENTHESES = re.compile(r"\(\s*([a-zA-Z])\s*\)")
+_LETTER_AFTER_WORD = re.compile(r"\b(answer is|option|choice)\s*:?\s*([a-z])\b(?!')", re.IGNORECASE)
+_LETTER_ALONE = re.compile(r"\s*([a-zA-Z])\s*[.):]?\s*")
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+
+
+def extract_answer(text: str) -> str:
+    """The answer in a sentence: what follows the last `The answer is` or `Answer:`, or the whole text.
+
+    Args:
+        text: decoded text, e.g. `"The answer is 3.5."`.
+
+    Returns:
+        the answer without surrounding blanks and without one final full stop, e.g. `"3.5"`; may be empty.
+    """
+    start, marker = max((text.rfind(marker), marker) for marker in _MARKERS)
+    answer = text[start + len(marker) :] if start >= 0 else text
+    return answer.strip().removesuffix(".").strip()
+
+
+def extract_letter(text: str, n_options: int) -> int | None:
+    """The chosen option of a multiple-choice question.
+
+    The first rule that applies decides: the last letter in parentheses; a letter after `answer is`, `option` or
+    `choice` (the last such); a text that is one letter with an optional `.`, `)` or `:`. Case does not matter.
+
+    Args:
+        text: decoded text, e.g. `"The answer is (B)."`.
+        n_options: number of options, A being the first.
+
+    Returns:
+        index of the option from 0; None where there is no letter or it lies beyond the options.
+    """
+    letter = _last_letter(text)
+    if letter is None:
+        return None
+    index = ord(letter.lower()) - ord("a")
+    return index if index < n_options else None
+
+
+def _last_letter(text: str) -> str | None:
+    if found := _LETTER_IN_PARENTHESES.findall(text):
+        return found[-1]
+    named = [m for m in _LETTER_AFTER_WORD.finditer(text) if not _is_article(m, text)]
+    if named:
+        return named[-1].group(2)
+    alone = _LETTER_ALONE.fullmatch(text)
+    return alone.group(1) if alone else None
+
+
+def _is_article(match: re.Match[str], text: str) -> bool:
+    # "The answer is a dog" names no option.
+    follows_word = re.match(r"\s+\w", text[match.end() :]) is not None
+    return match.group(1).lower() == "answer is" and match.group(2) == "a" and follows_word
+
+
+def first_word_decision(text: str, positive: Collection[str], negative: Collection[str]) -> bool | None:
+    """Yes or no: the first word of the text that belongs to either set decides.
+
+    Args:
+        text: decoded text, read in lower case.
+        positive: lower-case words that mean yes.
+        negative: lower-case words that mean no.
+
+    Returns:
+        True, False, or None where no word decides.
+    """
+    for word in _WORD.findall(text.lower()):
+        if word in positive:
+            return True
+        if word in negative:
+            return False
+    return None
