@@ -1,0 +1,116 @@
+"""Instances of a COCO file as dense targets, one per patch of the encoder: the data of stage 0."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.readers import READERS
+from datamodules.synthetic.world import write_pretraining
+from vista.data import Annotation, decode_segmentation
+from vista.images import ImageTransform, load_image
+
+
+class PatchTargets(Dataset[dict[str, Tensor]]):
+    """For every patch: the category, box and pixels of the object that covers most of it."""
+
+    def __init__(
+        self, annotations: list[Annotation], categories: list[str], root: Path, image_size: int, patch_size: int
+    ) -> None:
+        """Keep the annotations; images are read when asked for.
+
+        Args:
+            annotations: with `boxes`, `segmentations` and `extra["categories"]`.
+            categories: all names; class k is the k-th of them, counted from one.
+            root: the data root.
+            image_size: side S that the images have on disk and in the model, in pixels.
+            patch_size: side of a patch in pixels.
+        """
+        self.annotations, self.root, self.patch_size = annotations, root, patch_size
+        self.classes = {name: k for k, name in enumerate(categories, start=1)}
+        self.transform = ImageTransform(image_size)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.annotations)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """`pixel_values` (3, S, S), `category` (P,), `box` (P, 4), `pixels` (P, patch * patch)."""
+        annotation = self.annotations[index]
+        height, width = annotation.sizes[0]
+        masks = np.stack([decode_segmentation(s, (height, width)) for s in annotation.segmentations])
+        p = self.patch_size
+        patches = masks.reshape(len(masks), height // p, p, width // p, p).transpose(1, 3, 0, 2, 4)
+        patches = patches.reshape(-1, len(masks), p * p)  # (P, objects, pixels)
+        cover = patches.sum(2)
+        best = cover.argmax(1)
+        classes = np.array([self.classes[name] for name in annotation.extra["categories"]])
+        category = np.where(cover.max(1) > 0, classes[best], 0)
+        boxes = np.array(annotation.boxes, dtype=np.float32) / np.array([width, height, width, height], np.float32)
+        return {
+            "pixel_values": self.transform(load_image(self.root / annotation.images[0])),
+            "category": torch.from_numpy(category.astype(np.int64)),
+            "box": torch.from_numpy(boxes[best]),
+            "pixels": torch.from_numpy(patches[np.arange(len(best)), best].astype(np.float32)),
+        }
+
+
+class PretrainingData(LightningDataModule):
+    """Scenes of the world that no later stage sees."""
+
+    def __init__(
+        self,
+        root: Path = Path("data/pretrain"),
+        num_scenes: int = 20000,
+        num_val: int = 500,
+        image_size: int = 96,
+        patch_size: int = 8,
+        batch_size: int = 64,
+        num_workers: int = 1,
+        seed: int = 0,
+    ) -> None:
+        """Keep the settings.
+
+        Args:
+            root: where the scenes are written, once.
+            num_scenes: scenes in all.
+            num_val: of these, the last ones that are only measured on.
+            image_size: side of a scene in pixels.
+            patch_size: side of the encoder's patches in pixels.
+            batch_size: scenes a step.
+            num_workers: loader processes.
+            seed: of the scenes.
+        """
+        super().__init__()
+        self.root, self.num_scenes, self.num_val, self.seed = root, num_scenes, num_val, seed
+        self.image_size, self.patch_size = image_size, patch_size
+        self.batch_size, self.num_workers = batch_size, num_workers
+
+    def prepare_data(self) -> None:
+        """Write the scenes where they are missing."""
+        write_pretraining(self.root, seed=self.seed, num_scenes=self.num_scenes)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the instances."""
+        annotations = list(READERS["coco_instances"](self.root, "train2017"))
+        cut = len(annotations) - self.num_val
+        categories = sorted({name for a in annotations for name in a.extra["categories"]})
+        arguments = categories, self.root, self.image_size, self.patch_size
+        self.train, self.val = PatchTargets(annotations[:cut], *arguments), PatchTargets(annotations[cut:], *arguments)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled scenes."""
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Held-out scenes."""
+        return self._loader(self.val, shuffle=False)
+
+    def _loader(self, dataset: PatchTargets, shuffle: bool) -> DataLoader[Any]:
+        return DataLoader(
+            dataset, self.batch_size, shuffle, num_workers=self.num_workers, drop_last=shuffle, persistent_workers=self.num_workers > 0
+        )

@@ -1,0 +1,63 @@
+"""Caption: one sentence about the image.
+
+    -> "a large red circle left of a small blue square ."
+
+COCO captions (https://cocodataset.org, arXiv:1504.00325), scored as its evaluation server does.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.task import Task
+from vista.data import Annotation, Prediction
+from vista.grammar import Grammar, Text
+from vista.metrics.caption import CaptionMetric
+
+
+class Caption(Task):
+    """Image to one sentence; any of the reference captions is a target."""
+
+    name = "caption"
+    fields = frozenset({"captions"})
+    headline = "CIDEr"
+    baseline_name = "best constant caption"
+    max_new_tokens = 64
+
+    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
+        """One turn; in training one of the captions is drawn."""
+        choice = int(rng.integers(len(annotation.captions))) if rng is not None else 0
+        return ((self.prompt(annotation, rng), " ".join(annotation.captions[choice].split())),)
+
+    def target(self, annotation: Annotation) -> str:
+        """The first caption."""
+        return " ".join(annotation.captions[0].split())
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """Any words."""
+        return (Text(),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The text is the caption."""
+        return Prediction(text=text, answer=" ".join(text.split()))
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """All captions of the image."""
+        return {"id": annotation.id, "captions": list(annotation.captions)}
+
+    def evaluator(self) -> CaptionMetric:
+        """COCO's caption scores."""
+        return CaptionMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """The one caption that serves all images best: it is chosen by CIDEr among the first ones."""
+        references = [self.reference(a) for a in annotations]
+        candidates = dict.fromkeys(a.captions[0] for a in annotations[:20])
+        best, best_score = "", -1.0
+        for caption in candidates:
+            metric = CaptionMetric(metrics=("CIDEr",), tokenizer="python")
+            metric.update([self.parse(caption, a) for a in annotations], references)
+            if (score := float(metric.compute()["CIDEr"])) > best_score:
+                best, best_score = caption, score
+        return [self.parse(best, a) for a in annotations]

@@ -1,0 +1,51 @@
+"""NLVR2: is a statement true of two images?
+
+    "The left image contains a red circle." -> "That is True."
+
+https://lil.nlp.cornell.edu/nlvr, arXiv:1811.00491.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.task import Task
+from vista.data import Annotation, Prediction
+from vista.grammar import Choice, Grammar
+from vista.metrics.nlvr2 import NLVR2Metric
+from vista.text import first_word_decision
+
+
+class NLVR2(Task):
+    """Two images and a statement to true or false."""
+
+    name = "nlvr2"
+    fields = frozenset({"expression", "label"})
+    headline = "accuracy"
+    baseline_name = "majority"
+
+    def target(self, annotation: Annotation) -> str:
+        """`That is True.` or `That is False.`."""
+        return f"That is {annotation.label}."
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """One of the two sentences."""
+        return (Choice(("That is True.", "That is False.")),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The first word that decides."""
+        decision = first_word_decision(text, {"true", "yes"}, {"false", "no"})
+        return Prediction(text=text, answer="" if decision is None else str(decision), malformed=decision is None)
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """Label and identifier."""
+        return {"label": annotation.label, "identifier": annotation.extra["identifier"]}
+
+    def evaluator(self) -> NLVR2Metric:
+        """Accuracy and consistency."""
+        return NLVR2Metric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """The commoner label."""
+        label = Counter(a.label for a in annotations).most_common(1)[0][0]
+        return [Prediction(answer=label) for _ in annotations]

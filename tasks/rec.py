@@ -1,0 +1,56 @@
+"""REC: the box of the object that an expression names.
+
+    "the red circle on the left" -> "[104, 250, 396, 541]"
+
+RefCOCO, RefCOCO+ (arXiv:1608.00272) and RefCOCOg (arXiv:1511.02283), https://github.com/lichengunc/refer.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.task import Task, size_of
+from vista.data import Annotation, Box, Prediction
+from vista.grammar import Grammar, Regions
+from vista.metrics.rec import RECMetric
+
+
+class REC(Task):
+    """Expression to one box."""
+
+    name = "rec"
+    fields = frozenset({"expression", "boxes", "sizes"})
+    headline = "pr50"
+    baseline_name = "a random object's true box"
+
+    def target(self, annotation: Annotation) -> str:
+        """`[x0, y0, x1, y1]`."""
+        return self.codec.box_to_text(annotation.boxes[0], size_of(annotation))
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """One bracket of four numbers."""
+        return (Regions(numbers=4),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The boxes of the text, xyxy in pixels."""
+        boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
+        return Prediction(text=text, boxes=boxes, malformed=malformed or len(boxes) != 1)
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """The annotated box."""
+        return {"boxes": list(annotation.boxes)}
+
+    def evaluator(self) -> RECMetric:
+        """Share of boxes with IoU over one half."""
+        return RECMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """The true box of a random referred object of the same image."""
+        rng = np.random.default_rng(0)
+        boxes: dict[str, list[Box]] = defaultdict(list)
+        for a in annotations:
+            if a.boxes[0] not in boxes[a.images[0]]:
+                boxes[a.images[0]].append(a.boxes[0])
+        return [Prediction(boxes=[boxes[a.images[0]][rng.integers(len(boxes[a.images[0]]))]]) for a in annotations]

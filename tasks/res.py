@@ -1,0 +1,64 @@
+"""RES: the mask of the object that an expression names, as N points of its contour.
+
+    "the red circle on the left" -> "[104, 250, 131, 263, ..., 98, 301]"
+
+The same data sets as REC.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.task import Task, size_of
+from vista.data import Annotation, Prediction, decode_segmentation
+from vista.grammar import Grammar, Regions
+from vista.metrics.res import RESMetric
+
+
+class RES(Task):
+    """Expression to one mask."""
+
+    name = "res"
+    fields = frozenset({"expression", "segmentations", "sizes"})
+    headline = "mIoU"
+    baseline_name = "a random object's true mask"
+
+    def target(self, annotation: Annotation) -> str:
+        """`[x0, y0, ..., xN-1, yN-1]`."""
+        return self.codec.mask_to_text(decode_segmentation(annotation.segmentations[0], size_of(annotation)))
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """One bracket of N points; one per part where parts are written apart."""
+        separator = "<msep>" if self.codec.multipart == "separate" else ""
+        return (Regions(numbers=2 * self.codec.num_points, separator=separator),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The masks of the text at the original size; a text without a mask is malformed."""
+        masks, malformed = self.codec.parse_masks(text, size_of(annotation))
+        return Prediction(text=text, masks=masks, malformed=malformed or not masks)
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """The annotated mask, and what the codec makes of it for the paper-style score."""
+        size = size_of(annotation)
+        mask = decode_segmentation(annotation.segmentations[0], size)
+        redrawn = self.codec.parse_masks(self.codec.mask_to_text(mask), size)[0]
+        return {"mask": mask, "target_mask": np.any([np.zeros(size, bool), *redrawn], axis=0)}
+
+    def evaluator(self) -> RESMetric:
+        """Overlap of masks at the original size."""
+        return RESMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """The true mask of a random referred object of the same image."""
+        rng = np.random.default_rng(0)
+        others: dict[str, dict[tuple[float, ...], Annotation]] = defaultdict(dict)
+        for a in annotations:
+            others[a.images[0]].setdefault(a.boxes[0], a)
+        predictions = []
+        for a in annotations:
+            objects = list(others[a.images[0]].values())
+            chosen = objects[rng.integers(len(objects))]
+            predictions.append(Prediction(masks=[decode_segmentation(chosen.segmentations[0], size_of(chosen))]))
+        return predictions

@@ -1,0 +1,124 @@
+"""The contract that a task fulfils. One file, one subclass, one screen.
+
+    class Rec(Task):
+        name = "rec"
+        fields = frozenset({"expression", "boxes"})
+        ...
+
+The law, tested over every task on every annotation of the world: `parse(target(a))` scored against `reference(a)`
+reaches the codec's ceiling; `target(a)` is accepted by `grammar(a)`; garbage scores low and raises nothing.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torchmetrics import Metric
+
+from vista.codec import Codec, neutralise
+from vista.data import Annotation, Prediction, Size
+from vista.grammar import Grammar
+
+NUM_UNSEEN = 5  # the last templates of each list are never trained on
+MARK = re.compile(r"<(expr|question|objs|options|n)>")
+
+
+class Task(ABC):
+    """How one kind of question is asked, answered, read and scored.
+
+    Attributes:
+        name: the word on the command line, the same as the file's stem.
+        fields: the fields of an annotation that the task needs.
+        headline: the metric that stands in the table of scores.
+        baseline_name: what the baseline beside the score is.
+        max_new_tokens: longest answer; needed only where the grammar leaves the length open.
+    """
+
+    name: ClassVar[str]
+    fields: ClassVar[frozenset[str]]
+    headline: ClassVar[str]
+    baseline_name: ClassVar[str]
+    max_new_tokens: ClassVar[int] = 512
+    known: ClassVar[dict[str, type["Task"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Make the subclass known under its name."""
+        super().__init_subclass__()
+        if "name" in cls.__dict__:
+            Task.known[cls.name] = cls
+
+    def __init__(self, codec: Codec) -> None:
+        """Keep the codec.
+
+        Args:
+            codec: how regions are written as text and read back.
+        """
+        self.codec = codec
+
+    @cached_property
+    def templates(self) -> list[str]:
+        """Instructions, one a line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
+        text = (Path(__file__).parent / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def prompt(self, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
+        """The instruction.
+
+        Args:
+            annotation: what is asked about.
+            rng: draws one of the training templates; None: the first template.
+        """
+        seen = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
+        return self.fill(seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation)
+
+    def fill(self, template: str, annotation: Annotation) -> str:
+        """A template with its marks replaced; `<image>` stays."""
+        values = {
+            "expr": annotation.expression,
+            "question": annotation.question,
+            "objs": "",
+            "options": "",
+            "n": str(len(annotation.images)),
+        } | self.values(annotation)
+        return MARK.sub(lambda match: neutralise(values[match[1]]), template)
+
+    def values(self, annotation: Annotation) -> dict[str, str]:
+        """Texts of marks that this task fills in another way."""
+        return {}
+
+    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
+        """Prompt and target of every turn; most tasks have one."""
+        return ((self.prompt(annotation, rng), self.target(annotation)),)
+
+    @abstractmethod
+    def target(self, annotation: Annotation) -> str:
+        """The right answer as text."""
+
+    @abstractmethod
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """What a legal answer is."""
+
+    @abstractmethod
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The inverse of `target`: what a text says, in pixels of the original image. Never raises."""
+
+    @abstractmethod
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """The raw truth that the evaluator compares with."""
+
+    @abstractmethod
+    def evaluator(self) -> Metric:
+        """A fresh metric with `update(preds, target)` and a flat dict from `compute()`."""
+
+    @abstractmethod
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """Predictions without a look at the images, scored beside the model's."""
+
+
+def size_of(annotation: Annotation) -> Size:
+    """(H, W) of the first image in pixels."""
+    return annotation.sizes[0]

@@ -1,0 +1,53 @@
+"""VQAv2: a free question, a short answer.
+
+    "What color is the circle?" -> "red"
+
+https://visualqa.org, arXiv:1612.00837.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.task import Task
+from vista.data import Annotation, Prediction
+from vista.grammar import Grammar, Text
+from vista.metrics.vqa import VQAMetric
+from vista.text import extract_answer
+
+
+class VQAv2(Task):
+    """Question to the most frequent answer."""
+
+    name = "vqav2"
+    fields = frozenset({"question", "answers"})
+    headline = "accuracy"
+    baseline_name = "majority answer per question type"
+    max_new_tokens = 16
+
+    def target(self, annotation: Annotation) -> str:
+        """The answer that most annotators gave, as the file names it."""
+        return annotation.label
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """Any words."""
+        return (Text(),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """What follows `The answer is`, else the whole text."""
+        return Prediction(text=text, answer=extract_answer(text))
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """Ten answers and the type of the answer."""
+        return {"answers": list(annotation.answers), "answer_type": annotation.extra["answer_type"]}
+
+    def evaluator(self) -> VQAMetric:
+        """The official soft accuracy."""
+        return VQAMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """The commonest answer of each question type."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for a in annotations:
+            counts[a.extra["question_type"]][a.label] += 1
+        return [self.parse(counts[a.extra["question_type"]].most_common(1)[0][0], a) for a in annotations]

@@ -1,0 +1,44 @@
+"""Initialisation of parts that start from scratch.
+
+transformers' own defaults suit pretrained weights: `InstructBlipVisionConfig.initializer_range` is 1e-10 and the query
+tokens are zeros, so that all queries stay identical. A small model needs a standard deviation near 1 / sqrt(width).
+"""
+
+import math
+
+import torch
+from torch import nn
+
+
+def initialize(module: nn.Module, width: int) -> None:
+    """Draw every matrix from N(0, 1 / width); biases zero, norms one.
+
+    Args:
+        module: the part to initialise, in place.
+        width: its hidden size.
+    """
+    std = 1.0 / math.sqrt(width)
+    for child in module.modules():
+        if isinstance(child, (nn.Linear, nn.Embedding, nn.Conv2d)):
+            nn.init.normal_(child.weight, std=std)
+            if getattr(child, "bias", None) is not None:
+                nn.init.zeros_(child.bias)
+        elif isinstance(child, nn.LayerNorm):
+            nn.init.ones_(child.weight)
+            nn.init.zeros_(child.bias)
+
+
+def grid_sinusoids(side: int, width: int) -> torch.Tensor:
+    """Fixed two-dimensional positions of a square grid of patches, half of the width for each axis.
+
+    Args:
+        side: patches along one side.
+        width: hidden size, a multiple of 4.
+
+    Returns:
+        float (side * side, width), rows in reading order.
+    """
+    frequencies = torch.exp(torch.arange(width // 4) * (-math.log(100.0) / (width // 4)))
+    angles = torch.arange(side)[:, None] * frequencies  # (side, width / 4)
+    axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, width / 2)
+    return torch.cat([axis[:, None].expand(-1, side, -1), axis[None].expand(side, -1, -1)], dim=2).flatten(0, 1)

@@ -1,0 +1,104 @@
+"""VistaLLM: the composition of encoder, QFormer and LLM (Section 3.1, Figure 2).
+
+    pixel_values (I, 3, S, S) -> vision_model -> (I, P, D) -> qformer, with the instruction -> (J, L, D)
+    -> language_projection -> put in place of the J x L `<image>` tokens of input_ids (B, T) -> language_model
+
+Letters: I images of the batch, J uses of an image by a sample (a sample with k images has k; several samples may share
+an image), L queries, P patch tokens, B samples, T tokens. The attributes carry the names that transformers'
+InstructBLIP gives to the same parts, so that state dicts are interchangeable.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from vista.models.parts import QFormer
+
+
+class VistaLLM(nn.Module):
+    """One model for all tasks. See the head of this file for the shapes."""
+
+    def __init__(self, vision_model: nn.Module, qformer: QFormer, language_model: nn.Module, image_token_id: int) -> None:
+        """Put built parts together.
+
+        Args:
+            vision_model: called with pixel_values (I, 3, S, S), gives `last_hidden_state` (I, P, D).
+            qformer: the instruction-guided tokenizer.
+            language_model: any causal language model of transformers.
+            image_token_id: id of `<image>`, which stands L times in `input_ids` for every image.
+        """
+        super().__init__()
+        width, llm_width = qformer.config.hidden_size, cast(Any, language_model).config.hidden_size
+        self.image_token_id = image_token_id
+        self.vision_model = vision_model
+        self.qformer = qformer
+        self.query_tokens = nn.Parameter(torch.randn(1, qformer.num_queries, width) * width**-0.5)
+        self.language_projection = nn.Linear(width, llm_width)
+        nn.init.normal_(self.language_projection.weight, std=width**-0.5)
+        nn.init.zeros_(self.language_projection.bias)
+        self.language_model = language_model
+
+    def encode_images(self, batch: dict[str, Any]) -> Tensor:
+        """Visual tokens of every use of an image.
+
+        Args:
+            batch: `pixel_values` float (I, 3, S, S); `image_index` int (J,), which image each use shows;
+                `sample_index` int (J,), which sample uses it; `instruction_ids`, `instruction_mask` int (B, Tq).
+
+        Returns:
+            float (J, L, D of the LLM), uses in reading order.
+        """
+        image_embeds = self.vision_model(pixel_values=batch["pixel_values"]).last_hidden_state  # (I, P, D)
+        image_embeds = image_embeds[batch["image_index"]]  # (J, P, D)
+        queries = self.query_tokens.expand(len(image_embeds), -1, -1)  # (J, L, Dq)
+        text_mask = batch["instruction_mask"][batch["sample_index"]]
+        output = self.qformer(
+            input_ids=batch["instruction_ids"][batch["sample_index"]],
+            attention_mask=torch.cat([text_mask.new_ones(queries.shape[:2]), text_mask], dim=1),
+            query_embeds=queries,
+            encoder_hidden_states=image_embeds,
+        ).last_hidden_state
+        return self.language_projection(output[:, : queries.shape[1]])  # (J, L, D)
+
+    def embed(self, batch: dict[str, Any]) -> Tensor:
+        """Token embeddings with the visual tokens in their places.
+
+        Returns:
+            float (B, T, D).
+
+        Raises:
+            ValueError: the number of `<image>` tokens of a sample is not L times its number of images.
+        """
+        input_ids = batch["input_ids"]
+        inputs_embeds = cast(Any, self.language_model).get_input_embeddings()(input_ids)
+        visual = self.encode_images(batch)
+        places = input_ids == self.image_token_id
+        uses = torch.bincount(batch["sample_index"], minlength=len(input_ids))
+        if not torch.equal(places.sum(dim=1), uses * visual.shape[1]):
+            raise ValueError(f"a sample needs {visual.shape[1]} <image> tokens for each of its images")
+        return inputs_embeds.masked_scatter(places[..., None], visual.to(inputs_embeds.dtype))
+
+    def forward(self, batch: dict[str, Any]) -> Tensor:
+        """Next-token loss of every answer token (Section 3.1, "LLM").
+
+        Only the positions before an answer token go through the head: a vocabulary is wide, answers are short.
+
+        Args:
+            batch: as for `encode_images`, with `input_ids`, `attention_mask`, `labels` int (B, T), padded on the
+                right; a label is the token itself where it is to be learned, else -100.
+
+        Returns:
+            float (B, T - 1), cross entropy in nats; zero where nothing is learned.
+        """
+        decoder = cast(Any, self.language_model).get_decoder()
+        hidden = decoder(inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]).last_hidden_state
+        target = batch["labels"][:, 1:]
+        learned = target != -100
+        logits = cast(Any, self.language_model).get_output_embeddings()(hidden[:, :-1][learned])
+        loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
+        return torch.zeros(target.shape, device=loss.device).masked_scatter(learned, loss)
+
+    def logits(self, batch: dict[str, Any]) -> Tensor:
+        """Logits of every position, float (B, T, V)."""
+        return self.language_model(inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]).logits

@@ -1,0 +1,71 @@
+"""Loading the parts of a checkpoint that is one file or a folder of safetensors shards.
+
+`Salesforce/instructblip-vicuna-7b` keeps all parts in one set of shards, told apart by the prefixes `vision_model.`,
+`qformer.`, `query_tokens`, `language_projection.` and `language_model.`; a LLaMA folder has no prefix.
+`from_pretrained` of a part on such a composite folder loads nothing and raises nothing, hence this file.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import nn
+
+
+def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
+    """All tensors under `prefix`, with the prefix cut off.
+
+    Args:
+        path: a `.safetensors` file, or a folder of them.
+        prefix: of the names to take, for example `qformer.`; if no name has it, the names are taken as they are.
+
+    Raises:
+        FileNotFoundError: no safetensors file is there.
+    """
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise FileNotFoundError(f"no .safetensors file at {path}; download the weights into that folder")
+    tensors: dict[str, torch.Tensor] = {}
+    for file in files:
+        with safe_open(file, framework="pt") as shard:
+            names = [name for name in shard.keys() if name.startswith(prefix)]  # noqa: SIM118
+            tensors.update({name[len(prefix) :]: shard.get_tensor(name) for name in names})
+    return tensors if tensors or not prefix else read_tensors(path)
+
+
+def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
+    """Fill a part from a checkpoint; every parameter must be there, in its size.
+
+    The embedding tables may have fewer rows in the file than in the part (a vocabulary that was extended): the rows
+    that exist are copied, the new ones keep their initialisation.
+
+    Args:
+        part: the module to fill, in place.
+        path: see `read_tensors`.
+        prefix: see `read_tensors`.
+
+    Raises:
+        ValueError: a parameter is missing or has another size.
+    """
+    tensors = read_tensors(Path(path), prefix)
+    state = part.state_dict()
+    missing = [name for name in state if name not in tensors and not _tied(part, name)]
+    if missing:
+        raise ValueError(f"{path} lacks {len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}")
+    with torch.no_grad():
+        for name, own in state.items():
+            if name in tensors:
+                _copy(own, tensors[name], name, path)
+
+
+def _tied(part: nn.Module, name: str) -> bool:
+    """Whether a parameter is only a second name of the input embeddings."""
+    config = getattr(part, "config", None)
+    return name.endswith("lm_head.weight") and bool(getattr(config, "tie_word_embeddings", False))
+
+
+def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None:
+    table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
+    if own.shape != other.shape and not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
+        raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
+    own[: len(other)].copy_(other) if own.dim() else own.copy_(other)
