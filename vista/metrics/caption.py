@@ -134,7 +134,7 @@ def _spice(gts: Corpus, res: Corpus) -> list[float]:
 _SCORERS = {"CIDEr": _cider, "METEOR": _meteor, "ROUGE_L": _rouge, "BLEU": _bleu, "SPICE": _spice}
 
 
-class CaptionEvaluator(CorpusEvaluator):
+class CaptionMetric(CorpusEvaluator):
     """Caption scores of a set. Reference: `{"id": str, "captions": [str, ...]}`; prediction: `answer`.
 
     Keys: `CIDEr`, `METEOR`, `ROUGE_L`, `BLEU_1` .. `BLEU_4`, `SPICE`, as far as asked for and able to run.

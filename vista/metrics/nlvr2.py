@@ -38,7 +38,7 @@ def consistency(results: Iterable[tuple[str, bool]]) -> float:
     return percent(sum(groups.values()), len(groups))
 
 
-class NLVR2Evaluator(CorpusEvaluator):
+class NLVR2Metric(CorpusEvaluator):
     """Accuracy and consistency. Reference: `{"label": "True" | "False", "identifier": str}`; prediction: `answer`.
 
     `answer` may be the text or the decision in one word: the first deciding word counts. Keys: `accuracy`,

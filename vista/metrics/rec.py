@@ -19,7 +19,7 @@ def rec_iou(boxes: Sequence[Box], truth: Box) -> float:
     return box_iou(boxes[0], truth) if len(boxes) == 1 else 0.0
 
 
-class RECEvaluator(Evaluator):
+class RECMetric(Evaluator):
     """Precision at 0.5 and mean IoU. Reference: `{"boxes": [xyxy]}`; prediction: `boxes`, pixels.
 
     Keys: `pr50`, `mean_iou`.

@@ -16,7 +16,7 @@ from vista.metrics.overlap import mask_intersection_and_union, mask_iou, union_m
 THRESHOLDS = (50, 60, 70, 80, 90)
 
 
-class RESEvaluator(Evaluator):
+class RESMetric(Evaluator):
     """mIoU, oIoU and precisions. Prediction: `masks` (their union counts), bool (H, W) at the original size.
 
     Reference: `{"mask": bool (H, W), "target_mask": bool (H, W)}`, the latter being the serialised target drawn again.

@@ -92,7 +92,7 @@ def evalai_results(question_ids: Sequence[int], preds: Sequence[Prediction]) -> 
     return [{"question_id": int(number), "answer": pred.answer} for number, pred in pairs]
 
 
-class VQAEvaluator(Evaluator):
+class VQAMetric(Evaluator):
     """VQA accuracy. Reference: `{"answers": [10 str], "answer_type": str}`; prediction: `answer`.
 
     Keys: `accuracy`, `accuracy_yes_no`, `accuracy_number`, `accuracy_other`. A question without answers is not scored.
