@@ -17,6 +17,7 @@ from typing import Literal, Self
 
 from transformers import PreTrainedTokenizerFast
 
+from vista.codec import neutralise
 from vista.vocabulary import MARKS, Words, add_tokens, fast_from_json, fast_to_json, load_fast, visible_bytes
 
 BracketLayout = Literal["paper", "compact"]
@@ -49,6 +50,8 @@ class Tokenizer:
             is not a LLaMA-like BPE.
     """
 
+    neutralise = staticmethod(neutralise)
+
     def __init__(
         self, folder: Path | str, bracket_layout: BracketLayout = "paper", number_tokens: NumberTokens = "brackets"
     ) -> None:
@@ -79,8 +82,6 @@ class Tokenizer:
         self._visible = visible_bytes(fast)
         self._visible[self.image_id] = b""
         self._special = set(fast.all_special_ids) - {self.image_id}
-        names = map(re.escape, {*fast.all_special_tokens, *MARKS})
-        self._injectable = re.compile(rf"{'|'.join(names)}|<\|[0-9]+\|>")
 
     def _set_ids(self, vocabulary: dict[str, int]) -> None:
         special = (self.fast.bos_token, self.fast.eos_token, self.fast.pad_token)
@@ -176,10 +177,6 @@ class Tokenizer:
             opened, after_number = i in (self.open_id, self.bare_open_id) or (opened and number), number
             parts.append(self._visible[i])
         return parts
-
-    def neutralise(self, text: str) -> str:
-        """A user's text with every string that names a token broken by a blank (`< image>`)."""
-        return self._injectable.sub(lambda match: match[0][0] + " " + match[0][1:], text)
 
     def save(self, folder: Path | str) -> None:
         """Write `tokenizer.json` with its configuration for transformers, and the settings beside it."""
