@@ -104,8 +104,8 @@ def decode_segmentation(segmentation: Any, size: Size) -> Mask:
             raise ValueError(f"the mask has size {segmentation['size']}, its image {[height, width]}")
         counts = segmentation["counts"]
         rle = coco_mask.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
-        return coco_mask.decode(rle).astype(bool)
+        return np.asarray(coco_mask.decode(rle), dtype=bool)
     polygons = [p for p in segmentation if len(p) >= 6]
     if not polygons:
         return np.zeros((height, width), dtype=bool)
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))).astype(bool)
+    return np.asarray(coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))), dtype=bool)

@@ -1,0 +1,67 @@
+"""Which house may import from which (the longest prefix decides); any file may import from outside the project."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "main": ("callbacks", "datamodules", "tasks", "vista"),
+    "callbacks": ("callbacks", "vista"),
+    "datamodules": ("datamodules", "tasks", "vista"),
+    "datamodules.readers": ("datamodules.readers", "vista.data"),
+    "datamodules.synthetic": ("datamodules.synthetic",),
+    # vista.text is how an answer in words is read; the metrics share it.
+    "tasks": ("tasks", "vista.codec", "vista.data", "vista.grammar", "vista.metrics", "vista.text"),
+    "vista": ("vista",),
+}
+HOUSES = {name.partition(".")[0] for name in ALLOWED}
+
+
+def below(name: str, prefix: str) -> bool:
+    return f"{name}.".startswith(f"{prefix}.")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names, relative ones resolved: `from vista import data` gives vista.data."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*parents, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def violations(path: Path) -> list[str]:
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    house = max((name for name in ALLOWED if below(module, name)), key=len)
+    ours = [name for name in imports(path) if name.partition(".")[0] in HOUSES]
+    return [name for name in ours if not any(below(name, allowed) for allowed in ALLOWED[house])]
+
+
+FILES = sorted(path for house in HOUSES for path in (*ROOT.glob(f"{house}.py"), *(ROOT / house).rglob("*.py")))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_from_allowed_layers(path: Path) -> None:
+    assert not violations(path)
+
+
+def test_only_one_file_imports_albumentations() -> None:
+    assert [p.name for p in FILES if any(below(name, "albumentations") for name in imports(p))] == ["images.py"]
+
+
+def test_a_violation_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    source = "import torch, vista\nfrom ..readers import coco\nfrom vista.data import Box\nfrom vista import codec\n"
+    for house in ("readers", "synthetic"):
+        (tmp_path / "datamodules" / house).mkdir(parents=True)
+        (tmp_path / "datamodules" / house / "x.py").write_text(source)
+    assert violations(tmp_path / "datamodules/readers/x.py") == ["vista", "vista.codec"]
+    assert violations(tmp_path / "datamodules/synthetic/x.py") == [
+        "vista", "datamodules.readers.coco", "vista.data.Box", "vista.codec",
+    ]  # fmt: skip
