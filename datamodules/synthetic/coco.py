@@ -3,26 +3,27 @@
     coco/annotations/{instances,captions}_{train2017,val2017}.json
     coco/{train2017,val2017}/%012d.jpg
 
-    {"id": 10000000011, "image_id": 1000000001, "category_id": 1, "bbox": [12, 30, 31, 31], "area": 749,
+    {"id": 10000010, "image_id": 1000001, "category_id": 1, "bbox": [12, 30, 31, 31], "area": 749,
      "iscrowd": 0, "segmentation": [[24, 30, 25, 30, ...]]}
 
 A category is a colour and a shape ("red circle", supercategory "circle"). A ring has a hole, so its segmentation is an
 uncompressed RLE although `iscrowd` is 0.
 """
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from datamodules.synthetic.files import INFO, LICENSE, json_lines, write_document
 from datamodules.synthetic.outline import segmentation
-from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Scene
+from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Kind, Scene
 
+_CATEGORY_IDS = {pair: 1 + position for position, pair in enumerate(product(COLORS, SHAPES))}
 CATEGORIES = [
-    {"supercategory": shape, "id": 1 + 4 * i + j, "name": f"{color} {shape}"}
-    for i, color in enumerate(COLORS)
-    for j, shape in enumerate(SHAPES)
+    {"supercategory": shape, "id": number, "name": f"{color} {shape}"}
+    for (color, shape), number in _CATEGORY_IDS.items()
 ]
-_CATEGORY_IDS = {category["name"]: category["id"] for category in CATEGORIES}
 SCENES_PER_STREAM = 1_000_000
 
 
@@ -57,6 +58,11 @@ def annotation_id(identifier: int, position: int) -> int:
     return 10 * identifier + position
 
 
+def category_id(kind: Kind) -> int:
+    """The category of a colour and a shape."""
+    return _CATEGORY_IDS[kind.color, kind.shape]
+
+
 def instance_records(scene: Scene, identifier: int) -> list[dict[str, Any]]:
     """The `annotations` entries of a scene's objects, in their order."""
     records = []
@@ -69,11 +75,24 @@ def instance_records(scene: Scene, identifier: int) -> list[dict[str, Any]]:
                 "iscrowd": 0,
                 "image_id": identifier,
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "category_id": _CATEGORY_IDS[f"{item.kind.color} {item.kind.shape}"],
+                "category_id": category_id(item.kind),
                 "id": annotation_id(identifier, position),
             }
         )
     return records
+
+
+def caption_records(texts: Sequence[str], identifier: int) -> list[dict[str, Any]]:
+    """The `annotations` entries of an image's captions."""
+    return [
+        {"image_id": identifier, "id": annotation_id(identifier, position), "caption": text}
+        for position, text in enumerate(texts)
+    ]
+
+
+def write_captions(path: Path, images: list[str], annotations: list[str]) -> None:
+    """Writes a captions file from pieces of `json_lines`."""
+    write_document(path, {"info": INFO, "licenses": [LICENSE]}, {"images": images, "annotations": annotations})
 
 
 def write_instances(path: Path, images: list[str], annotations: list[str], **head: Any) -> None:

@@ -72,7 +72,7 @@ def _is_written(root: Path, settings: dict[str, Any]) -> bool:
     if path.is_file():
         found = json.loads(path.read_text())
         if found != settings:
-            raise ValueError(f"{root} holds a world with other settings: {found}, wanted {settings}; choose another root")
+            raise ValueError(f"{root} holds a world of other settings, {found}, not {settings}: choose another root")
         return True
     if root.exists() and any(root.iterdir()):
         raise ValueError(f"{root} is not empty and holds no {SETTINGS}; choose another root")
