@@ -17,6 +17,21 @@ ROOT = Path(REALDATA or "")
 
 # (dataset, split): annotations in the slice
 COUNTS = {
+    ("coseg", "msrc"): 2,
+    ("coseg", "pascal"): 15,
+    ("iconqa", "choose_img_test"): 20,
+    ("iconqa", "fill_in_blank_test"): 20,
+    ("iconqa", "test"): 24,
+    ("llava_instruct", "bench"): 45,
+    ("llava_instruct", "train"): 1,
+    ("pope", "adversarial"): 480,
+    ("pope", "popular"): 480,
+    ("pope", "random"): 480,
+    ("textvqa", "test"): 3,
+    ("textvqa", "train"): 3,
+    ("textvqa", "val"): 4,
+    ("vcr", "val"): 1,
+    ("visual_genome", "all"): 773,
     ("coco", "train2017"): 19,
     ("coco", "val2017"): 11,
     ("coco_instances", "train2017"): 28,
@@ -117,3 +132,128 @@ def test_nlvr2_training_records(tmp_path):
     first, second = read("nlvr2", "train", tmp_path)
     assert first.images == ("nlvr2/images/train/train-9952-0-img0.png", "nlvr2/images/train/train-9952-0-img1.png")
     assert (first.label, second.label) == ("True", "False")
+
+
+def test_coseg_masks_fit_their_images():
+    for split, images in (("pascal", 45), ("msrc", 8)):
+        seen = set()
+        for a in read("coseg", split):
+            assert len(a.images) == len(a.sizes) == len(a.segmentations) == len(a.extra["count"]) == 4
+            assert all(decode_segmentation(s, hw).any() for s, hw in zip(a.segmentations, a.sizes, strict=True))
+            counted = [path for path, new in zip(a.images, a.extra["count"], strict=True) if new]
+            assert not seen & set(counted)
+            seen |= set(counted)
+            assert all((ROOT / path).is_file() for path in a.images)
+        assert len(seen) == images
+
+
+def test_icoseg_folders(tmp_path):
+    reader = READERS["coseg"](ROOT, "icoseg")
+    assert list(reader) == [] and len(reader.problems) == 8, "the slice has no ground truth"
+    (tmp_path / "coseg/iCoSeg").mkdir(parents=True)
+    (tmp_path / "coseg/iCoSeg/images").symlink_to(ROOT / "coseg/iCoSeg/images")
+    results = ROOT / "coseg/iCoSeg/published_result_not_ground_truth"
+    (tmp_path / "coseg/iCoSeg/ground_truth").symlink_to(results)
+    reader = READERS["coseg"](tmp_path, "icoseg")
+    (annotation,) = reader
+    assert (annotation.extra["class"], len(annotation.images), len(reader.problems)) == ("helicopter", 3, 5)
+
+
+def test_visual_genome_in_its_first_spelling(tmp_path):
+    (tmp_path / "visual_genome").mkdir()
+    (tmp_path / "visual_genome/1.0").symlink_to(ROOT / "visual_genome/1.0")
+    old, new = read("visual_genome", "all", tmp_path), read("visual_genome", "all")
+    assert len(old) == 265 + 256 + 259
+    assert {a.images[0] for a in old} == {a.images[0] for a in new}
+    assert {a.images[0] for a in old} == {f"visual_genome/VG_100K{s}.jpg" for s in ("_2/1", "/2", "/3")}
+
+
+def test_flickr30k_entities(tmp_path):
+    (tmp_path / "flickr30k_entities").mkdir()
+    for folder in ("Sentences", "Annotations"):
+        (tmp_path / "flickr30k_entities" / folder).symlink_to(ROOT / "flickr30k_entities" / folder)
+    (tmp_path / "flickr30k_entities/train.txt").write_text("1000092795\n")
+    annotations = read("flickr30k_entities", "train", tmp_path)
+    assert len(annotations) == 5
+    assert annotations[1].captions == ("Two young , White males are outside near many bushes .",)
+    assert [len(p["boxes"]) for p in annotations[1].extra["phrases"]] == [2, 2]
+    for a in annotations:
+        for phrase in a.extra["phrases"]:
+            assert a.captions[0][phrase["start"] : phrase["end"]] == phrase["phrase"]
+    for split in ("train", "val", "test"):
+        reader = READERS["flickr30k_entities"](ROOT, split)
+        with pytest.raises(FileNotFoundError, match="Sentences"):
+            next(iter(reader))
+
+
+def test_vcr_text():
+    (annotation,) = read("vcr", "val")
+    assert annotation.question == "Does person live in this house?"
+    assert annotation.extra["answer_choices"][int(annotation.label)] == "No, person is a visitor."
+    assert annotation.extra["marked"]["answer_choices"][3] == "No <1> does not belong here."
+    assert len(annotation.boxes) == len(annotation.extra["objects"]) == 6
+    assert annotation.extra["rationale_label"] == 3
+
+
+def test_llava_records_of_the_same_form(tmp_path):
+    (tmp_path / "llava_instruct").mkdir()
+    slice_ = ROOT / "llava_instruct/blip_laion_cc_sbu_slice.json"
+    shutil.copy(slice_, tmp_path / "llava_instruct/llava_instruct_150k.json")
+    annotations = read("llava_instruct", "train", tmp_path)
+    assert len(annotations) == 700
+    assert {a.extra["turns"][0][0].startswith("<image>") for a in annotations} == {True, False}
+    (real,) = read("llava_instruct", "train")
+    assert len(real.answers) == len(real.extra["turns"]) == 3
+
+
+def test_five_hundred_iconqa_problems(tmp_path):
+    problems = json.loads((ROOT / "iconqa/choose_text_val_minigpt4.json").read_text())
+    (tmp_path / "iconqa/iconqa_data").mkdir(parents=True)
+    full = {p["image_id"]: p | {"ques_type": "choose_txt"} for p in problems}
+    (tmp_path / "iconqa/iconqa_data/problems.json").write_text(json.dumps(full))
+    (tmp_path / "iconqa/iconqa_data/pid_splits.json").write_text(json.dumps({"choose_txt_val": list(full)}))
+    annotations = read("iconqa", "val", tmp_path)
+    assert len(annotations) == 500
+    assert all(a.extra["choices"][int(a.label)] for a in annotations)
+
+
+@pytest.mark.parametrize("split", ["test", "choose_img_test", "fill_in_blank_test"])
+def test_iconqa_images_exist(split):
+    annotations = read("iconqa", split)
+    assert all((ROOT / path).is_file() for a in annotations for path in a.images)
+    assert all(len(a.images) == (1 + len(a.extra["choices"]) if "img" in split else 1) for a in annotations)
+
+
+def test_textvqa_images_have_the_size_in_the_file():
+    from PIL import Image
+
+    found = 0
+    for split in ("train", "val", "test"):
+        for a in read("textvqa", split):
+            if (ROOT / a.images[0]).is_file():
+                with Image.open(ROOT / a.images[0]) as image:
+                    assert (image.height, image.width) == a.sizes[0]
+                found += 1
+    assert found >= 6
+
+
+def test_pope_is_half_yes():
+    for split in ("random", "popular", "adversarial"):
+        assert collections.Counter(a.label for a in read("pope", split)) == {"yes": 240, "no": 240}
+
+
+def test_grefcoco_with_real_expressions(tmp_path):
+    (tmp_path / "grefcoco").mkdir()
+    shutil.copy(ROOT / "refer/refcoco/instances.json", tmp_path / "grefcoco/instances.json")
+    objects = json.loads((tmp_path / "grefcoco/instances.json").read_text())["annotations"]
+    ids = [o["id"] for o in objects if o["image_id"] == 154]
+    examples = json.loads((ROOT / "grefcoco/expression_examples.json").read_text())
+    refs = [
+        e
+        | {"ann_id": ids[: e["num_targets"]] or [-1], "no_target": e["num_targets"] == 0}
+        | {"sentences": [{"sent_id": e["sent_id"], "raw": e["expression"], "sent": e["expression"]}]}
+        for e in examples
+    ]
+    (tmp_path / "grefcoco/grefs(unc).json").write_text(json.dumps(refs))
+    annotations = read("grefcoco", "testB", tmp_path)
+    assert [len(a.boxes) for a in annotations] == [e["num_targets"] for e in examples] == [3, 1, 1, 2, 0, 0]

@@ -44,7 +44,7 @@ class Coco(Reader):
             self.fields = frozenset({"captions"})
             self.source = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
 
-    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+    def _annotations(self) -> Iterator[Annotation]:
         if self.split in KARPATHY:
             yield from self._karpathy()
             return
@@ -87,7 +87,7 @@ class CocoInstances(Reader):
     splits = ("train2017", "val2017", "train2014", "val2014")
     source = SOURCE
 
-    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+    def _annotations(self) -> Iterator[Annotation]:
         data = self.json(f"coco/annotations/instances_{self.split}.json")
         names = {category["id"]: category["name"] for category in data["categories"]}
         objects: dict[int, list[dict[str, Any]]] = defaultdict(list)

@@ -30,7 +30,7 @@ class NLVR2(Reader):
     splits = ("train", "dev", "test1", "test2")
     source = "https://github.com/lil-lab/nlvr/tree/master/nlvr2"
 
-    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+    def _annotations(self) -> Iterator[Annotation]:
         for record in self.json_lines(f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json"):
             identifier = record["identifier"]
             if not record["sentence"].strip():

@@ -1,7 +1,7 @@
 """What every reader shares: a data root, a split, and a list of the records it had to leave out.
 
-A reader reads the official files as they are downloaded and yields annotations. It opens no image, downloads nothing
-and writes nothing.
+A reader reads the official files as they are downloaded and yields annotations. It downloads nothing, writes nothing
+and opens no image, but for datasets that keep their truth in images.
 
     reader = RefCOCO(Path("data"), "val")
     annotations = list(reader)      # vista.data.Annotation, in the order of the file
@@ -9,17 +9,22 @@ and writes nothing.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vista.data import Annotation, Box, Size
 
+CHUNK = 1 << 22  # characters read at once; much longer than any one record
+BETWEEN = re.compile(r"[\s,]*")
+
 
 class Reader:
     """One dataset's official files, one split of them.
 
-    A subclass sets the four attributes below and writes `annotations`.
+    Iterating reads the split from its start and yields the sound records. A subclass sets the first four attributes
+    and writes `_annotations`.
 
     Attributes:
         name: the dataset's name, the key in `READERS`.
@@ -33,7 +38,8 @@ class Reader:
         split: one of `splits`.
 
     Raises:
-        ValueError: there is no such split.
+        ValueError: there is no such split; while reading: an image path leads out of the data root.
+        FileNotFoundError: while reading: an official file is missing.
     """
 
     name: str = ""
@@ -50,18 +56,10 @@ class Reader:
 
     def __iter__(self) -> Iterator[Annotation]:
         self.problems = []
-        yield from self.annotations()
+        yield from self._annotations()
 
-    def annotations(self) -> Iterator[Annotation]:
-        """Reads the split from its start.
-
-        Yields:
-            the sound records; the others are told to `leave_out`.
-
-        Raises:
-            FileNotFoundError: an official file is missing.
-            ValueError: an image path leads out of the data root.
-        """
+    def _annotations(self) -> Iterator[Annotation]:
+        """The sound records of the split; the others are told to `leave_out`."""
         raise NotImplementedError
 
     def leave_out(self, record_id: object, why: str) -> None:
@@ -92,6 +90,32 @@ class Reader:
                 if line.strip():
                     yield json.loads(line)
 
+    def json_items(self, *candidates: str) -> Iterator[Any]:
+        """The items of a file that is one JSON list of records, one by one: the list may be larger than the memory.
+
+        Raises:
+            ValueError: the file is no such list.
+        """
+        decoder = json.JSONDecoder()
+        with self.file(*candidates).open(encoding="utf-8") as stream:
+            text, start = stream.read(CHUNK), 0
+            if not text.lstrip().startswith("["):
+                raise ValueError(f"{stream.name} is no JSON list")
+            start = text.index("[") + 1
+            while True:
+                start = BETWEEN.match(text, start).end()  # type: ignore[union-attr]
+                if text.startswith("]", start):
+                    return
+                try:
+                    item, start = decoder.raw_decode(text, start)
+                except json.JSONDecodeError:
+                    more = stream.read(CHUNK)
+                    if not more:
+                        raise
+                    text, start = text[start:] + more, 0
+                    continue
+                yield item
+
 
 def inside(path: str) -> str:
     """The path, if it stays below the data root.
@@ -100,10 +124,10 @@ def inside(path: str) -> str:
         path: relative, with forward slashes.
 
     Raises:
-        ValueError: it is absolute or climbs out.
+        ValueError: it, or a part of it, is absolute or climbs out.
     """
     # A backslash or a colon in second place is a way out on Windows only; no dataset has either in a name.
-    if path.startswith("/") or "\\" in path or path[1:2] == ":" or ".." in path.split("/"):
+    if "\\" in path or path[1:2] == ":" or not {"", ".."}.isdisjoint(path.split("/")):
         raise ValueError(f"the image path {path!r} leads out of the data root")
     return path
 

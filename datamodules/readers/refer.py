@@ -41,7 +41,7 @@ class RefCOCO(Reader):
     folder = "refcoco"
     refs = "refs(unc).p"
 
-    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+    def _annotations(self) -> Iterator[Annotation]:
         refs = load_plain_pickle(self.file(f"refer/{self.folder}/{self.refs}"))
         data = self.json(f"refer/{self.folder}/instances.json")
         sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}

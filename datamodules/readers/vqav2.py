@@ -47,7 +47,7 @@ class VQAv2(Reader):
         if not self.answered:
             self.fields = frozenset({"question"})
 
-    def annotations(self) -> Iterator[Annotation]:  # noqa: D102
+    def _annotations(self) -> Iterator[Annotation]:
         year, folder = FILES[self.split]
         questions = self.json(f"vqav2/v2_OpenEnded_mscoco_{year}_questions.json")["questions"]
         answers = {}

@@ -1,0 +1,104 @@
+"""Flickr30k Entities: captions whose phrases are linked to boxes.
+
+https://github.com/BryanPlummer/flickr30k_entities (images: https://shannon.cs.illinois.edu/DenotationGraph)
+Plummer et al., Flickr30k Entities, ICCV 2015.
+
+    flickr30k_entities/train.txt, val.txt, test.txt         one image id a line
+    flickr30k_entities/Sentences/1000092795.txt             five lines, five captions
+    flickr30k_entities/Annotations/1000092795.xml           boxes of the chains
+    flickr30k_entities/flickr30k-images/1000092795.jpg
+
+    [/EN#1/people Two men] in [/EN#5/clothing green shirts] are standing in [/EN#9/scene a yard] .
+    <object><name>1</name><bndbox><xmin>159</xmin><ymin>125</ymin><xmax>219</xmax><ymax>335</ymax></bndbox></object>
+
+A chain may have several boxes, one box several chains; `scene` and `notvisual` (chain 0) phrases have none.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from datamodules.readers.reader import Reader, clip_box, inside
+from vista.data import Annotation, Box, Size
+
+PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
+
+
+class Flickr30kEntities(Reader):
+    """One annotation per caption: the plain caption, and the boxes of its phrases.
+
+    `extra["phrases"]`: in the order of the caption, {"phrase", "start" and "end" (its characters in the caption),
+    "chain" (str), "types" (list of str), "boxes" (indices into `boxes`; empty where the phrase has none)}.
+    The id is `<image id>_<line>`, lines from 0. Boxes are taken as written, as MDETR's reader takes them.
+    """
+
+    name = "flickr30k_entities"
+    fields = frozenset({"captions", "boxes", "sizes"})
+    splits = ("train", "val", "test")
+    source = "https://github.com/BryanPlummer/flickr30k_entities"
+
+    def _annotations(self) -> Iterator[Annotation]:
+        for image_id in self.file(f"{self.name}/{self.split}.txt").read_text(encoding="utf-8").split():
+            inside(image_id)
+            lines = self.file(f"{self.name}/Sentences/{image_id}.txt").read_text(encoding="utf-8").splitlines()
+            size, chains = self._boxes(image_id)
+            for number, line in enumerate(lines):
+                caption, phrases = parse_caption(line)
+                if not caption:
+                    self.leave_out(f"{image_id}_{number}", "the caption is empty")
+                    continue
+                boxes = number_boxes(phrases, chains)
+                yield Annotation(
+                    id=f"{image_id}_{number}",
+                    images=(f"{self.name}/flickr30k-images/{image_id}.jpg",),
+                    sizes=(size,),
+                    captions=(caption,),
+                    boxes=tuple(boxes),
+                    extra={"phrases": phrases},
+                )
+
+    def _boxes(self, image_id: str) -> tuple[Size, dict[str, list[Box]]]:
+        """The image's (H, W), and the boxes of each chain, xyxy in pixels."""
+        tree = ET.parse(self.file(f"{self.name}/Annotations/{image_id}.xml")).getroot()
+        size = (int(tree.findtext("size/height", "0")), int(tree.findtext("size/width", "0")))
+        chains: dict[str, list[Box]] = defaultdict(list)
+        for element in tree.iter("object"):
+            corners = element.find("bndbox")
+            if corners is None:
+                continue
+            names = [name.text or "" for name in element.findall("name")]
+            box = clip_box([float(corners.findtext(key, "nan")) for key in ("xmin", "ymin", "xmax", "ymax")], size)
+            if box is None:
+                self.leave_out(f"{image_id}#{'+'.join(names)}", "its box has no area inside the image")
+                continue
+            for name in names:
+                chains[name].append(box)
+        return size, chains
+
+
+def parse_caption(line: str) -> tuple[str, list[dict[str, Any]]]:
+    """A caption without its markup, and its phrases (see `Flickr30kEntities`) with no boxes yet."""
+    caption, phrases, end = "", [], 0
+    for match in PHRASE.finditer(line):
+        caption += line[end : match.start()]
+        start, end = len(caption), match.end()
+        caption += match[3]
+        types = match[2].strip("/").split("/")
+        phrases.append({"phrase": match[3], "start": start, "end": len(caption), "chain": match[1], "types": types})
+    return (caption + line[end:]).rstrip(), phrases
+
+
+def number_boxes(phrases: list[dict[str, Any]], chains: dict[str, list[Box]]) -> list[Box]:
+    """Writes each phrase's indices into the list of boxes that is returned; a chain's boxes are listed once."""
+    boxes: list[Box] = []
+    numbers: dict[str, list[int]] = {}
+    for phrase in phrases:
+        chain = phrase["chain"]
+        if chain not in numbers:
+            found = chains.get(chain, []) if chain != "0" else []
+            numbers[chain] = list(range(len(boxes), len(boxes) + len(found)))
+            boxes += found
+        phrase["boxes"] = numbers[chain]
+    return boxes

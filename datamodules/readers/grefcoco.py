@@ -1,0 +1,98 @@
+"""gRefCOCO: an expression that refers to any number of objects of a COCO image, none included (GREC and GRES).
+
+https://github.com/henghuiding/gRefCOCO
+Liu et al., GRES: Generalized Referring Expression Segmentation, CVPR 2023.
+
+    grefcoco/grefs(unc).json (or .p), grefcoco/instances.json       (also below refer/grefcoco/)
+    images as RefCOCO's: COCO train2014
+
+    ref         {"ref_id": 27, "ann_id": [-1], "image_id": 154, "category_id": [-1], "split": "testB",
+                 "no_target": true, "file_name": "COCO_train2014_000000000154.jpg", "sent_ids": [85],
+                 "sentences": [{"sent_id": 85, "raw": "the giraffe in the middle facing right", "sent": ...}]}
+
+With targets, `ann_id` lists them, e.g. [594223, 594319]; a bare int occurs too.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from datamodules.readers.coco import sound_box
+from datamodules.readers.coco_images import CocoImages
+from datamodules.readers.plain_pickle import load_plain_pickle
+from datamodules.readers.reader import Reader
+from datamodules.readers.refer import IMAGES
+from vista.data import Annotation, Box, Size
+
+FOLDERS = ("grefcoco", "refer/grefcoco")
+
+
+class GRefCOCO(Reader):
+    """One annotation per expression, with the boxes and segmentations of all its targets; none: both are empty.
+
+    As in the official loaders, a crowd is no target, and the expression is the text as typed (`raw`).
+    `extra`: `ref_id`, `ann_ids` (of the boxes, in order), `no_target` (bool). The id is `<ref_id>_<sent_id>`.
+    """
+
+    name = "grefcoco"
+    fields = frozenset({"expression", "boxes", "segmentations", "sizes"})
+    splits = ("train", "val", "testA", "testB")
+    source = "https://github.com/henghuiding/gRefCOCO"
+
+    def _annotations(self) -> Iterator[Annotation]:
+        path = self.file(*(f"{folder}/grefs(unc).{suffix}" for suffix in ("json", "p") for folder in FOLDERS))
+        refs = json.loads(path.read_bytes()) if path.suffix == ".json" else load_plain_pickle(path)
+        data = self.json(*(f"{folder}/instances.json" for folder in FOLDERS))
+        sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
+        objects = {record["id"]: record for record in data["annotations"]}
+        images = CocoImages(self.root, "train2014", IMAGES)
+        for ref in refs:
+            if ref["split"] != self.split:
+                continue
+            if ref["image_id"] not in sizes:
+                self.leave_out(ref["ref_id"], f"image {ref['image_id']} is not in instances.json")
+                continue
+            targets = self._targets(ref, objects, sizes[ref["image_id"]])
+            if targets is not None:
+                yield from self._expressions(ref, targets, sizes[ref["image_id"]], images)
+
+    def _targets(self, ref: dict[str, Any], objects: dict[int, Any], size: Size) -> list[tuple[Box, Any]] | None:
+        """(box, instance) of each target; None where the ref cannot be used."""
+        ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+        ids = [ann_id for ann_id in ids if ann_id != -1]
+        if bool(ref.get("no_target", not ids)) != (not ids):
+            self.leave_out(ref["ref_id"], f"no_target is {ref['no_target']}, but its objects are {ids}")
+            return None
+        missing = [ann_id for ann_id in ids if ann_id not in objects]
+        if missing:
+            self.leave_out(ref["ref_id"], f"objects {missing} are not in instances.json")
+            return None
+        records = [objects[ann_id] for ann_id in ids if not objects[ann_id].get("iscrowd", 0)]
+        found = [(box, record) for record in records if (box := sound_box(self, record, size))]
+        if ids and not found:
+            self.leave_out(ref["ref_id"], f"none of its objects {ids} can be used")
+            return None
+        return found
+
+    def _expressions(
+        self, ref: dict[str, Any], targets: list[tuple[Box, Any]], size: Size, images: CocoImages
+    ) -> Iterator[Annotation]:
+        for sentence in ref["sentences"]:
+            expression = (sentence.get("raw") or sentence["sent"]).strip()
+            annotation_id = f"{ref['ref_id']}_{sentence['sent_id']}"
+            if not expression:
+                self.leave_out(annotation_id, "the expression is empty")
+                continue
+            yield Annotation(
+                id=annotation_id,
+                images=(images.path(ref["image_id"]),),
+                sizes=(size,),
+                expression=expression,
+                boxes=tuple(box for box, _ in targets),
+                segmentations=tuple(record["segmentation"] for _, record in targets),
+                extra={
+                    "ref_id": ref["ref_id"],
+                    "ann_ids": [record["id"] for _, record in targets],
+                    "no_target": not targets,
+                },
+            )

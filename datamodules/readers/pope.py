@@ -1,0 +1,43 @@
+"""POPE: is there such an object in the image? A test for objects that a model makes up.
+
+https://github.com/RUCAIBox/POPE (MIT)
+Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNLP 2023.
+
+    pope/coco_pope_random.json, coco_pope_popular.json, coco_pope_adversarial.json      one JSON record a line
+    coco/val2014/COCO_val2014_000000310196.jpg      (or below coco/train2017, coco/val2017)
+
+    {"question_id": 55, "image": "COCO_val2014_000000017708.jpg", "text": "Is there a bird in the image?",
+     "label": "yes"}
+"""
+
+import re
+from collections.abc import Iterator
+
+from datamodules.readers.coco_images import CocoImages
+from datamodules.readers.reader import Reader, inside
+from vista.data import Annotation
+
+NAME = re.compile(r"COCO_val2014_(\d{12})\.jpg")
+
+
+class POPE(Reader):
+    """One annotation per question; `label` is "yes" or "no". The split says how the absent objects were drawn."""
+
+    name = "pope"
+    fields = frozenset({"question", "label"})
+    splits = ("random", "popular", "adversarial")
+    source = "https://github.com/RUCAIBox/POPE/tree/main/output/coco"
+
+    def _annotations(self) -> Iterator[Annotation]:
+        images = CocoImages(self.root, "val2014")
+        for record in self.json_lines(f"pope/coco_pope_{self.split}.json"):
+            name, label = NAME.fullmatch(record["image"]), record["label"].strip().lower()
+            if label not in ("yes", "no") or not record["text"].strip():
+                self.leave_out(record["question_id"], "it has no question, or an answer that is neither yes nor no")
+                continue
+            yield Annotation(
+                id=str(record["question_id"]),
+                images=(images.path(int(name[1])) if name else inside(f"coco/val2014/{record['image']}"),),
+                question=record["text"],
+                label=label,
+            )

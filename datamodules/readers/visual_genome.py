@@ -1,0 +1,100 @@
+"""Visual Genome: phrases that describe regions of an image.
+
+https://homes.cs.washington.edu/~ranjay/visualgenome (CC BY 4.0)
+Krishna et al., Visual Genome, IJCV 2017. Splits: https://github.com/jcjohnson/densecap, info/densecap_splits.json
+
+    visual_genome/region_descriptions.json      (or below visual_genome/1.2/ or visual_genome/1.0/)
+    visual_genome/image_data.json
+    visual_genome/densecap_splits.json          {"train": [image ids], "val": [...], "test": [...]}
+    visual_genome/VG_100K/2.jpg, visual_genome/VG_100K_2/1.jpg      the folder stands in the image's url
+
+    image       {"image_id": 2, "width": 800, "height": 600, "coco_id": null, "flickr_id": null,
+                 "url": "https://cs.stanford.edu/people/rak248/VG_100K/2.jpg"}
+    v1.2        {"id": 2, "regions": [{"region_id": 1382, "image_id": 2, "phrase": "the clock is green in colour",
+                 "x": 421, "y": 57, "width": 82, "height": 139}, ...]}            xywh, pixels
+    v1.0        the same with "id" and "image" in place of "region_id" and "image_id"
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from datamodules.readers.reader import Reader, clip_xywh, inside
+from vista.data import Annotation, Size
+
+FOLDERS = ("visual_genome", "visual_genome/1.2", "visual_genome/1.0")
+SOURCE = "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html"
+
+
+@dataclass(slots=True, frozen=True)
+class GenomeImage:
+    """What `image_data.json` says of an image.
+
+    Attributes:
+        path: below the data root.
+        size: (H, W) in pixels.
+        coco_id: the id of the same image in COCO, which tells whether it belongs to a split of another dataset.
+    """
+
+    path: str
+    size: Size
+    coco_id: int | None
+
+
+def genome_images(reader: Reader) -> dict[int, GenomeImage]:
+    """All images of Visual Genome by their id.
+
+    Args:
+        reader: any reader that needs them; its root is looked at.
+
+    Raises:
+        FileNotFoundError: `image_data.json` is missing.
+    """
+    images = {}
+    for record in reader.json(*(f"{folder}/image_data.json" for folder in FOLDERS)):
+        folder, name = record["url"].split("/")[-2:]
+        path = inside(f"visual_genome/{folder}/{name}")
+        image_id = record["image_id"] if "image_id" in record else record["id"]
+        images[image_id] = GenomeImage(path, (record["height"], record["width"]), record.get("coco_id"))
+    return images
+
+
+class VisualGenome(Reader):
+    """One annotation per region: its phrase and its box.
+
+    `extra`: `image_id`, `coco_id` (int or None). The id is the region's. `all` needs no file of splits.
+    """
+
+    name = "visual_genome"
+    fields = frozenset({"expression", "boxes", "sizes"})
+    splits = ("all", "train", "val", "test")
+    source = SOURCE
+
+    def _annotations(self) -> Iterator[Annotation]:
+        images = genome_images(self)
+        kept = (
+            images.keys() if self.split == "all" else set(self.json("visual_genome/densecap_splits.json")[self.split])
+        )
+        for record in self.json_items(*(f"{folder}/region_descriptions.json" for folder in FOLDERS)):
+            for region in record["regions"]:
+                image_id = region["image_id"] if "image_id" in region else region["image"]
+                region_id = region["region_id"] if "region_id" in region else region["id"]
+                if image_id not in kept:
+                    continue
+                if image_id not in images:
+                    self.leave_out(region_id, f"image {image_id} is not in image_data.json")
+                    continue
+                image, phrase = images[image_id], region["phrase"].strip()
+                box = clip_xywh([region[key] for key in ("x", "y", "width", "height")], image.size)
+                if not phrase or box is None:
+                    self.leave_out(
+                        region_id, "its box has no area inside the image" if phrase else "the phrase is empty"
+                    )
+                    continue
+                yield Annotation(
+                    id=str(region_id),
+                    images=(image.path,),
+                    sizes=(image.size,),
+                    expression=phrase,
+                    boxes=(box,),
+                    extra={"image_id": image_id, "coco_id": image.coco_id},
+                )
