@@ -117,7 +117,7 @@ class Words:
         for word in _WORD.findall(text):
             pieces = self._known.get(word)
             if pieces is None:
-                pieces = self._model.encode(word.replace(" ", "▁")).ids
+                pieces = self._model.encode(word.replace(" ", "▁").encode(errors="replace").decode()).ids
                 if len(word) <= self.max_length and len(self._known) < self.max_words:
                     self._known[word] = pieces
             ids += pieces

@@ -1,0 +1,75 @@
+"""How the embeddings of the coordinate tokens start: sinusoids of the number, so that near numbers begin near.
+
+The paper is silent on this. With random rows the order of 1000 numbers has to be learned row by row: on the generated
+world boxes hardly come right in the time in which sinusoids bring 7 of 10.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+CoordinateInit = Literal["sinusoid", "mean"]
+
+SHORTEST = 16.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
+
+
+def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:
+    """Sines and cosines of the numbers 0..num_bins - 1, wavelengths in a geometric series.
+
+    Args:
+        num_bins: number of coordinates.
+        dim: width of an embedding.
+
+    Returns:
+        float (num_bins, dim), rows of equal norm where `dim` is even.
+    """
+    half = (dim + 1) // 2
+    wavelengths = torch.logspace(math.log10(SHORTEST), math.log10(2.0 * num_bins), half, dtype=torch.float64)
+    phase = 2 * math.pi * torch.arange(num_bins, dtype=torch.float64)[:, None] / wavelengths  # (num_bins, half)
+    return torch.stack((phase.sin(), phase.cos()), dim=-1).flatten(1)[:, :dim].float()
+
+
+@torch.no_grad()
+def init_coordinates(
+    embedding_weight: Tensor,
+    lm_head_weight: Tensor | None,
+    number_ids: Sequence[int],
+    coordinate_init: CoordinateInit = "sinusoid",
+    keep_digits: bool = True,
+) -> None:
+    """Set the rows of the coordinate tokens in place, in the input table and in the head alike.
+
+    Args:
+        embedding_weight: float (V, D), the input table after it was resized.
+        lm_head_weight: float (V, D); None or the input table itself where they are tied.
+        number_ids: ids of the numbers 0, 1, 2, ... (`Tokenizer.number_ids`).
+        coordinate_init: `sinusoid`, scaled to the mean norm of the other rows, or `mean`: the mean of the other rows.
+        keep_digits: leave 0 to 9 alone, the digits of a pretrained LLM; False sets them too (the tiny size, whose rows
+            are all new).
+
+    Raises:
+        ValueError: an unknown `coordinate_init`.
+    """
+    if coordinate_init not in ("sinusoid", "mean"):
+        raise ValueError(f"coordinate_init is {coordinate_init!r}; it must be sinusoid or mean")
+    first = 10 if keep_digits else 0
+    ids = torch.tensor(number_ids[first:])
+    tied = lm_head_weight is None or lm_head_weight.data_ptr() == embedding_weight.data_ptr()
+    for weight in (embedding_weight,) if tied else (embedding_weight, lm_head_weight):
+        assert weight is not None
+        _set_rows(weight, ids, first, coordinate_init)
+
+
+def _set_rows(weight: Tensor, ids: Tensor, first: int, coordinate_init: CoordinateInit) -> None:
+    old = torch.ones(len(weight), dtype=torch.bool)
+    old[ids] = False
+    others = weight[old.to(weight.device)].float()
+    if coordinate_init == "mean":
+        rows = others.mean(dim=0).expand(len(ids), -1)
+    else:
+        rows = coordinate_sinusoids(first + len(ids), weight.shape[1])[first:].to(weight.device)
+        rows = rows * (others.norm(dim=1).mean() / rows.norm(dim=1, keepdim=True))
+    weight[ids.to(weight.device)] = rows.to(weight.dtype)
