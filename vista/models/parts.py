@@ -151,6 +151,7 @@ class LLM(LlamaForCausalLM):
             eos_token_id=2,
         )
         super().__init__(config)
+        self.pretrained = weights is not None
         if weights is not None:
             load_part(self, weights, "language_model.")
         else:

@@ -1,0 +1,200 @@
+"""The data of a run: a mixture of sources to train on, and the sources that are scored.
+
+    MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from datamodules.dataset import Encoding, EvaluationSet, LoadedSource, TrainingSet
+from datamodules.order import GlobalBatches, Order
+from datamodules.source import Source, check_source, group_by_image, nearest, read_annotations
+from datamodules.synthetic.world import write_world
+from tasks import Task
+from vista.codec import Codec
+from vista.data import Annotation
+from vista.images import ImageTransform, load_image
+from vista.tokenizer import Tokenizer
+
+
+class MixtureData(LightningDataModule):
+    """Reads the sources of the chosen tasks and serves batches."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        codec: Codec,
+        sources: dict[str, Source],
+        root: Path = Path("data/world"),
+        tasks: list[str] | None = None,
+        replay_tasks: list[str] | None = None,
+        replay: float = 0.0,
+        image_size: int = 96,
+        num_queries: int = 16,
+        template: str = "plain",
+        batch_size: int = 64,
+        eval_batch_size: int = 128,
+        epoch_samples: int | None = None,
+        questions_per_image: int = 4,
+        max_tokens: int = 2048,
+        max_val: int | None = 256,
+        max_test: int | None = None,
+        num_workers: int = 1,
+        allow_missing: bool = False,
+        world_scenes: int = 20000,
+        seed: int = 0,
+    ) -> None:
+        """Keep the settings; nothing is read before `setup`.
+
+        Args:
+            tokenizer: of the language model.
+            codec: how regions are written as text.
+            sources: by name; those whose task is chosen are used.
+            root: data root. If it does not exist and is named `world`, the generated world is written there.
+            tasks: tasks to train on and to score; none: all that have a source.
+            replay_tasks: tasks of an earlier stage that are trained on along with `tasks`, so that they are kept.
+            replay: share of the samples that `replay_tasks` get.
+            image_size: side S of the square that the encoder sees, filled in by the command line.
+            num_queries: visual tokens L per image, filled in by the command line.
+            template: conversation form, `plain` or `vicuna_v1`.
+            batch_size: samples in a global batch, over all processes.
+            eval_batch_size: questions in a batch of each process.
+            epoch_samples: samples in an epoch; none: every sample as often as its source's weight says.
+            questions_per_image: most samples of one image that stand together, so that it is encoded once.
+            max_tokens: longest sequence; a longer sample is not learned from.
+            max_val: questions of each source that are scored while training; none: all.
+            max_test: questions of each source that `test` scores; none: all.
+            num_workers: loader processes.
+            allow_missing: leave out samples whose image is missing, however many.
+            world_scenes: training scenes of the generated world.
+            seed: of the order of samples, of templates and of the world.
+        """
+        super().__init__()
+        self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
+        self.tasks, self.replay_tasks, self.replay = tasks, replay_tasks or [], replay
+        self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
+        self.batch_size, self.eval_batch_size, self.epoch_samples = batch_size, eval_batch_size, epoch_samples
+        self.questions_per_image, self.max_tokens = questions_per_image, max_tokens
+        self.max_val, self.max_test = max_val, max_test
+        self.num_workers, self.allow_missing = num_workers, allow_missing
+        self.world_scenes, self.seed = world_scenes, seed
+        self.question_images: list[str] = []
+        self.question_text = ""
+        self.train_sources: list[LoadedSource] = []
+        self.eval_sources: list[LoadedSource] = []
+        self._read: dict[tuple[str, Path, str], list[Annotation]] = {}
+        for name, source in sources.items():
+            check_source(name, source)
+        for task in [*(tasks or []), *self.replay_tasks]:
+            if task not in Task.known:
+                raise ValueError(nearest(task, list(Task.known), "task"))
+
+    def prepare_data(self) -> None:
+        """Write the generated world where it is wanted and missing."""
+        if self.root.name == "world":
+            write_world(self.root, seed=self.seed, num_train=self.world_scenes)
+        elif not self.root.is_dir():
+            raise FileNotFoundError(f"the data root {self.root} is not there; name it by --data.root")
+
+    def setup(self, stage: str) -> None:
+        """Read what the stage needs: `fit`, `validate`, `test` or `predict`."""
+        if stage == "fit":
+            self._setup_training()
+        scored = None if self.tasks is None else [*self.tasks, *self.replay_tasks]
+        if stage in ("fit", "validate"):
+            self.eval_sources = self._load({n: {n: s.val} for n, s in self._chosen(scored).items() if s.val})
+            self._limit(self.max_val)
+        if stage == "test":
+            self.eval_sources = self._load({n: s.test for n, s in self._chosen(scored).items()})
+            self._limit(self.max_test)
+        if stage == "predict":
+            self.eval_sources = [self._questions()]
+
+    def _chosen(self, tasks: list[str] | None) -> dict[str, Source]:
+        chosen = {n: s for n, s in self.sources.items() if tasks is None or s.task in tasks}
+        for task in tasks or []:
+            if not any(s.task == task for s in chosen.values()):
+                raise ValueError(f"task {task} has no source; add one under data.sources")
+        return chosen
+
+    def _setup_training(self) -> None:
+        """Load the training splits and fix how many samples of each an epoch holds."""
+        main, replayed = self._chosen(self.tasks), self._chosen(self.replay_tasks)
+        wanted = {n: s for n, s in {**main, **(replayed if self.replay else {})}.items() if s.train}
+        self.train_sources = self._load({n: {n: s.train} for n, s in wanted.items()})
+        counts = np.array([len(s.annotations) * wanted[s.name].weight for s in self.train_sources])
+        weights = np.array([wanted[s.name].weight for s in self.train_sources])
+        if self.replay:
+            old = np.array([s.name not in main for s in self.train_sources])
+            weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
+        groups = [group_by_image(s.annotations, self.questions_per_image) for s in self.train_sources]
+        self.order = Order(groups, weights.tolist(), self.seed, self.epoch_samples)
+
+    def _load(self, wanted: dict[str, dict[str, str]]) -> list[LoadedSource]:
+        """Sources by name -> {name of the score: split}."""
+        loaded = []
+        for name, splits in wanted.items():
+            source = self.sources[name]
+            task, root = Task.known[source.task](self.codec), source.root or self.root
+            for score_name, split in splits.items():
+                key = source.dataset, root, split
+                if key not in self._read:
+                    self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
+                loaded.append(LoadedSource(score_name, task, root, self._read[key]))
+        return loaded
+
+    def _questions(self) -> LoadedSource:
+        """A person's images and text as a source of one annotation."""
+        self.encoding.exif = True
+        images = [load_image(Path(path), exif=True) for path in self.question_images]
+        annotation = Annotation(
+            id="0",
+            images=tuple(str(Path(path)) for path in self.question_images),
+            sizes=tuple((image.shape[0], image.shape[1]) for image in images),
+            expression=self.question_text,
+            question=self.question_text,
+        )
+        assert self.tasks is not None
+        return LoadedSource("predict", Task.known[self.tasks[0]](self.codec), Path(), [annotation])
+
+    def _limit(self, most: int | None) -> None:
+        """Keep about `most` annotations of each scored source, whole images spread evenly over its file."""
+        for source in self.eval_sources:
+            if most is not None and len(source.annotations) > most:
+                groups = group_by_image(source.annotations, len(source.annotations))
+                share = round(len(groups) * most / len(source.annotations))
+                places = np.linspace(0, len(groups) - 1, max(1, share)).astype(int)
+                source.annotations = [source.annotations[i] for place in places for i in groups[place]]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of the current epoch."""
+        trainer = self.trainer
+        rank, world_size, epoch = (trainer.global_rank, trainer.world_size, trainer.current_epoch) if trainer else (0, 1, 0)
+        dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens)
+        sampler = GlobalBatches(self.order, self.batch_size, rank, world_size, epoch)
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """One loader for each scored source."""
+        return [self._evaluation_loader(source) for source in self.eval_sources]
+
+    test_dataloader = predict_dataloader = val_dataloader
+
+    def _evaluation_loader(self, source: LoadedSource) -> DataLoader[Any]:
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        indices = list(range(rank, len(source.annotations), world_size))
+        batches = [indices[i : i + self.eval_batch_size] for i in range(0, len(indices), self.eval_batch_size)]
+        return self._loader(EvaluationSet(source, self.encoding), batches)
+
+    def _loader(self, dataset: Any, batches: Any) -> DataLoader[Any]:
+        return DataLoader(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
+
+
+def _as_is(batch: Any) -> Any:
+    """The data sets collate by themselves."""
+    return batch

@@ -1,0 +1,132 @@
+"""The command line: `python main.py VERB ...`.
+
+    python main.py fit --config stage1.yaml          train the tiny model on the generated world
+    python main.py test --task res                   score the newest run
+    python main.py predict --images a.png --text "the red circle" --task res
+
+`fit validate test predict` are Lightning's verbs, the others are small modules of ours, imported only when called.
+"""
+
+import os
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
+OWN_VERBS = {"codec-bench": ("vista.codec_bench", "codec_bench")}  # verb -> module, function
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one verb.
+
+    Args:
+        arguments: of the command line; None: those of the process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    verbs = [*LIGHTNING_VERBS, *OWN_VERBS]
+    if verb in ("-h", "--help"):
+        print(f"{__doc__}\nverbs: {' '.join(verbs)}\n`python main.py VERB --help` explains every setting.")
+        return
+    try:
+        if verb in OWN_VERBS:
+            run_own_verb(verb, rest)
+        elif verb == "pretrain":
+            run_pretraining(rest)
+        elif verb in LIGHTNING_VERBS:
+            run_lightning_verb(verb, rest)
+        else:
+            close = get_close_matches(verb, verbs, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(verbs)}"
+            raise ValueError(f"there is no verb {verb!r}; {hint}")
+    except (ValueError, OSError) as error:
+        if os.environ.get("VISTA_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run_own_verb(verb: str, arguments: list[str]) -> None:
+    """Call the function of a verb of ours; its signature is its command line."""
+    from jsonargparse import auto_cli
+
+    module, function = OWN_VERBS[verb]
+    auto_cli(getattr(import_module(module), function), args=arguments)
+
+
+def run_lightning_verb(verb: str, arguments: list[str]) -> None:
+    """Train, score or answer."""
+    _quiet()
+    from vista.cli import PARSER_ERRORS, VistaCLI, explain, known_settings, plugins, resolve_arguments
+
+    resolved, name = resolve_arguments(verb, arguments)
+    for path in plugins(resolved):
+        load_plugin(path)
+    from datamodules.mixture import MixtureData
+    from vista.module import VistaModule
+
+    try:
+        VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
+    except PARSER_ERRORS as error:
+        raise ValueError(explain(error, known_settings(VistaModule, MixtureData))) from error
+
+
+def run_pretraining(arguments: list[str]) -> None:
+    """Stage 0: train the tiny encoder, see `vista/pretrain.py`."""
+    _quiet()
+    from datamodules.pretrain import PretrainingData
+    from vista.cli import PARSER_ERRORS, PretrainingCLI, config_paths, explain
+    from vista.pretrain import EncoderPretraining
+
+    try:
+        PretrainingCLI(EncoderPretraining, PretrainingData, ["fit", *config_paths(arguments)])
+    except PARSER_ERRORS as error:
+        raise ValueError(explain(error, [])) from error
+
+
+def make_callbacks(folder: Path) -> list[Any]:
+    """What watches a run: speed, predictions, scores and pictures."""
+    from callbacks.pictures import Pictures
+    from callbacks.predictions import Predictions
+    from callbacks.scores import ScoreTable
+    from callbacks.throughput import Throughput
+
+    lines = 0 if sys.stdout.isatty() else 50
+    return [Throughput(print_every=lines), Predictions(folder), Pictures(folder), ScoreTable(folder)]
+
+
+def load_plugin(path: str) -> None:
+    """Run a Python file that brings tasks or readers.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    file = Path(path) if Path(path).is_file() else Path(__file__).parent / path
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no plugin {path}")
+    if file.stem in sys.modules:
+        return
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[file.stem] = module  # loader processes find the plugin's classes by this name
+    spec.loader.exec_module(module)
+
+
+def _quiet() -> None:
+    """Silence advice that does not concern the user; keep waiting threads from spinning on shared cores."""
+    import logging
+    import warnings
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for text in (".*LeafSpec.*", ".*does not have many workers.*", ".*persistent_workers.*", ".*treespec.*"):
+        warnings.filterwarnings("ignore", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Training and evaluation of VistaLLM (Section 5.2) as one LightningModule."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from vista.codec import Codec
+from vista.data import Prediction
+from vista.generate import generate
+from vista.grammar import Text, compile_grammar
+from vista.models.coordinates import CoordinateInit, init_coordinates
+from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.vistallm import VistaLLM
+from vista.models.weights import load_part, read_tensors
+from vista.schedule import warmup_cosine
+from vista.tokenizer import Tokenizer
+
+PARTS = {  # what may be trained or frozen -> the names in VistaLLM
+    "encoder": ("vision_model",),
+    "tokenizer": ("qformer", "query_tokens", "language_projection"),
+    "llm": ("language_model",),
+}
+
+
+class VistaModule(LightningModule):
+    """The model, its loss, its optimizer and its evaluation."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        qformer: QFormer,
+        llm: LLM,
+        tokenizer: Tokenizer,
+        codec: Codec,
+        trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
+        learning_rate: float = 1.5e-3,
+        betas: tuple[float, float] = (0.9, 0.98),
+        weight_decay: float = 0.05,
+        warmup_share: float = 0.03,
+        coordinate_init: CoordinateInit = "sinusoid",
+        grammar: bool = True,
+        weights: Path | None = None,
+        init_from: Path | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            encoder: the image encoder.
+            qformer: the instruction-guided image tokenizer.
+            llm: the language model.
+            tokenizer: of the language model.
+            codec: how regions are written as text.
+            trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
+                projection) and `llm`; the others are frozen.
+            learning_rate: peak of the schedule.
+            betas: of AdamW.
+            weight_decay: of AdamW.
+            warmup_share: share of all steps in which the learning rate rises.
+            coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
+            grammar: decode under each task's grammar.
+            weights: InstructBLIP checkpoint (file or folder) whose queries and projection are taken.
+            init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
+
+        Raises:
+            ValueError: an unknown part, or a checkpoint made under other settings.
+        """
+        super().__init__()
+        if unknown := set(trainable) - set(PARTS):
+            raise ValueError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
+        self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id)
+        tables = llm.get_input_embeddings().weight, llm.get_output_embeddings().weight
+        init_coordinates(*tables, tokenizer.number_ids, coordinate_init, keep_digits=llm.pretrained)
+        if weights is not None:
+            load_shared(self.model, weights)
+        self.tokenizer, self.codec, self.grammar = tokenizer, codec, grammar
+        self.trainable, self.learning_rate, self.betas = trainable, learning_rate, betas
+        self.weight_decay, self.warmup_share = weight_decay, warmup_share
+        self.register_buffer("learned_words", torch.zeros(len(tokenizer), dtype=torch.bool))
+        self.new_words: set[str] = set()
+        self.evaluators: dict[str, Metric] = {}
+        self.tasks: dict[str, Any] = {}
+        if init_from is not None:
+            checkpoint = torch.load(init_from, map_location="cpu", weights_only=True)
+            self.on_load_checkpoint(checkpoint)
+            self.load_state_dict(checkpoint["state_dict"])
+        for part, names in PARTS.items():
+            for name in names:
+                getattr(self.model, name).requires_grad_(part in trainable)
+
+    # Training
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Mean loss of all answer tokens of the global batch; every token counts alike."""
+        loss = self.model(batch)  # (B, T - 1)
+        learned = batch["labels"][:, 1:] >= 0
+        # DDP averages gradients over processes: dividing by the mean count weights every token alike on all of them.
+        count = self.trainer.strategy.reduce(learned.sum().float(), reduce_op="mean").clamp(min=1)
+        self._note_words(batch["labels"])
+        self._log_losses(loss.detach(), learned, batch["source"])
+        total = loss.sum() / count
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def _log_losses(self, loss: Tensor, learned: Tensor, source: Tensor) -> None:
+        """Mean loss of each source of the batch."""
+        if self.global_step % self.trainer.log_every_n_steps:
+            return
+        names = [s.name for s in self.trainer.datamodule.train_sources]  # type: ignore[attr-defined]
+        for index in source.unique().tolist():
+            rows = source == index
+            mean = loss[rows].sum() / learned[rows].sum().clamp(min=1)
+            self.log(f"train/{names[index]}/loss", mean, batch_size=1)
+
+    def _note_words(self, labels: Tensor) -> None:
+        """Remember which words were ever a target: a frozen LLM cannot learn to say another."""
+        words = labels[labels >= 0].unique()
+        unseen = words[~self.learned_words[words]]  # type: ignore[index]
+        if "llm" not in self.trainable:
+            new = {self.tokenizer.decode([int(w)]) or str(int(w)) for w in unseen} - self.new_words
+            if new:
+                self.new_words |= new
+                self.print(f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}")
+        elif len(unseen):
+            self.learned_words[unseen] = True  # type: ignore[index,operator]
+
+    def configure_optimizers(self) -> Any:
+        """AdamW under a cosine with warm-up; norms and biases are not decayed."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.dim() > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=self.betas)
+        return warmup_cosine(optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share)
+
+    # Evaluation
+
+    def setup(self, stage: str) -> None:
+        """Take the tasks of the scored sources."""
+        self.tasks = {s.name: s.task for s in getattr(self.trainer.datamodule, "eval_sources", [])}  # type: ignore[attr-defined]
+
+    def answer(self, batch: dict[str, Any], tasks: Iterable[Any]) -> list[Prediction]:
+        """Parsed answers to a batch of questions.
+
+        Args:
+            batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
+            tasks: of each question.
+        """
+        tasks, annotations = list(tasks), batch["annotations"]
+        grammars = [t.grammar(a) if self.grammar else (Text(),) for t, a in zip(tasks, annotations, strict=True)]
+        automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
+        longest = max(task.max_new_tokens for task in tasks)
+        texts = [self.tokenizer.decode(ids) for ids in generate(self.model, batch, automata, longest)]
+        return [
+            task.parse(text, a) if ok else Prediction(malformed=True)
+            for task, text, a, ok in zip(tasks, texts, annotations, batch["readable"], strict=True)
+        ]
+
+    def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
+        source = batch["source"]
+        task = self.tasks[source]
+        preds = self.answer(batch, [task] * len(batch["annotations"]))
+        if source not in self.evaluators:
+            self.evaluators[source] = task.evaluator().to(self.device)
+        self.evaluators[source].update(preds, [task.reference(a) for a in batch["annotations"]])
+        return preds
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+        """Answers of one batch, for callbacks."""
+        return self._evaluate(batch)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+        """Answers of one batch, for callbacks."""
+        return self._evaluate(batch)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+        """Answers without a score."""
+        return self.answer(batch, [self.tasks[batch["source"]]] * len(batch["annotations"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores of all sources."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Scores of all sources."""
+        self._log_scores("test")
+
+    def _log_scores(self, stage: str) -> None:
+        headlines = []
+        for source, evaluator in self.evaluators.items():
+            scores = {k: v.float() for k, v in evaluator.compute().items()}
+            self.log_dict({f"{stage}/{source}/{key}": value for key, value in scores.items()}, rank_zero_only=True)
+            headlines.append(scores[self.tasks[source].headline])
+            evaluator.reset()
+        if headlines:
+            self.log(f"{stage}/mean", torch.stack(headlines).mean(), rank_zero_only=True)
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the tokenizer and the settings under which the model's text is written."""
+        checkpoint["vista"] = {"tokenizer": self.tokenizer.to_json(), "settings": self.text_settings()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint that writes its text in another way.
+
+        Raises:
+            ValueError: names the setting and both values.
+        """
+        saved = checkpoint.get("vista", {}).get("settings", {})
+        for name, value in self.text_settings().items():
+            if saved.get(name, value) != value:
+                raise ValueError(f"the checkpoint was made with {name} {saved[name]}, this run has {value}")
+        if "vista" in checkpoint and checkpoint["vista"]["tokenizer"] != self.tokenizer.to_json():
+            raise ValueError("the checkpoint was made with another tokenizer; name its folder by --tokenizer.folder")
+
+    def text_settings(self) -> dict[str, Any]:
+        """Settings of tokenizer and codec that a checkpoint depends on."""
+        codec = {k: getattr(self.codec, k) for k in ("num_bins", "num_points", "method", "multipart", "scale")}
+        return {**self.tokenizer.settings, **codec}
+
+
+def load_shared(model: VistaLLM, path: Path) -> None:
+    """Take queries and projection of an InstructBLIP checkpoint."""
+    tensors = read_tensors(Path(path))
+    with torch.no_grad():
+        model.query_tokens.copy_(tensors["query_tokens"])
+    projection: nn.Module = model.language_projection
+    load_part(projection, Path(path), "language_projection.")
