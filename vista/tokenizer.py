@@ -25,7 +25,6 @@ NumberTokens = Literal["brackets", "everywhere", "digits"]
 
 SETTINGS_FILE = "vista_tokenizer.json"
 _VALUES = {"bracket_layout": ("paper", "compact"), "number_tokens": ("brackets", "everywhere", "digits")}
-_DEFAULTS = {"bracket_layout": "paper", "number_tokens": "brackets"}
 _NUMBER = "(?:0|[1-9][0-9]{0,2})"
 _PAIR = f"{_NUMBER} *, *{_NUMBER}"
 _BRACKET = rf" ?\[(?: *{_PAIR}(?: *, *{_PAIR})* *)?\]"  # 0, 2, 4 ... numbers; its blank belongs to the piece "▁["
@@ -65,7 +64,7 @@ class Tokenizer:
     def from_fast(cls, fast: PreTrainedTokenizerFast, **settings: str) -> Self:
         """The tokenizer of a fast tokenizer at hand, which takes our tokens in place; settings as in the class."""
         self = cls.__new__(cls)
-        self._setup(fast, {**_DEFAULTS, **settings})
+        self._setup(fast, {name: values[0] for name, values in _VALUES.items()} | settings)
         return self
 
     def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
@@ -189,26 +188,14 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str, **settings: str) -> Self:
-        """The tokenizer of `to_json`.
-
-        Args:
-            text: the string.
-            settings: `bracket_layout`, `number_tokens` where the caller insists on a value.
-
-        Raises:
-            ValueError: it was made under another value.
-        """
+        """The tokenizer of `to_json`; a ValueError where it was made under other `settings` than those given."""
         state = json.loads(text)
         check_settings(state["settings"], settings)
         return cls.from_fast(fast_from_json(state), **state["settings"])
 
 
 def check_settings(saved: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Refuse a tokenizer that was saved under other settings.
-
-    Raises:
-        ValueError: a setting differs.
-    """
+    """Refuse, by a ValueError, a tokenizer that was saved under other settings."""
     for name, value in wanted.items():
         if saved[name] != value:
             raise ValueError(f"the tokenizer was made with {name} {saved[name]!r}, not {value!r}; its ids differ")
