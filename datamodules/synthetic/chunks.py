@@ -57,11 +57,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What comes of a chunk: pieces of `json_lines` by name, and RefCOCO's refs, which become no JSON."""
+    """What comes of a chunk: `json_lines` of its records, by name."""
 
     stream: str
     json: dict[str, str]
-    refs: list[dict[str, Any]]
 
 
 def chunks(seed: int, stream: str, number: int, image_size: int) -> list[Chunk]:
@@ -87,7 +86,6 @@ def _work(root: Path, chunk: Chunk) -> Pieces:
     if chunk.stream.startswith("nlvr2"):
         return _draw_sets(root, chunk)
     records: dict[str, list[Any]] = defaultdict(list)
-    refs: list[dict[str, Any]] = []
     quota = Quota()
     folder = FOLDERS[chunk.stream]
     for index, scene in chunk.scenes():
@@ -104,8 +102,8 @@ def _work(root: Path, chunk: Chunk) -> Pieces:
         if chunk.stream in WITH_REFS:
             name = refer.file_name(number)
             records["refer_images"].append(coco.image_record(number, "train2014", chunk.image_size, name))
-            refs += refer.ref_records(scene, number, refer.split_of(chunk.stream, index), rng)
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()}, refs)
+            records["refs"] += refer.ref_records(scene, number, refer.split_of(chunk.stream, index), rng)
+    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
 
 
 def _draw_sets(root: Path, chunk: Chunk) -> Pieces:
@@ -113,4 +111,4 @@ def _draw_sets(root: Path, chunk: Chunk) -> Pieces:
     records: list[dict[str, Any]] = []
     for number in range(chunk.start, chunk.stop):
         records += nlvr2.write_set(root, chunk.seed, split, number, chunk.image_size)
-    return Pieces(chunk.stream, {"statements": json_lines(records)}, [])
+    return Pieces(chunk.stream, {"statements": json_lines(records)})

@@ -51,6 +51,7 @@ def write_once(root: Path, settings: dict[str, Any], write: Callable[[Path], Non
     Raises:
         ValueError: `root` holds a world with other settings, or other files.
     """
+    root = root.absolute()
     if _is_written(root, settings):
         return
     root.parent.mkdir(parents=True, exist_ok=True)

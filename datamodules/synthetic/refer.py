@@ -12,6 +12,7 @@ One ref per object that can be identified, with one or two expressions. RefCOCO'
 differ in what is referred to (persons, other things); here testA refers to large objects, testB to small ones.
 """
 
+import json
 import pickle
 import random
 from pathlib import Path
@@ -60,9 +61,11 @@ def _sentence(number: int, text: str) -> dict[str, Any]:
     return {"tokens": text.split(), "raw": text, "sent_id": number, "sent": text}
 
 
-def write_refcoco(root: Path, refs: list[dict[str, Any]], images: list[str], annotations: list[str]) -> None:
-    """Writes both files below `root`; images and annotations are pieces of `json_lines`."""
+def write_refcoco(root: Path, refs: list[str], images: list[str], annotations: list[str]) -> None:
+    """Writes both files below `root` from pieces of `json_lines`."""
     folder = root / "refer" / "refcoco"
     write_instances(folder / "instances.json", images, annotations, type="instances")
+    # A pickle says which strings are one object; read from text, that does not depend on the process they come from.
+    records = json.loads("[" + ",".join(piece.replace("\n", ",") for piece in refs if piece) + "]")
     with (folder / "refs(unc).p").open("wb") as file:
-        pickle.dump(refs, file, protocol=2)
+        pickle.dump(records, file, protocol=2)

@@ -91,8 +91,8 @@ def _write_world(root: Path, jobs: list[Chunk], num_workers: int) -> None:
         coco.write_captions(path, _column(own, "images"), _column(own, "captions"))
         vqa.write_vqa(root, subtype, _column(own, "questions"), _column(own, "answers"))
     referred = [piece for piece in pieces if piece.stream in WITH_REFS]
-    refs = [ref for piece in referred for ref in piece.refs]
-    refer.write_refcoco(root, refs, _column(referred, "refer_images"), _column(referred, "instances"))
+    columns = (_column(referred, name) for name in ("refs", "refer_images", "instances"))
+    refer.write_refcoco(root, *columns)
     for split in NLVR2_SPLITS:
         lines = _column([piece for piece in pieces if piece.stream == f"nlvr2_{split}"], "statements")
         (root / "nlvr2" / f"{split}.json").write_text("\n".join(lines) + "\n")
