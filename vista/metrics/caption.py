@@ -29,7 +29,7 @@ from vista.metrics.spice import spice_problem, spice_score
 
 METRICS = ("CIDEr", "METEOR", "ROUGE_L", "BLEU", "SPICE")
 _KEYS = {"BLEU": ("BLEU_1", "BLEU_2", "BLEU_3", "BLEU_4")}
-_MARKUP = re.compile(r"\[[\d\s,]*\]?|<[bm]sep>")
+_MARKUP = re.compile(r"\[[\d\s,]*(?:\]|$)|<[bm]sep>")
 
 Corpus = dict[int, list[str]]  # sample -> tokenised captions
 

@@ -47,7 +47,8 @@ def tokenize(captions: Sequence[str], tokenizer: str = "auto") -> list[str]:
         warnings.warn(f"captions are cut by the Python tokenizer: {problem}", stacklevel=2)
     # One blank for every run of white space: the Java tokenizer takes U+2028 and others for the end of a caption, and
     # would shift all later captions to the wrong image.
-    lines = [" ".join(caption.split()) for caption in captions]
+    # Lone surrogates, which no file can hold, become question marks.
+    lines = [" ".join(caption.encode("utf-8", "replace").decode().split()) for caption in captions]
     return tokenize_python(lines) if tokenizer == "python" or problem is not None else tokenize_java(lines)
 
 

@@ -50,7 +50,7 @@ class VCRMetric(CorpusEvaluator):
             raise ValueError(f"VCR's mode is one of {MODES}, not {mode!r}")
         choice = None if pred.malformed else pred.choice
         right = choice is not None and choice == ref["label"]
-        self.records.append((ref["annot_id"], mode, right))
+        self.records.append((str(ref["annot_id"]), mode, right))
         return {f"right_{mode}": right, f"n_{mode}": 1, "parse_failures": choice is None}
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,105 @@
+"""What holds for every evaluator: batches, processes and order do not matter, an empty one gives zeros."""
+
+import multiprocessing
+import random
+
+import pytest
+import torch
+
+from tests.metrics.cases import CASES, N, samples, score, score_in_process
+from vista.data import Prediction
+from vista.metrics.rec import RECMetric
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* VCR questions have only one")
+
+
+@pytest.fixture(scope="session")
+def two_processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gloo")
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=score_in_process, args=(rank, 2, str(folder))) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_say_what_one_says(name, two_processes):
+    alone = score(CASES[name][0](), samples(name))
+    for rank in range(2):
+        assert two_processes[rank][name] == pytest.approx(alone, rel=1e-12, abs=1e-12)
+    assert two_processes[0][name] == two_processes[1][name]
+
+
+def test_both_processes_raise_where_one_finds_an_error(two_processes):
+    for result in two_processes:
+        assert "more than one caption" in result["duplicate"]["raised"]
+        assert result["failure"]["raised"] == "the first process failed"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_batch_size_and_order_do_not_matter(name):
+    make, _ = CASES[name]
+    made = samples(name)
+    whole = score(make(), made)
+    assert score(make(), made, batch=1) == pytest.approx(whole, rel=1e-12)
+    random.Random(0).shuffle(made)
+    assert score(make(), made, batch=4) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
+@pytest.mark.parametrize("name", CASES)
+def test_empty_evaluator_gives_zeros_and_warns(name):
+    make, _ = CASES[name]
+    metric = make()
+    with pytest.warns(UserWarning, match="has seen no samples"):
+        empty = {key: float(value) for key, value in metric.compute().items()}
+    assert set(empty.values()) == {0.0}
+    whole = score(make(), samples(name))
+    assert set(whole) - set(empty) <= {"J_cow", "J_009_big_bird"}
+    assert set(empty) <= set(whole)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_keys_scale_and_counts(name):
+    metric = CASES[name][0]()
+    result = score(metric, samples(name))
+    assert not any(mark in key for key in result for mark in "@. /")
+    assert result["n"] == N
+    assert result["parse_failures"] >= 2 or name == "pope"
+    assert all(0 <= value <= (1000 if key == "CIDEr" else 100) for key, value in result.items())
+    assert all(value.ndim == 0 and value.dtype == torch.float64 for value in metric.compute().values())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reset_forgets_everything(name):
+    metric = CASES[name][0]()
+    first = score(metric, samples(name))
+    metric.reset()
+    assert score(metric, samples(name)) == first
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_malformed_answers_earn_nothing(name):
+    made = samples(name)
+    for pred, _ in made:
+        pred.malformed = True
+    result = score(CASES[name][0](), made)
+    free = {"n", "parse_failures", "yes_ratio", "auroc", "P", "P_image", "P_pooled"}  # P counts background
+    assert {key: value for key, value in result.items() if key not in free and value} == {}
+
+
+def test_lists_of_different_length_are_refused():
+    with pytest.raises(ValueError):
+        RECMetric().update([Prediction()], [])
+
+
+def test_sums_stay_float64_when_the_module_is_cast():
+    metric = RECMetric()
+    torch.nn.ModuleList([metric]).half()
+    assert metric.sum_n.dtype == torch.float64
