@@ -104,15 +104,16 @@ def load_plugin(path: str) -> None:
     Raises:
         FileNotFoundError: it is not there.
     """
-    file = Path(path) if Path(path).is_file() else Path(__file__).parent / path
+    file = (Path(path) if Path(path).is_file() else Path(__file__).parent / path).absolute()
     if not file.is_file():
         raise FileNotFoundError(f"there is no plugin {path}")
-    if file.stem in sys.modules:
+    name = f"plugin_{file.stem}"  # a plugin may be called like the package that it brings in
+    if name in sys.modules and sys.modules[name].__file__ == str(file):
         return
-    spec = spec_from_file_location(file.stem, file)
+    spec = spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
-    sys.modules[file.stem] = module  # loader processes find the plugin's classes by this name
+    sys.modules[name] = module  # loader processes find the plugin's classes by this name
     spec.loader.exec_module(module)
 
 
