@@ -91,13 +91,29 @@ class VistaLLM(nn.Module):
         Returns:
             float (B, T - 1), cross entropy in nats; zero where nothing is learned.
         """
-        decoder = cast(Any, self.language_model).get_decoder()
-        hidden = decoder(inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]).last_hidden_state
+        llm = cast(Any, self.language_model)
         target = batch["labels"][:, 1:]
         learned = target != -100
-        logits = cast(Any, self.language_model).get_output_embeddings()(hidden[:, :-1][learned])
+        hidden = self._decode(self.embed(batch), batch["attention_mask"])[:, :-1]
+        logits = llm.get_output_embeddings()(hidden[learned])
         loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
         return torch.zeros(target.shape, device=loss.device).masked_scatter(learned, loss)
+
+    def _decode(self, inputs_embeds: Tensor, attention_mask: Tensor, buckets: int = 4) -> Tensor:
+        """Last hidden states, float (B, T, D), zero on the padding.
+
+        Samples of about the same length go through the decoder together, so that a short caption is not padded to the
+        length of a mask: two thirds of the work in a mixed batch.
+        """
+        decoder = cast(Any, self.language_model).get_decoder()
+        lengths = attention_mask.sum(dim=1)
+        hidden = torch.zeros_like(inputs_embeds)
+        for rows in lengths.argsort().chunk(buckets):
+            longest = int(lengths[rows].max())
+            hidden[rows, :longest] = decoder(
+                inputs_embeds=inputs_embeds[rows, :longest], attention_mask=attention_mask[rows, :longest]
+            ).last_hidden_state
+        return hidden
 
     def logits(self, batch: dict[str, Any]) -> Tensor:
         """Logits of every position, float (B, T, V)."""
