@@ -71,7 +71,7 @@ class MixtureData(LightningDataModule):
             num_workers: loader processes.
             allow_missing: leave out samples whose image is missing, however many.
             world_scenes: training scenes of the generated world.
-            seed: of the order of samples, of templates and of the world.
+            seed: of the order of samples and of the choice of templates.
         """
         super().__init__()
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
@@ -96,7 +96,7 @@ class MixtureData(LightningDataModule):
     def prepare_data(self) -> None:
         """Write the generated world where it is wanted and missing."""
         if self.root.name == "world":
-            write_world(self.root, seed=self.seed, num_train=self.world_scenes)
+            write_world(self.root, num_train=self.world_scenes)
         elif not self.root.is_dir():
             raise FileNotFoundError(f"the data root {self.root} is not there; name it by --data.root")
 

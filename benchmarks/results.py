@@ -1,0 +1,85 @@
+"""The demo on several seeds: scores, baselines, CPU-seconds and memory, written to docs/results.md.
+
+    python benchmarks/results.py --seeds 0 1 2 --threads 2
+
+Every seed trains stage 1 and stage 2 and is tested once, in processes of their own, as `make demo` does. The last line
+printed is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(arguments: list[str], threads: int) -> dict[str, float]:
+    """One command of the project, with its wall seconds, CPU-seconds and peak memory in GB (largest process)."""
+    env = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, "main.py", *arguments], cwd=ROOT, env=env, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_s": time.perf_counter() - began, "cpu_s": cpu, "peak_gb": after.ru_maxrss / 2**20}
+
+
+def one_seed(seed: int, threads: int) -> dict[str, object]:
+    """Train and test under one seed."""
+    first, second = f"seed{seed}_stage1", f"seed{seed}_stage2"
+    seeds = ["--seed_everything", str(seed), "--data.seed", str(seed)]
+    stage2 = ["fit", "--config", "stage2.yaml", "--config", "tiny_stage2.yaml", "--model.init_from", first]
+    costs = {
+        "stage1": run(["fit", "--config", "stage1.yaml", "--name", first, *seeds], threads),
+        "stage2": run([*stage2, "--name", second, *seeds], threads),
+        "test": run(["test", "--ckpt_path", second], threads),
+    }
+    folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
+    return {"seed": seed, "costs": costs, "table": json.loads((folder / "scores_test.json").read_text())["table"]}
+
+
+def report(results: list[dict], threads: int) -> str:
+    """The page, in Markdown."""
+    seeds = ", ".join(str(r["seed"]) for r in results)
+    lines = [
+        "# Results of the demo",
+        "",
+        "Written by `benchmarks/results.py`; do not edit. The tiny model on the generated world, one row for each score",
+        f"of `test` after stage 2. Seeds {seeds}; {threads} thread(s); mean and spread (lowest .. highest) over seeds.",
+        "",
+        "| score | metric | mean | lowest .. highest | baseline | baseline is | n |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for rows in zip(*(r["table"] for r in results), strict=True):
+        scores, row = [r["score"] for r in rows], rows[0]
+        spread = f"{min(scores):.1f} .. {max(scores):.1f}"
+        cells = row["name"], row["metric"], f"{statistics.mean(scores):.1f}", spread, f"{row['baseline']:.1f}"
+        lines.append(f"| {' | '.join(cells)} | {row['what']} | {row['n']} |")
+    lines += ["", "| seed | step | CPU-seconds | wall seconds | peak GB |", "| --- | --- | --- | --- | --- |"]
+    for result in results:
+        for step, cost in result["costs"].items():
+            numbers = f"{cost['cpu_s']:.0f} | {cost['wall_s']:.0f} | {cost['peak_gb']:.2f}"
+            lines.append(f"| {result['seed']} | {step} | {numbers} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the seeds and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    arguments = parser.parse_args()
+    results = [one_seed(seed, arguments.threads) for seed in arguments.seeds]
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(report(results, arguments.threads))
+    print(json.dumps({"benchmark": "results", "threads": arguments.threads, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
