@@ -1,10 +1,19 @@
 """Masks <-> point sequences (Sec. 3.2): `encode` keeps N points of the contour, `decode` fills the polygon.
 
-    encode(mask, num_points=4)     -> [array([[100, 50], [900, 50], [900, 700], [100, 700]])]   x, y in bins 0..999
+    encode(mask, num_points=4)      -> [array([[100, 50], [900, 50], [900, 700], [100, 700]])]   x, y in bins 0..999
     decode(points, size=(480, 640)) -> bool (480, 640)
 
 Coordinates are in edge convention: pixel (column c, row r) covers [c, c + 1] x [r, r + 1]. A sequence has exactly N
 points, runs clockwise on screen and starts at the point with the least x + y, ties to the least y.
+
+| method | points |
+| --- | --- |
+| `uniform` | at equal distances |
+| `literal` | Alg. 1 as printed; gets worse the more candidates there are |
+| `adaptive` | Alg. 1 with a minimum gap between kept points; the default |
+| `uniform+refine`, `adaptive+refine` | the same, then moved on the bin grid to lower the count of wrong pixels |
+| `fast` | Visvalingam's vertices, then moved in the same way |
+| `optimal` | the best vertices by dynamic programming, then moved for longer |
 """
 
 from collections.abc import Callable
@@ -12,15 +21,29 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from vista.contour_rings import canonical_start, find_rings, signed_area
+from vista.contour_parts import MAX_JOINED, join_rings, share_by_length, share_points
+from vista.contour_refine import refine
+from vista.contour_rings import Ring, canonical_start, find_rings, signed_area
 from vista.contour_sampling import sample_by_angle, sample_uniform
+from vista.contour_vertices import Choices, by_dynamic_programming, by_removal
 from vista.polygon_fill import even_odd_fill
 from vista.quantize import Scale, dequantize, quantize
 
-Method: TypeAlias = Literal["uniform", "literal", "adaptive"]
-Multipart: TypeAlias = Literal["largest", "separate"]
+Method: TypeAlias = Literal["uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"]
+Multipart: TypeAlias = Literal["largest", "separate", "bridge"]
 
-OVERSAMPLE = 8  # M = 8N candidates for the angle methods
+OVERSAMPLE = 8  # M = 8N candidates where points are chosen by angle
+
+_SAMPLERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "uniform": sample_uniform,
+    "literal": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n, smooth=0.0, baseline=1, min_gap=0),
+    "adaptive": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n),
+}
+_SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
+    "fast": by_removal,
+    "optimal": by_dynamic_programming,
+}
+_SWEEPS = {"fast": 2, "optimal": 4, "uniform+refine": 4, "adaptive+refine": 4}
 
 
 def encode(
@@ -36,26 +59,34 @@ def encode(
     Args:
         mask: bool (H, W).
         num_points: N, the length of every sequence, at least 3.
-        method: `uniform`, `literal` (Alg. 1 as printed, documented as worse), `adaptive`.
-        multipart: `largest` draws the largest part only, `separate` one sequence per outer part.
+        method: see the table above.
+        multipart: `largest` draws the outer ring of the largest part; `separate` that of every part, one sequence
+            each; `bridge` parts and holes in one sequence, joined by bridges of no width.
         num_bins: number of bins per axis.
         scale: see `vista.quantize`.
 
     Returns:
-        int64 (N, 2) arrays, x and y in bins, one per sequence; none for an empty mask.
+        int64 (N, 2) arrays, x and y in bins, one per sequence, in the order of their first points; none for an empty
+        mask.
 
     Raises:
         ValueError: a setting is unknown, or `num_points` is less than 3.
     """
     _check(num_points, method, multipart)
-    height, width = mask.shape
-    rings = [ring for ring in find_rings(mask) if not ring.hole]
-    if multipart == "largest":
-        rings = rings[:1]
+    rings = find_rings(mask)
+    outer = [ring for ring in rings if not ring.hole]
+    groups = {"largest": [outer[:1]], "separate": [[ring] for ring in outer], "bridge": [rings[:MAX_JOINED]]}[multipart]
     sequences = []
-    for ring in rings:
-        bins = quantize(_SAMPLERS[method](ring.points, num_points), (width, height), num_bins, scale)
-        sequences.append(_canonical(_fill_up(bins, num_points, num_bins)))
+    for group in groups if rings else []:
+        drawn, points, counts = _choose_points(group, num_points, method)
+        bins = [
+            _canonical(_fill_up(quantize(p, mask.shape[::-1], num_bins, scale), n, num_bins))
+            for p, n in zip(points, counts, strict=True)
+        ]
+        if method in _SWEEPS:
+            targets = _targets(mask, drawn, alone=multipart == "separate" and len(outer) > 1)
+            bins = [refine(b, t, _SWEEPS[method], num_bins, scale) for b, t in zip(bins, targets, strict=True)]
+        sequences.append(_canonical(join_rings(bins)))
     return sorted(sequences, key=lambda s: (s[0].sum(), s[0, 1]))
 
 
@@ -73,17 +104,10 @@ def decode(points: Any, size: tuple[int, int], num_bins: int = 1000, scale: Scal
         bool (H, W).
     """
     height, width = size
-    mask = np.zeros(size, dtype=bool)
-    for sequence in _sequences(points):
-        mask |= even_odd_fill(dequantize(sequence, (width, height), num_bins, scale), size)
-    return mask
-
-
-_SAMPLERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "uniform": sample_uniform,
-    "literal": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n, smooth=0.0, baseline=1, min_gap=0),
-    "adaptive": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n),
-}
+    masks = [even_odd_fill(dequantize(s, (width, height), num_bins, scale), size) for s in _sequences(points)]
+    if len(masks) == 1:
+        return masks[0]
+    return np.logical_or.reduce(masks) if masks else np.zeros(size, dtype=bool)
 
 
 def _check(num_points: int, method: str, multipart: str) -> None:
@@ -94,16 +118,42 @@ def _check(num_points: int, method: str, multipart: str) -> None:
             raise ValueError(f"unknown {name} {value!r}: one of {', '.join(get_args(allowed))}")
 
 
+def _choose_points(rings: list[Ring], num_points: int, method: str) -> tuple[list[Ring], list[np.ndarray], list[int]]:
+    """The rings to draw in one sequence, the points of each in pixels, and how many it may have; bridges counted."""
+    if simplify := _SIMPLIFIERS.get(method):
+        choices = [simplify(ring.points, num_points) for ring in rings]
+        counts = share_points([c.error for c in choices], rings, num_points) if len(rings) > 1 else [num_points]
+        points = [c.pick(n) for c, n in zip(choices, counts, strict=True) if n]
+    else:
+        sample = _SAMPLERS[method.removesuffix("+refine")]
+        counts = share_by_length(rings, num_points)
+        points = [sample(ring.points, n) for ring, n in zip(rings, counts, strict=True) if n]
+    drawn = [ring for ring, n in zip(rings, counts, strict=True) if n]
+    counts = [n for n in counts if n]
+    counts[0] = num_points - sum(counts[1:]) - 2 * (len(counts) - 1)  # what nobody needs goes to the largest
+    return drawn, points, counts
+
+
+def _targets(mask: np.ndarray, drawn: list[Ring], alone: bool) -> list[np.ndarray]:
+    """For each ring the mask it should fill: what the others leave, or the ring's own part where it stands alone."""
+    if not alone and len(drawn) == 1:
+        return [mask]
+    fills = [even_odd_fill(ring.points, mask.shape) for ring in drawn]
+    if alone:
+        return [fill & mask for fill in fills]
+    everything = np.logical_xor.reduce([mask, *fills])
+    return [everything ^ fill for fill in fills]
+
+
 def _fill_up(bins: np.ndarray, num_points: int, num_bins: int) -> np.ndarray:
     """Drop repeated neighbours, widen what is thinner than a bin, split the longest sides until there are N points."""
-    keep = np.any(bins != np.roll(bins, 1, axis=0), axis=1)
+    points = bins.tolist()
+    points = [p for p, before in zip(points, points[-1:] + points[:-1], strict=True) if p != before]
     low, high = bins.min(axis=0), bins.max(axis=0)
-    if np.any(low == high):
-        low = np.where(low == high, np.minimum(low, num_bins - 2), low)
-        high = np.maximum(high, low + 1)
-        points = [[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]][:num_points]
-    else:
-        points = bins[keep].tolist()
+    if (low == high).any():
+        low = np.minimum(low, num_bins - 2)
+        (x0, y0), (x1, y1) = low.tolist(), np.maximum(high, low + 1).tolist()
+        points = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]][:num_points]
     while len(points) < num_points:
         ahead = points[1:] + points[:1]
         sides = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(points, ahead, strict=True)]

@@ -11,60 +11,116 @@ import cv2
 import numpy as np
 
 
+MAX_RINGS = 512  # the longest ones; only noise has more
+
+
 @dataclass(slots=True)
 class Ring:
     """One closed boundary.
 
     Attributes:
-        points: float (K, 2), x and y in pixels, K >= 4; the last point joins the first.
+        points: float (K, 2), x and y in pixels, K >= 4; the last point joins the first. It starts at the point with
+            the least x + y, ties to the least y.
         area: enclosed area in square pixels, positive for holes too.
-        hole: whether background lies inside.
+        parent: index, in the same list, of the ring right around this one; -1 where there is none.
+        hole: whether background lies just inside.
     """
 
     points: np.ndarray
     area: float
+    parent: int
     hole: bool
 
 
 def find_rings(mask: np.ndarray) -> list[Ring]:
-    """All rings of a mask, largest first; ties in the order of `canonical_start`.
+    """All rings of a mask, largest first; of equal ones the upper first.
 
     Args:
         mask: bool or integer (H, W), non-zero on the object.
 
     Returns:
-        one ring per outer boundary and per hole; none for an empty mask.
+        one ring per outer boundary and per hole, at most 512; none for an empty mask.
     """
-    binary = np.ascontiguousarray(mask != 0).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(binary)
-    if width == 0:
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
         return []
-    # On a lattice of half pixels the midpoints of all unit edges are lattice points with one odd coordinate.
-    lattice = np.zeros((2 * height + 1, 2 * width + 1), dtype=np.uint8)
-    lattice[1::2, 1::2] = binary[y : y + height, x : x + width]
-    lattice = cv2.dilate(lattice, np.ones((3, 3), dtype=np.uint8))
-    chains, hierarchy = cv2.findContours(lattice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    parents = hierarchy[0, :, 3]
-    rings = [_ring(c[:, 0], p >= 0, (x, y)) for c, p in zip(chains, parents, strict=True)]
-    return sorted(rings, key=lambda ring: -ring.area)
+    band = mask[rows[0] : rows[-1] + 1]
+    columns = np.flatnonzero(band.any(axis=0))
+    corner = np.array([columns[0], rows[0]], dtype=np.float64)
+    box = band[:, columns[0] : columns[-1] + 1] != 0
+    chains, hierarchy = cv2.findContours(box.view(np.uint8).copy("C"), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
+    chosen = range(len(chains))
+    if len(chains) > MAX_RINGS:
+        chosen = sorted(chosen, key=lambda i: -len(chains[i]))[:MAX_RINGS]
+    rings = {}
+    for i in chosen:
+        points = _edge_midpoints(chains[i][:, 0]) + corner
+        area = signed_area(points)
+        rings[i] = Ring(points, abs(area), int(hierarchy[0, i, 3]), hole=area < 0)
+    return _largest_first(rings)
 
 
 def signed_area(points: np.ndarray) -> float:
     """Area of a closed polygon (K, 2), positive when it runs clockwise on screen (y points down)."""
     x, y = points[:, 0], points[:, 1]
-    return 0.5 * float(x @ np.roll(y, -1) - np.roll(x, -1) @ y)
+    open_sum = x[:-1] @ y[1:] - x[1:] @ y[:-1]
+    return 0.5 * float(open_sum + x[-1] * y[0] - x[0] * y[-1])
 
 
 def canonical_start(points: np.ndarray) -> int:
     """Index of the point with the least x + y, ties to the least y, then to the first."""
     total = points[:, 0] + points[:, 1]
-    return int(np.lexsort((points[:, 1], total))[0])
+    ties = np.flatnonzero(total == total.min())
+    return int(ties[points[ties, 1].argmin()])
 
 
-def _ring(chain: np.ndarray, hole: bool, corner: tuple[int, int]) -> Ring:
-    points = chain[(chain[:, 0] + chain[:, 1]) % 2 == 1] * 0.5 + np.array(corner, dtype=np.float64)
-    area = signed_area(points)
-    if (area < 0) != hole:
-        points = points[::-1]
+def _largest_first(rings: dict[int, Ring]) -> list[Ring]:
+    """Sorted by area, then by first point; parents, which are always larger, are renamed, and orphans dropped."""
+    place = {-1: -1}
+    ordered: list[Ring] = []
+    for i, ring in sorted(rings.items(), key=lambda item: (-item[1].area, *item[1].points[0, ::-1])):
+        if ring.parent in place:
+            ring.parent = place[ring.parent]
+            place[i] = len(ordered)
+            ordered.append(ring)
+    return ordered
+
+
+def _edge_midpoints(chain: np.ndarray) -> np.ndarray:
+    """Ring of a chain of boundary pixels (K, 2) as `cv2.findContours` lists them, float (K', 2), canonical start.
+
+    Between arriving at a pixel and leaving it, the tracer sweeps over the background neighbours of that pixel; those
+    to the left, right, above and below are the edges wanted, in order.
+    """
+    closed = np.concatenate((chain[-1:], chain, chain[:1]))
+    step = closed[1:] - closed[:-1]
+    code = step[:, 0] + 3 * step[:, 1] + 4  # 0..8, 4: no move
+    turn = 9 * code[:-1] + code[1:]
+    count = _SWEPT_COUNT[turn]
+    pixel = np.repeat(np.arange(len(chain)), count)
+    nth = np.arange(len(pixel)) - (np.cumsum(count) - count)[pixel]
+    points = chain[pixel] + _SWEPT[turn[pixel], nth]
+    # The tracer runs the other way round: outer rings counter-clockwise.
+    points = points[::-1]
     start = canonical_start(points)
-    return Ring(np.concatenate((points[start:], points[:start])), abs(area), bool(hole))
+    return np.concatenate((points[start:], points[:start]))
+
+
+def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
+    """For each (arrival, departure) pair of moves: how many edges are swept over, and their midpoints."""
+    around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]  # clockwise on screen
+    count, midpoints = np.zeros(81, dtype=np.int64), np.zeros((81, 4, 2))
+    for arrival in around:
+        for departure in around:
+            back = around.index((-arrival[0], -arrival[1]))
+            turns = (back - around.index(departure)) % 8 or 8
+            swept = [around[(back - k) % 8] for k in range(1, turns)]
+            swept = [(dx, dy) for dx, dy in swept if dx == 0 or dy == 0]
+            pair = 9 * (arrival[0] + 3 * arrival[1] + 4) + departure[0] + 3 * departure[1] + 4
+            count[pair] = len(swept)
+            midpoints[pair, : len(swept)] = np.array(swept).reshape(-1, 2) * 0.5 + 0.5
+    count[40], midpoints[40] = 4, np.array([(1, 0), (0, -1), (-1, 0), (0, 1)]) * 0.5 + 0.5  # a lone pixel
+    return count, midpoints
+
+
+_SWEPT_COUNT, _SWEPT = _swept_edges()

@@ -53,26 +53,41 @@ def sample_by_angle(
 
 def _turning_angle(samples: np.ndarray, smooth: float, baseline: int) -> np.ndarray:
     """Absolute turn in radians at each of the (M, 2) samples, shape (M,)."""
-    line = samples[:, 0] + 1j * samples[:, 1]
+    count = len(samples)
+    line = samples.view(np.complex128)[:, 0]
     if smooth > 0:
-        reach = min(int(3 * smooth + 0.5), len(line) - 1)
+        reach = min(int(3 * smooth + 0.5), count - 1)
         kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / smooth) ** 2)
-        wrapped = np.concatenate((line[len(line) - reach :], line, line[:reach]))
-        line = np.convolve(wrapped, kernel / kernel.sum(), mode="valid")
-    turn = (np.roll(line, -baseline) - line) * np.conj(line - np.roll(line, baseline))
+        line = np.convolve(_wrapped(line, reach), kernel / kernel.sum(), mode="valid")
+    around = _wrapped(line, min(baseline, count - 1))
+    turn = (around[-count:] - line) * np.conj(line - around[:count])
     return np.abs(np.arctan2(turn.imag, turn.real))
+
+
+def _wrapped(line: np.ndarray, reach: int) -> np.ndarray:
+    """A closed line with its last points repeated before it and its first ones behind it."""
+    return np.concatenate((line[len(line) - reach :], line, line[:reach]))
 
 
 def _pick_apart(order: list[int], num_points: int, min_gap: int) -> list[int]:
     """The first indices of `order` that keep the gap (circular), sorted; fewer than N: halve the gap and go on."""
-    count, taken, gap = len(order), set[int](), min_gap
+    count, taken, gap = len(order), list[int](), min_gap
     while len(taken) < num_points:
-        blocked = {(i + d) % count for i in taken for d in range(-gap, gap + 1)}
+        blocked = bytearray(count)
+        for i in taken:
+            _block(blocked, i, gap)
         for i in order:
-            if i not in blocked:
-                taken.add(i)
+            if not blocked[i]:
+                taken.append(i)
                 if len(taken) == num_points:
                     break
-                blocked.update([(i + d) % count for d in range(-gap, gap + 1)])
+                _block(blocked, i, gap)
         gap //= 2
     return sorted(taken)
+
+
+def _block(blocked: bytearray, centre: int, gap: int) -> None:
+    """Mark the indices within `gap` of the centre, around the end."""
+    count = len(blocked)
+    for i in range(centre - gap, centre + gap + 1):
+        blocked[i % count] = 1

@@ -8,6 +8,8 @@ a shape in edge convention by half a pixel.
 
 import numpy as np
 
+from vista import contour_kernels
+
 
 def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Fill one closed polygon, which may cross or touch itself.
@@ -20,27 +22,40 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         bool (H, W); empty for fewer than 3 points.
     """
     mask = np.zeros(size, dtype=bool)
-    if len(points) >= 3:
-        keys = _crossings(points, size)
-        flat = mask.reshape(-1)
-        offsets = (keys - keys // (size[1] + 1)).tolist()
-        for start, stop in zip(offsets[::2], offsets[1::2], strict=True):
-            flat[start:stop] = True
+    if len(points) < 3:
+        return mask
+    if contour_kernels.COMPILED:
+        contour_kernels.fill(points, mask)
+        return mask
+    width = size[1]
+    _, row, x = crossings(points, np.concatenate((points[1:], points[:1])), size[0])
+    column = np.ceil(x - 0.5).clip(0, width).astype(np.int64)
+    # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
+    keys = np.sort(row * (width + 1) + column)
+    offsets = (keys - keys // (width + 1)).tolist()
+    flat = mask.reshape(-1)
+    for start, stop in zip(offsets[::2], offsets[1::2], strict=True):
+        flat[start:stop] = True
     return mask
 
 
-def _crossings(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Sorted keys row * (W + 1) + column of all crossings; each row holds an even number of them."""
-    height, width = size
-    ahead = np.concatenate((points[1:], points[:1]))
-    downward = points[:, 1:] <= ahead[:, 1:]
-    low, high = np.where(downward, points, ahead), np.where(downward, ahead, points)
-    first, last = np.ceil(np.stack((low[:, 1], high[:, 1])) - 0.5).clip(0, height).astype(np.int64)
-    counts = last - first
-    edge = np.repeat(np.arange(len(points)), counts)
-    row = np.arange(len(edge)) + (first - np.cumsum(counts) + counts)[edge]
+def crossings(start: np.ndarray, stop: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where edges cross the centre lines of pixel rows.
+
+    Args:
+        start: float (E, 2), one end of each edge, x and y in pixels.
+        stop: float (E, 2), the other end.
+        height: number of rows.
+
+    Returns:
+        edge int64 (K,), row int64 (K,), x float64 (K,) of every crossing, edge by edge.
+    """
+    downward = (start[:, 1] <= stop[:, 1])[:, None]
+    low, high = np.where(downward, start, stop), np.where(downward, stop, start)
+    first = np.ceil(low[:, 1] - 0.5).clip(0, height).astype(np.int64)
+    count = np.ceil(high[:, 1] - 0.5).clip(0, height).astype(np.int64) - first
+    edge = np.repeat(np.arange(len(start)), count)
+    row = np.arange(len(edge)) + (first - np.cumsum(count) + count)[edge]
     rise = high[:, 1] - low[:, 1]
     slope = (high[:, 0] - low[:, 0]) / np.where(rise > 0, rise, 1.0)
-    x = low[edge, 0] + (row + 0.5 - low[edge, 1]) * slope[edge]
-    column = np.ceil(x - 0.5).clip(0, width).astype(np.int64)
-    return np.sort(row * (width + 1) + column)
+    return edge, row, low[edge, 0] + (row + 0.5 - low[edge, 1]) * slope[edge]

@@ -8,7 +8,7 @@ whose last value has no token, so it is clipped: the last column of an object th
 One side must never be crossed with the other side of another scale: that costs 0.3 IoU.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,7 +31,9 @@ def quantize(values: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
     Raises:
         ValueError: the scale is unknown.
     """
-    scaled = np.asarray(values, dtype=np.float64) * (_steps(num_bins, scale) / np.asarray(extent, dtype=np.float64))
+    scaled = np.asarray(values, dtype=np.float64) * (
+        bin_of_extent(num_bins, scale) / np.asarray(extent, dtype=np.float64)
+    )
     return np.rint(scaled).clip(0, num_bins - 1).astype(np.int64)
 
 
@@ -51,12 +53,17 @@ def dequantize(bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
         ValueError: the scale is unknown.
     """
     clamped = np.nan_to_num(np.asarray(bins, dtype=np.float64)).clip(0, num_bins - 1)
-    return clamped * (np.asarray(extent, dtype=np.float64) / _steps(num_bins, scale))
+    return clamped * (np.asarray(extent, dtype=np.float64) / bin_of_extent(num_bins, scale))
 
 
-def _steps(num_bins: int, scale: str) -> int:
-    if scale not in ("bins-1", "bins"):
-        raise ValueError(f"unknown scale {scale!r}: one of 'bins-1', 'bins'")
+def bin_of_extent(num_bins: int, scale: Scale) -> int:
+    """The bin that stands for the full width or height, 999 or 1000 where there are 1000 bins.
+
+    Raises:
+        ValueError: the scale is unknown, or there are fewer than 2 bins.
+    """
+    if scale not in get_args(Scale):
+        raise ValueError(f"unknown scale {scale!r}: one of {', '.join(get_args(Scale))}")
     if num_bins < 2:
         raise ValueError(f"num_bins is {num_bins}, at least 2 are needed")
     return num_bins - 1 if scale == "bins-1" else num_bins
