@@ -11,12 +11,17 @@ import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from vista.plugins import load_entry_points, load_plugin
+
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
-OWN_VERBS = {"codec-bench": ("vista.codec_bench", "codec_bench")}  # verb -> module, function
+OWN_VERBS = {  # verb -> module, function
+    "codec-bench": ("vista.codec_bench", "codec_bench"),
+    "score": ("datamodules.score", "main"),
+    "check-task": ("datamodules.check_task", "main"),
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,11 +55,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run_own_verb(verb: str, arguments: list[str]) -> None:
-    """Call the function of a verb of ours; its signature is its command line."""
+    """Call the function of a verb of ours; a `main` takes the words, the signature of another is its command line."""
+    module, name = OWN_VERBS[verb]
+    function = getattr(import_module(module), name)
+    if name == "main":
+        function(arguments)
+        return
     from jsonargparse import auto_cli
 
-    module, function = OWN_VERBS[verb]
-    auto_cli(getattr(import_module(module), function), args=arguments)
+    auto_cli(function, args=arguments)
 
 
 def run_lightning_verb(verb: str, arguments: list[str]) -> None:
@@ -63,6 +72,7 @@ def run_lightning_verb(verb: str, arguments: list[str]) -> None:
     from vista.cli import PARSER_ERRORS, VistaCLI, explain, known_settings, plugins, resolve_arguments
 
     resolved, name = resolve_arguments(verb, arguments)
+    load_entry_points()
     for path in plugins(resolved):
         load_plugin(path)
     from datamodules.mixture import MixtureData
@@ -96,25 +106,6 @@ def make_callbacks(folder: Path) -> list[Any]:
 
     lines = 0 if sys.stdout.isatty() else 50
     return [Throughput(print_every=lines), Predictions(folder), Pictures(folder), ScoreTable(folder)]
-
-
-def load_plugin(path: str) -> None:
-    """Run a Python file that brings tasks or readers.
-
-    Raises:
-        FileNotFoundError: it is not there.
-    """
-    file = (Path(path) if Path(path).is_file() else Path(__file__).parent / path).absolute()
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no plugin {path}")
-    name = f"plugin_{file.stem}"  # a plugin may be called like the package that it brings in
-    if name in sys.modules and sys.modules[name].__file__ == str(file):
-        return
-    spec = spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[name] = module  # loader processes find the plugin's classes by this name
-    spec.loader.exec_module(module)
 
 
 def _quiet() -> None:

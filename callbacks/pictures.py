@@ -24,7 +24,13 @@ class Pictures(Callback):
         self.folder, self.count = folder, count
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Draw a sheet of the first batch, into the folder and TensorBoard."""
         if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
@@ -38,7 +44,13 @@ class Pictures(Callback):
                 logger.experiment.add_image(source.name, sheet, trainer.global_step, dataformats="HWC")
 
     def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """The same for `test`."""
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)

@@ -20,7 +20,13 @@ class Predictions(Callback):
         self.files: dict[str, TextIO] = {}
 
     def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Append the answers of a batch."""
         source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]

@@ -44,7 +44,10 @@ class Throughput(Callback):
         if self.print_every and trainer.global_step % self.print_every == 0:
             loss = float(trainer.callback_metrics["train/loss"])
             seconds = time.perf_counter() - self.began
-            print(f"step {trainer.global_step}/{trainer.estimated_stepping_batches} {seconds:.0f} s loss {loss:.3f}", flush=True)
+            print(
+                f"step {trainer.global_step}/{trainer.estimated_stepping_batches} {seconds:.0f} s loss {loss:.3f}",
+                flush=True,
+            )
 
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seconds = max(1e-9, time.perf_counter() - self.mark)

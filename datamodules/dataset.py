@@ -85,7 +85,9 @@ class Encoding:
 class TrainingSet(Dataset[Batch]):
     """Batches for `VistaLLM.forward`."""
 
-    def __init__(self, sources: Sequence[LoadedSource], encoding: Encoding, seed: int = 0, max_tokens: int = 2048) -> None:
+    def __init__(
+        self, sources: Sequence[LoadedSource], encoding: Encoding, seed: int = 0, max_tokens: int = 2048
+    ) -> None:
         """Keep the sources.
 
         Args:
@@ -112,7 +114,6 @@ class TrainingSet(Dataset[Batch]):
         samples = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
         batch = collate(samples, images, self.encoding.tokenizer, self.encoding.num_queries)
         return batch | {"source": torch.tensor([key[2] for key in keys]), "unusable": len(keys) - sum(usable)}
-
 
     def _unlearned(self, sample: Sample) -> Sample:
         """What keeps the position of a sample that cannot be learned from: its images and no text."""

@@ -1,6 +1,6 @@
 """The data of a run: a mixture of sources to train on, and the sources that are scored.
 
-    MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
+MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
 from pathlib import Path
@@ -173,7 +173,9 @@ class MixtureData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the current epoch."""
         trainer = self.trainer
-        rank, world_size, epoch = (trainer.global_rank, trainer.world_size, trainer.current_epoch) if trainer else (0, 1, 0)
+        rank, world_size, epoch = (
+            (trainer.global_rank, trainer.world_size, trainer.current_epoch) if trainer else (0, 1, 0)
+        )
         dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens)
         sampler = GlobalBatches(self.order, self.batch_size, rank, world_size, epoch)
         return self._loader(dataset, sampler)

@@ -112,5 +112,10 @@ class PretrainingData(LightningDataModule):
 
     def _loader(self, dataset: PatchTargets, shuffle: bool) -> DataLoader[Any]:
         return DataLoader(
-            dataset, self.batch_size, shuffle, num_workers=self.num_workers, drop_last=shuffle, persistent_workers=self.num_workers > 0
+            dataset,
+            self.batch_size,
+            shuffle,
+            num_workers=self.num_workers,
+            drop_last=shuffle,
+            persistent_workers=self.num_workers > 0,
         )

@@ -1,6 +1,6 @@
 """A source: one dataset asked one kind of question, e.g. RES on RefCOCO.
 
-    caption_coco: {task: caption, dataset: coco, train: train2017, val: val2017, test: {caption_coco: val2017}}
+caption_coco: {task: caption, dataset: coco, train: train2017, val: val2017, test: {caption_coco: val2017}}
 """
 
 import gc
@@ -65,8 +65,7 @@ def check_source(name: str, source: Source) -> None:
     lacking = Task.known[source.task].fields - READERS[source.dataset].fields
     if lacking:
         raise ValueError(
-            f"source {name}: task {source.task} needs {', '.join(sorted(lacking))}; "
-            f"reader {source.dataset} gives none"
+            f"source {name}: task {source.task} needs {', '.join(sorted(lacking))}; reader {source.dataset} gives none"
         )
 
 

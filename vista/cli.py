@@ -77,12 +77,16 @@ class VistaCLI(LightningCLI):
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("qformer.num_queries", "data.num_queries")
         parser.add_argument("--name", type=str, default=self.default_name, help="folder of the run below runs/")
-        parser.add_argument("--plugin", type=str, nargs="*", default=[], help="Python files that bring tasks and readers")
+        parser.add_argument(
+            "--plugin", type=str, nargs="*", default=[], help="Python files with tasks, readers"
+        )
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand != "fit":
-            parser.add_argument("--task", nargs="+", type=str, default=None, help="tasks to run, of those with a source")
+            parser.add_argument(
+                "--task", nargs="+", type=str, default=None, help="tasks to run, of those with a source"
+            )
         if subcommand == "predict":
             parser.add_argument("--images", nargs="+", type=str, default=[], help="image files, in the prompt's order")
             parser.add_argument("--text", type=str, default="", help="the expression, question or statement")
@@ -133,7 +137,7 @@ class VistaCLI(LightningCLI):
         """Keep the whole configuration beside the run, and say what is trained."""
         if not self.verb_config.trainer.fast_dev_run and self.trainer.is_global_zero:
             self.folder.mkdir(parents=True)
-            self._parser(self.subcommand).save(self.verb_config, self.folder / "config.yaml", skip_none=False)
+            self._parser(self.subcommand).save(self.verb_config, self.folder / "config.yaml", skip_unset=False)
             print(f"run: {self.folder}")
         print_parts(self.model)
 

@@ -73,8 +73,10 @@ class VistaModule(LightningModule):
         if unknown := set(trainable) - set(PARTS):
             raise ValueError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
         self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id)
-        tables = llm.get_input_embeddings().weight, llm.get_output_embeddings().weight
-        init_coordinates(*tables, tokenizer.number_ids, coordinate_init, keep_digits=llm.pretrained)
+        inputs: Any = llm.get_input_embeddings()
+        head: Any = llm.get_output_embeddings()
+        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
+        init_coordinates(inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits)
         if weights is not None:
             load_shared(self.model, weights)
         self.tokenizer, self.codec, self.grammar = tokenizer, codec, grammar
@@ -108,7 +110,7 @@ class VistaModule(LightningModule):
 
     def _log_losses(self, loss: Tensor, learned: Tensor, source: Tensor) -> None:
         """Mean loss of each source of the batch."""
-        if self.global_step % self.trainer.log_every_n_steps:
+        if self.global_step % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         names = [s.name for s in self.trainer.datamodule.train_sources]  # type: ignore[attr-defined]
         for index in source.unique().tolist():
@@ -170,11 +172,15 @@ class VistaModule(LightningModule):
         self.evaluators[source].update(preds, [task.reference(a) for a in batch["annotations"]])
         return preds
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+    def validation_step(  # type: ignore[override]
+        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> list[Prediction]:
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+    def test_step(  # type: ignore[override]
+        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> list[Prediction]:
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 

@@ -74,7 +74,9 @@ def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list
         ValueError: the sample has not one mark for each image.
     """
     if sample.input_ids.count(image_id) != len(sample.images):
-        raise ValueError(f"{len(sample.images)} images but {sample.input_ids.count(image_id)} <image> marks in a prompt")
+        raise ValueError(
+            f"{len(sample.images)} images but {sample.input_ids.count(image_id)} <image> marks in a prompt"
+        )
     repeats = [num_queries if token == image_id else 1 for token in sample.input_ids]
     expand = [(t, label, n) for t, label, n in zip(sample.input_ids, sample.labels, repeats, strict=True)]
     return [t for t, _, n in expand for _ in range(n)], [label for _, label, n in expand for _ in range(n)]

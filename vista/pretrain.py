@@ -40,7 +40,8 @@ class EncoderPretraining(LightningModule):
             out: where the encoder is written when training ends.
         """
         super().__init__()
-        width, patch = encoder.config.hidden_size, encoder.config.patch_size
+        config: Any = encoder.config
+        width, patch = config.hidden_size, config.patch_size
         self.encoder = encoder
         self.category_head = nn.Linear(width, num_categories + 1)
         self.box_head = nn.Linear(width, 4)

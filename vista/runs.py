@@ -49,7 +49,9 @@ def newest_run(name: str = "") -> Path:
         done = [p for p in done if p.name == name or p.name.rpartition("-")[0] == name]
     if not done:
         what = f"no finished run {name!r}" if name else "no finished run"
-        raise FileNotFoundError(f"there is {what} under {RUNS}/; train one by `python main.py fit --config stage1.yaml`")
+        raise FileNotFoundError(
+            f"there is {what} under {RUNS}/; train one by `python main.py fit --config stage1.yaml`"
+        )
     return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
 
 

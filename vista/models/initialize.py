@@ -21,8 +21,8 @@ def initialize(module: nn.Module, width: int) -> None:
     for child in module.modules():
         if isinstance(child, (nn.Linear, nn.Embedding, nn.Conv2d)):
             nn.init.normal_(child.weight, std=std)
-            if getattr(child, "bias", None) is not None:
-                nn.init.zeros_(child.bias)
+            if isinstance(child.bias if hasattr(child, "bias") else None, torch.Tensor):
+                nn.init.zeros_(child.bias)  # type: ignore[arg-type]
         elif isinstance(child, nn.LayerNorm):
             nn.init.ones_(child.weight)
             nn.init.zeros_(child.bias)

@@ -19,7 +19,9 @@ from vista.models.parts import QFormer
 class VistaLLM(nn.Module):
     """One model for all tasks. See the head of this file for the shapes."""
 
-    def __init__(self, vision_model: nn.Module, qformer: QFormer, language_model: nn.Module, image_token_id: int) -> None:
+    def __init__(
+        self, vision_model: nn.Module, qformer: QFormer, language_model: nn.Module, image_token_id: int
+    ) -> None:
         """Put built parts together.
 
         Args:
