@@ -2,11 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from rich.console import Console
-from rich.table import Table
+
+from vista.report import print_table, score_row
 
 
 class ScoreTable(Callback):
@@ -44,32 +43,3 @@ class ScoreTable(Callback):
         content = {"step": trainer.global_step, "table": rows, "all": metrics}
         (self.folder / f"scores_{stage}.json").write_text(json.dumps(content, indent=1) + "\n")
         print_table(rows)
-
-
-def score_row(source: Any, stage: str, metrics: dict[str, float]) -> dict[str, Any] | None:
-    """One line of the table, or None where the source was not scored."""
-    headline = source.task.headline
-    score = metrics.get(f"{stage}/{source.name}/{headline}")
-    if score is None:
-        return None
-    evaluator = source.task.evaluator()
-    predictions = source.task.baseline(source.annotations)
-    evaluator.update(predictions, [source.task.reference(a) for a in source.annotations])
-    return {
-        "name": source.name,
-        "metric": headline,
-        "score": round(score, 2),
-        "baseline": round(float(evaluator.compute()[headline]), 2),
-        "what": source.task.baseline_name,
-        "n": int(metrics[f"{stage}/{source.name}/n"]),
-        "parse_failures": int(metrics[f"{stage}/{source.name}/parse_failures"]),
-    }
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """The rows as a table on the terminal."""
-    table = Table("source", "metric", "score", "baseline", "baseline is", "n", "unparsed")
-    for row in rows:
-        cells = row["name"], row["metric"], f"{row['score']:.1f}", f"{row['baseline']:.1f}", row["what"]
-        table.add_row(*cells, str(row["n"]), str(row["parse_failures"]))
-    Console(width=120).print(table)

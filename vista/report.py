@@ -1,0 +1,109 @@
+"""The table of scores, each with the score of its baseline beside it; the same for `test` and `score`.
+
+    source            metric  score  baseline  baseline is                   paper     n  unparsed
+    res_refcoco_val   mIoU     61.2      38.0  a random object's true mask    77.2  2000         3
+
+The paper's number stands beside official benchmarks only, never beside the generated world.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+from vista.data import Annotation
+
+# VistaLLM-13B, arXiv:2312.12423, tables 2 to 8. (eval name, metric) -> score. The paper does not say which split of
+# gRefCOCO and of Hateful Memes it reports: they stand beside `val` (Table A.1) and `test_seen`.
+PAPER = {
+    ("caption_coco", "CIDEr"): 128.4,
+    ("vqav2_val", "accuracy"): 77.7,
+    ("rec_refcoco_val", "pr50"): 89.9,
+    ("rec_refcoco_testA", "pr50"): 92.5,
+    ("rec_refcoco_testB", "pr50"): 85.0,
+    ("rec_refcocop_val", "pr50"): 84.1,
+    ("rec_refcocop_testA", "pr50"): 90.3,
+    ("rec_refcocop_testB", "pr50"): 75.8,
+    ("rec_refcocog_val", "pr50"): 86.0,
+    ("rec_refcocog_test", "pr50"): 86.4,
+    ("res_refcoco_val", "mIoU"): 77.2,
+    ("res_refcoco_testA", "mIoU"): 78.7,
+    ("res_refcoco_testB", "mIoU"): 73.9,
+    ("res_refcocop_val", "mIoU"): 71.8,
+    ("res_refcocop_testA", "mIoU"): 74.4,
+    ("res_refcocop_testB", "mIoU"): 65.6,
+    ("res_refcocog_val", "mIoU"): 69.8,
+    ("res_refcocog_test", "mIoU"): 71.9,
+    ("grec_val", "pr_f1"): 54.6,
+    ("gres_val", "gIoU"): 65.1,
+    ("vcr_val", "q_ar"): 79.6,
+    ("pqa_looktwice", "accuracy_any"): 71.4,
+    ("bqa_visual7w", "accuracy"): 85.9,
+    ("textvqa_val", "accuracy"): 53.0,
+    ("iconqa_test", "accuracy"): 47.9,
+    ("hateful_memes_test_seen", "accuracy"): 59.1,
+    ("pope_random", "f1"): 90.5,
+    ("pope_popular", "f1"): 84.8,
+    ("pope_adversarial", "f1"): 82.9,
+    ("nlvr2_dev", "accuracy"): 81.7,
+    ("nlvr2_test1", "accuracy"): 82.1,
+    ("coseg_pascal", "J"): 77.2,
+    ("coseg_msrc", "J"): 90.1,
+    ("coseg_icoseg", "J"): 95.1,
+}
+
+BATCH = 64  # references that stand in memory at once; masks are large
+
+
+class ScoredSource(Protocol):
+    """What a row is about: a name, a task, its annotations and the data root they come from."""
+
+    name: str
+    task: Any
+    root: Path
+    annotations: list[Annotation]
+
+
+def score_row(source: ScoredSource, stage: str, metrics: Mapping[str, float]) -> dict[str, Any] | None:
+    """One line of the table, or None where the source was not scored.
+
+    Args:
+        source: what was scored; its baseline is computed here.
+        stage: `val` or `test`.
+        metrics: all scores as `<stage>/<source>/<metric>`.
+    """
+    headline = source.task.headline
+    score = metrics.get(f"{stage}/{source.name}/{headline}")
+    if score is None:
+        return None
+    evaluator = source.task.evaluator()
+    predictions = source.task.baseline(source.annotations)
+    for start in range(0, len(predictions), BATCH):
+        some = slice(start, start + BATCH)
+        evaluator.update(predictions[some], [source.task.reference(a) for a in source.annotations[some]])
+    # `world.json` is what the writer of the generated world leaves beside its files.
+    official = stage == "test" and not (source.root / "world.json").is_file()
+    return {
+        "name": source.name,
+        "metric": headline,
+        "score": round(score, 2),
+        "baseline": round(float(evaluator.compute()[headline]), 2),
+        "what": source.task.baseline_name,
+        "paper": PAPER.get((source.name, headline)) if official else None,
+        "n": int(metrics[f"{stage}/{source.name}/n"]),
+        "parse_failures": int(metrics[f"{stage}/{source.name}/parse_failures"]),
+    }
+
+
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The rows as a table on the terminal; a column for the paper where there is a number of it."""
+    paper = any(row.get("paper") is not None for row in rows)
+    table = Table("source", "metric", "score", "baseline", "baseline is", *["paper"] * paper, "n", "unparsed")
+    for row in rows:
+        cells = [row["name"], row["metric"], f"{row['score']:.1f}", f"{row['baseline']:.1f}", row["what"]]
+        if paper:
+            cells.append("" if row.get("paper") is None else f"{row['paper']:.1f}")
+        table.add_row(*cells, str(row["n"]), str(row["parse_failures"]))
+    Console(width=120).print(table)
