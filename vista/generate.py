@@ -4,6 +4,7 @@ Tokens that the grammar forces are not asked for: they are fed together with the
 be in different states; a row that has less to feed is padded on the left, and the padding is masked for good.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -31,6 +32,11 @@ class _Row:
         self.token_ids.append(token)
         self.pending.append(token)
 
+    def take(self) -> list[int]:
+        """Tokens that the model has not read yet; they count as read from now on."""
+        pending, self.pending = self.pending, []
+        return pending
+
     @property
     def done(self) -> bool:
         return self.state == END or len(self.token_ids) >= self.limit
@@ -38,54 +44,55 @@ class _Row:
 
 @torch.no_grad()
 def generate(
-    model: VistaLLM, batch: dict[str, Any], automata: list[Automaton], max_new_tokens: int = 512
+    model: VistaLLM, batch: dict[str, Any], automata: Sequence[Automaton], max_new_tokens: int | Sequence[int] = 512
 ) -> list[list[int]]:
     """Answer every sample of a batch greedily.
 
     Args:
         model: in evaluation mode.
-        batch: as for `VistaLLM.forward`, prompts only, `input_ids` and `attention_mask` padded on the LEFT.
+        batch: as for `VistaLLM.forward`, prompts only, padded on either side.
         automata: the compiled grammar of each sample.
-        max_new_tokens: longest answer; a longer one is cut.
+        max_new_tokens: longest answer, of all samples or of each; a longer one is cut.
 
     Returns:
         the answers' token ids, each ending with the end-of-sequence token unless it was cut.
     """
-    rows = [_Row(automaton, max_new_tokens) for automaton in automata]
-    llm, cache = cast(Any, model.language_model), DynamicCache()
-    mask, embeds = batch["attention_mask"], model.embed(batch)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    limits = [max_new_tokens] * len(automata) if isinstance(max_new_tokens, int) else max_new_tokens
+    rows = [_Row(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]
     for row in rows:
         row.advance()
-    while True:
-        feed, feed_mask = _pending(rows, mask.device)
-        if feed.shape[1]:
-            embeds = torch.cat([embeds, llm.get_input_embeddings()(feed)], dim=1)
-            positions = torch.cat([positions, (mask.sum(1, keepdim=True) + feed_mask.cumsum(1) - 1).clamp(min=0)], 1)
-            mask = torch.cat([mask, feed_mask], dim=1)
-        if all(row.done for row in rows):
-            return [row.token_ids for row in rows]
+    llm, cache = cast(Any, model.language_model), DynamicCache()
+    prompts = _prompts(batch, rows)
+    embeds, mask = model.embed(prompts), prompts["attention_mask"]
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    while not all(row.done for row in rows):
         logits = llm(
             inputs_embeds=embeds, attention_mask=mask, position_ids=positions, cache=cache, logits_to_keep=1
         ).logits[:, -1]
         _choose(rows, logits)
-        embeds, positions = embeds[:, :0], positions[:, :0]
+        feed, fed = _pad_left([row.take() for row in rows], mask.device)
+        positions = (mask.sum(1, keepdim=True) + fed.cumsum(1) - 1).clamp(min=0)
+        embeds, mask = llm.get_input_embeddings()(feed), torch.cat([mask, fed], dim=1)
+    return [row.token_ids[: row.limit] for row in rows]
 
 
-def _pending(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Tokens to feed, int (B, t), and which of them are real; padded on the left."""
-    width = max(len(row.pending) for row in rows)
-    feed = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        if row.pending:
-            feed[i, width - len(row.pending) :] = torch.tensor(row.pending)
-    mask = torch.tensor([[0] * (width - len(r.pending)) + [1] * len(r.pending) for r in rows], dtype=torch.long)
-    for row in rows:
-        row.pending = []
-    return feed.to(device), mask.reshape(len(rows), width).to(device)
+def _prompts(batch: dict[str, Any], rows: Sequence[_Row]) -> dict[str, Any]:
+    """The batch with the first forced tokens behind every prompt, so that each row ends in a token that was fed."""
+    prompts = zip(batch["input_ids"], batch["attention_mask"].bool(), rows, strict=True)
+    joined = [ids[keep].tolist() + row.take() for ids, keep, row in prompts]
+    input_ids, mask = _pad_left(joined, batch["input_ids"].device)
+    return batch | {"input_ids": input_ids, "attention_mask": mask}
 
 
-def _choose(rows: list[_Row], logits: Tensor) -> None:
+def _pad_left(rows: Sequence[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of tokens as int (B, t), and which of them are real, int (B, t)."""
+    width = max(len(row) for row in rows)
+    feed = torch.tensor([[0] * (width - len(row)) + row for row in rows], dtype=torch.long, device=device)
+    mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+    return feed, torch.tensor(mask, dtype=torch.long, device=device)
+
+
+def _choose(rows: Sequence[_Row], logits: Tensor) -> None:
     """Append the likeliest legal token to every row that is not done."""
     legal = torch.stack([r.automaton.mask(0 if r.done else r.state) for r in rows]).to(logits.device)
     tokens = logits.masked_fill(~legal, -torch.inf).argmax(1).tolist()

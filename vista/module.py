@@ -156,8 +156,8 @@ class VistaModule(LightningModule):
         tasks, annotations = list(tasks), batch["annotations"]
         grammars = [t.grammar(a) if self.grammar else (Text(),) for t, a in zip(tasks, annotations, strict=True)]
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        longest = max(task.max_new_tokens for task in tasks)
-        texts = [self.tokenizer.decode(ids) for ids in generate(self.model, batch, automata, longest)]
+        limits = [task.max_new_tokens for task in tasks]
+        texts = [self.tokenizer.decode(ids) for ids in generate(self.model, batch, automata, limits)]
         return [
             task.parse(text, a) if ok else Prediction(malformed=True)
             for task, text, a, ok in zip(tasks, texts, annotations, batch["readable"], strict=True)

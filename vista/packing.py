@@ -5,6 +5,7 @@
 The prompt is never learned, every answer is. An image that several samples of a batch use is in `pixel_values` once.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ class Sample:
 
 
 def encode_example(
-    example: Example, tokenizer: Tokenizer, template: str = "plain", answer: bool = True, max_instruction: int = 256
+    example: Example, tokenizer: Tokenizer, template: str = "plain", answer: bool = True, max_instruction: int = 512
 ) -> Sample:
     """Write an example as a conversation.
 
@@ -49,7 +50,7 @@ def encode_example(
         tokenizer: of the LLM; the tiny size uses it for the QFormer too.
         template: `plain` (prompt, answer) or `vicuna_v1` (Vicuna v1.1's system sentence, `USER:` and `ASSISTANT:`).
         answer: whether the last answer is written; without it the model is asked.
-        max_instruction: longest instruction of the QFormer in tokens; a longer one is cut.
+        max_instruction: positions of the QFormer; a longer instruction is cut, with one warning.
     """
     input_ids, labels = [tokenizer.bos_id], [IGNORE]
     for turn, (prompt, target) in enumerate(example.turns):
@@ -63,8 +64,10 @@ def encode_example(
             input_ids += answer_ids
             labels += answer_ids
     instruction = next((p for p, _ in example.turns if "<image>" in p), example.turns[0][0])
-    instruction_ids = tokenizer.encode(" ".join(instruction.replace("<image>", " ").split()))[:max_instruction]
-    return Sample(example.images, input_ids, labels, instruction_ids)
+    instruction_ids = tokenizer.encode(" ".join(instruction.replace("<image>", " ").split()))
+    if len(instruction_ids) > max_instruction:
+        warnings.warn(f"the QFormer reads only the first {max_instruction} tokens of an instruction", stacklevel=2)
+    return Sample(example.images, input_ids, labels, instruction_ids[:max_instruction])
 
 
 def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list[int], list[int]]:
@@ -119,4 +122,5 @@ def collate(
 def _pad(rows: Sequence[list[int]], value: int, left: bool) -> Tensor:
     width = max(len(row) for row in rows)
     fill = [[value] * (width - len(row)) for row in rows]
-    return torch.tensor([f + row if left else row + f for row, f in zip(rows, fill, strict=True)])
+    padded = [f + row if left else row + f for row, f in zip(rows, fill, strict=True)]
+    return torch.tensor(padded, dtype=torch.long)  # rows may all be empty
