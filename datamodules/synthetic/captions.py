@@ -28,7 +28,7 @@ def captions(scene: Scene, rng: random.Random) -> list[str]:
     return [
         f"{_names(objects)}.",
         f"{there}, {_names(objects)}.",
-        f"{listing([f'{with_article(item.name)} {_place(scene, item)}' for item in objects])}.",
+        f"{listing([f'{with_article(item.name)} {place(scene, item)}' for item in objects])}.",
         f"{_related(scene, rng)}.",
         f"{rng.choice(OPENINGS)} {_names(downwards)}.",
     ]
@@ -41,7 +41,7 @@ def _names(objects: Sequence[SceneObject]) -> str:
     return listing([with_article(name) if n == 1 else f"{NUMBERS[n]} {name}s" for name, n in counts.items()])
 
 
-def _place(scene: Scene, item: SceneObject) -> str:
+def place(scene: Scene, item: SceneObject) -> str:
     """Where an object is in the image, by the larger of its two offsets from the middle."""
     middle = len(scene.image) / 2
     dx, dy = item.x - middle, item.y - middle

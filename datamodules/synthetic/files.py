@@ -43,6 +43,18 @@ def write_document(path: Path, head: dict[str, Any], lists: dict[str, list[str]]
         file.write("}\n")
 
 
+def write_list(path: Path, pieces: Iterable[str]) -> None:
+    """Writes one JSON list, given as pieces of `json_lines`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[\n" + ",\n".join(piece.replace("\n", ",\n") for piece in pieces if piece) + "\n]\n")
+
+
+def write_lines(path: Path, pieces: Iterable[str]) -> None:
+    """Writes JSON lines, given as pieces of `json_lines`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{piece}\n" for piece in pieces if piece))
+
+
 def write_once(root: Path, settings: dict[str, Any], write: Callable[[Path], None]) -> None:
     """Lets `write` fill a folder that becomes `root` only when it is complete.
 

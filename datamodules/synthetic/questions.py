@@ -53,9 +53,9 @@ class Quota:
         given = self._given.setdefault(form, Counter())
         return sorted(shares, key=lambda answer: (given[answer] / shares[answer], rng.random()))
 
-    def add(self, question: Question) -> None:
-        """Counts a question that is really asked."""
-        self._given.setdefault(question.form, Counter())[question.answer] += 1
+    def note(self, form: str, answer: str) -> None:
+        """Counts an answer that is really given."""
+        self._given.setdefault(form, Counter())[answer] += 1
 
 
 def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
@@ -65,7 +65,7 @@ def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
         question = make(scene, rng, quota)
         if question is not None and question.text not in asked:
             asked[question.text] = question
-            quota.add(question)
+            quota.note(question.form, question.answer)
         if len(asked) == PER_SCENE:
             break
     return list(asked.values())

@@ -17,7 +17,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-STREAMS = ("train", "val", "test", "refer_test", "pretrain", "nlvr2_train", "nlvr2_dev", "nlvr2_test1", "language")
+_SPLITS = ("train", "val", "test")
+_FORMAT_SPLITS = {
+    "visual_genome": _SPLITS,
+    "flickr30k_entities": _SPLITS,
+    "vcr": _SPLITS,
+    "textvqa": _SPLITS,
+    "iconqa": _SPLITS,
+    "hateful_memes": ("train", "dev_seen", "dev_unseen", "test_seen", "test_unseen"),
+    "coseg": ("pascal", "msrc", "icoseg"),
+    "groupwise_res": _SPLITS,
+}
+# A stream's place is part of its key: new ones are added at the end.
+STREAMS = (
+    *("train", "val", "test", "refer_test", "pretrain", "nlvr2_train", "nlvr2_dev", "nlvr2_test1", "language"),
+    *(f"{name}_{split}" for name, splits in _FORMAT_SPLITS.items() for split in splits),
+)
 SHAPES = ("circle", "square", "triangle", "ring")
 COLORS = {
     "red": (214, 38, 40),
@@ -93,11 +108,11 @@ def generator(seed: int, stream: str, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, STREAMS.index(stream) << 40 | index], np.uint64)))
 
 
-def draw_kinds(rng: np.random.Generator) -> list[Kind]:
-    """One to four kinds; a later one often repeats a colour or a shape, so that one attribute seldom identifies."""
+def draw_kinds(rng: np.random.Generator, number: int = 0) -> list[Kind]:
+    """So many kinds, 0: one to four; a later one often repeats a colour or a shape, so that one seldom identifies."""
     kinds: list[Kind] = []
     colors = tuple(COLORS)
-    for _ in range(1 + int(rng.integers(MAX_OBJECTS))):
+    for _ in range(number or 1 + int(rng.integers(MAX_OBJECTS))):
         u = rng.random(5)
         size, color, shape = tuple(RADII)[int(2 * u[0])], colors[int(6 * u[1])], SHAPES[int(4 * u[2])]
         if kinds and u[3] < 0.3:
@@ -117,7 +132,7 @@ def draw_scene(rng: np.random.Generator, kinds: Sequence[Kind], image_size: int 
     placed = _place(rng, kinds, image_size)
     image = np.empty((image_size, image_size, 3), np.float32)
     image[:] = rng.uniform(70, 215) + rng.uniform(-6, 6, 3)
-    objects = [_paint(image, item, np.array(COLORS[item.kind.color]) + rng.uniform(-12, 12, 3)) for item in placed]
+    objects = [paint(image, item, np.array(COLORS[item.kind.color]) + rng.uniform(-12, 12, 3)) for item in placed]
     image += rng.integers(-3, 4, (image_size, image_size, 1), np.int8)
     return Scene(np.clip(image, 0, 255).astype(np.uint8), tuple(sorted(objects, key=lambda item: item.x)))
 
@@ -158,7 +173,7 @@ _INSIDE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
-def _paint(image: np.ndarray, item: SceneObject, rgb: np.ndarray) -> SceneObject:
+def paint(image: np.ndarray, item: SceneObject, rgb: np.ndarray) -> SceneObject:
     """Blends an object into the image by its share of each pixel, and gives it its mask."""
     window = tuple(slice(int(c - item.radius), int(c + item.radius) + 2) for c in (item.y, item.x))
     ys, xs = (

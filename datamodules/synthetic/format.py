@@ -1,0 +1,40 @@
+"""What the world needs to know of an official format beyond the four that are always there."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datamodules.synthetic.chunks import Chunk, Pieces, Work, chunks
+from datamodules.synthetic.scene import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format; its files are below a folder of its name, except images of COCO.
+
+    Attributes:
+        streams: stream -> (which number of scenes it follows, "num_train", ..., and its share of that number).
+        draw: draws a chunk of a stream below the format's folder and returns its records.
+        write: writes the files below the format's folder from all pieces.
+        texts: everything that the format may say of a scene of four objects, for a vocabulary.
+        needs: other formats that its files refer to.
+        version: raised when the same settings give other bytes.
+    """
+
+    streams: Mapping[str, tuple[str, float]]
+    draw: Work
+    write: Callable[[Path, Sequence[Pieces]], None]
+    texts: Callable[[Scene, random.Random], list[str]]
+    needs: tuple[str, ...] = ()
+    version: int = 1
+
+    def jobs(self, seed: int, numbers: Mapping[str, int], image_size: int) -> list[Chunk]:
+        """The chunks of all streams, each of at least one scene (group)."""
+        sizes = {stream: max(1, int(share * numbers[name])) for stream, (name, share) in self.streams.items()}
+        return [job for stream, number in sizes.items() for job in chunks(seed, stream, number, image_size)]
+
+
+def of_stream(pieces: Sequence[Pieces], stream: str) -> list[Pieces]:
+    """The pieces of one stream, in order."""
+    return [piece for piece in pieces if piece.stream == stream]
