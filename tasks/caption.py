@@ -20,6 +20,7 @@ class Caption(Task):
     """Image to one sentence; any of the reference captions is a target."""
 
     name = "caption"
+    datasets = frozenset({"coco"})
     fields = frozenset({"captions"})
     headline = "CIDEr"
     baseline_name = "best constant caption"

@@ -20,6 +20,7 @@ class NLVR2(Task):
     """Two images and a statement to true or false."""
 
     name = "nlvr2"
+    datasets = frozenset({"nlvr2"})
     fields = frozenset({"expression", "label"})
     headline = "accuracy"
     baseline_name = "majority"

@@ -14,6 +14,7 @@ import numpy as np
 from tasks.task import Task, size_of
 from vista.data import Annotation, Box, Prediction
 from vista.grammar import Grammar, Regions
+from vista.metrics.evaluator import Evaluator
 from vista.metrics.rec import RECMetric
 
 
@@ -21,6 +22,7 @@ class REC(Task):
     """Expression to one box."""
 
     name = "rec"
+    datasets = frozenset({"refcoco", "refcocop", "refcocog"})
     fields = frozenset({"expression", "boxes", "sizes"})
     headline = "pr50"
     baseline_name = "a random object's true box"
@@ -31,7 +33,7 @@ class REC(Task):
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """One bracket of four numbers."""
-        return (Regions(numbers=4),)
+        return (Regions(numbers=4, num_bins=self.codec.num_bins),)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The boxes of the text, xyxy in pixels."""
@@ -42,7 +44,7 @@ class REC(Task):
         """The annotated box."""
         return {"boxes": list(annotation.boxes)}
 
-    def evaluator(self) -> RECMetric:
+    def evaluator(self) -> Evaluator:
         """Share of boxes with IoU over one half."""
         return RECMetric()
 

@@ -14,6 +14,7 @@ import numpy as np
 from tasks.task import Task, size_of
 from vista.data import Annotation, Prediction, decode_segmentation
 from vista.grammar import Grammar, Regions
+from vista.metrics.evaluator import Evaluator
 from vista.metrics.res import RESMetric
 
 
@@ -21,6 +22,7 @@ class RES(Task):
     """Expression to one mask."""
 
     name = "res"
+    datasets = frozenset({"refcoco", "refcocop", "refcocog"})
     fields = frozenset({"expression", "segmentations", "sizes"})
     headline = "mIoU"
     baseline_name = "a random object's true mask"
@@ -32,7 +34,7 @@ class RES(Task):
     def grammar(self, annotation: Annotation) -> Grammar:
         """One bracket of N points; one per part where parts are written apart."""
         separator = "<msep>" if self.codec.multipart == "separate" else ""
-        return (Regions(numbers=2 * self.codec.num_points, separator=separator),)
+        return (Regions(2 * self.codec.num_points, separator, num_bins=self.codec.num_bins),)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The masks of the text at the original size; a text without a mask is malformed."""
@@ -46,7 +48,7 @@ class RES(Task):
         redrawn = self.codec.parse_masks(self.codec.mask_to_text(mask), size)[0]
         return {"mask": mask, "target_mask": np.any([np.zeros(size, bool), *redrawn], axis=0)}
 
-    def evaluator(self) -> RESMetric:
+    def evaluator(self) -> Evaluator:
         """Overlap of masks at the original size."""
         return RESMetric()
 

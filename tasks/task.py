@@ -1,8 +1,8 @@
 """The contract that a task fulfils. One file, one subclass, one screen.
 
-    class Rec(Task):
+    class REC(Task):
         name = "rec"
-        fields = frozenset({"expression", "boxes"})
+        fields = frozenset({"expression", "boxes", "sizes"})
         ...
 
 The law, tested over every task on every annotation of the world: `parse(target(a))` scored against `reference(a)`
@@ -11,7 +11,7 @@ reaches the codec's ceiling; `target(a)` is accepted by `grammar(a)`; garbage sc
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,17 +32,22 @@ class Task(ABC):
 
     Attributes:
         name: the word on the command line, the same as the file's stem.
+        datasets: names of the readers that it is meant for; any other with the same fields will do.
         fields: the fields of an annotation that the task needs.
         headline: the metric that stands in the table of scores.
         baseline_name: what the baseline beside the score is.
         max_new_tokens: longest answer; needed only where the grammar leaves the length open.
+        score_words: words whose probability, as the first of the answer, the metric needs: the name in
+            `Prediction.scores` -> the word.
     """
 
     name: ClassVar[str]
+    datasets: ClassVar[frozenset[str]] = frozenset()
     fields: ClassVar[frozenset[str]]
     headline: ClassVar[str]
     baseline_name: ClassVar[str]
     max_new_tokens: ClassVar[int] = 512
+    score_words: ClassVar[Mapping[str, str]] = {}
     known: ClassVar[dict[str, type["Task"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -65,6 +70,14 @@ class Task(ABC):
         text = (Path(__file__).parent / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
         return [line.strip() for line in text.splitlines() if line.strip()]
 
+    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """What the task asks about, made once from all that a reader gives; most tasks take it as it is.
+
+        Raises:
+            ValueError: the task can make nothing of them.
+        """
+        return list(annotations)
+
     def prompt(self, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
         """The instruction.
 
@@ -73,26 +86,41 @@ class Task(ABC):
             rng: draws one of the training templates; None: the first template.
         """
         seen = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
-        return self.fill(seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation)
+        return self.fill(seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation, rng)
 
-    def fill(self, template: str, annotation: Annotation) -> str:
-        """A template with its marks replaced; `<image>` stays."""
+    def fill(self, template: str, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
+        """A template with its marks replaced; `<image>` stays, once for each image: one alone stands for all of them.
+
+        What comes from a data set cannot put in tokens; `objs` may, since the codec writes it.
+        """
         values = {
             "expr": annotation.expression,
             "question": annotation.question,
             "objs": "",
             "options": "",
             "n": str(len(annotation.images)),
-        } | self.values(annotation)
-        return MARK.sub(lambda match: neutralise(values[match[1]]), template)
+        } | self.values(annotation, rng)
+        if template.count("<image>") == 1 and len(annotation.images) > 1:
+            numbered = " ".join(f"Image {k}: <image>" for k in range(1, len(annotation.images) + 1))
+            template = template.replace("<image>", numbered)
+        return MARK.sub(lambda mark: values[mark[1]] if mark[1] == "objs" else neutralise(values[mark[1]]), template)
 
-    def values(self, annotation: Annotation) -> dict[str, str]:
-        """Texts of marks that this task fills in another way."""
+    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+        """Texts of marks that this task fills in another way; `rng` draws what may vary in training."""
         return {}
 
     def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
         """Prompt and target of every turn; most tasks have one."""
         return ((self.prompt(annotation, rng), self.target(annotation)),)
+
+    def question(self, annotation: Annotation, template: int = 0) -> tuple[tuple[str, str], ...]:
+        """The turns in evaluation: as `turns`, with the last answer left empty, so that it need not be known.
+
+        Args:
+            annotation: what is asked about.
+            template: index of the instruction.
+        """
+        return ((self.fill(self.templates[template], annotation), ""),)
 
     @abstractmethod
     def target(self, annotation: Annotation) -> str:
@@ -120,5 +148,16 @@ class Task(ABC):
 
 
 def size_of(annotation: Annotation) -> Size:
-    """(H, W) of the first image in pixels."""
+    """(H, W) of the first image in pixels.
+
+    Raises:
+        ValueError: the annotation does not say.
+    """
+    if not annotation.sizes:
+        raise ValueError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
     return annotation.sizes[0]
+
+
+def letter_options(options: Sequence[str]) -> str:
+    """The options of a multiple-choice question: `(A) a dog (B) a cat`."""
+    return " ".join(f"({chr(ord('A') + k)}) {option}" for k, option in enumerate(options))

@@ -12,6 +12,7 @@ from typing import Any
 from tasks.task import Task
 from vista.data import Annotation, Prediction
 from vista.grammar import Grammar, Text
+from vista.metrics.evaluator import Evaluator
 from vista.metrics.vqa import VQAMetric
 from vista.text import extract_answer
 
@@ -20,7 +21,8 @@ class VQAv2(Task):
     """Question to the most frequent answer."""
 
     name = "vqav2"
-    fields = frozenset({"question", "answers"})
+    datasets = frozenset({"vqav2"})
+    fields = frozenset({"question", "answers", "label"})
     headline = "accuracy"
     baseline_name = "majority answer per question type"
     max_new_tokens = 16
@@ -41,7 +43,7 @@ class VQAv2(Task):
         """Ten answers and the type of the answer."""
         return {"answers": list(annotation.answers), "answer_type": annotation.extra["answer_type"]}
 
-    def evaluator(self) -> VQAMetric:
+    def evaluator(self) -> Evaluator:
         """The official soft accuracy."""
         return VQAMetric()
 
