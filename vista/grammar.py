@@ -159,7 +159,7 @@ def _digits(automaton: Automaton, nodes: list[int], digits: Sequence[int], most:
 Grammar = tuple[Piece, ...]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # a grammar of options differs for each question, and masks are large
 def compile_grammar(grammar: Grammar, tokenizer: Tokenizer) -> Automaton:
     """The automaton of a grammar, made once for each pair.
 
