@@ -1,0 +1,105 @@
+"""easy-VQA: questions about one coloured shape. An outside dataset and its task, in one file.
+
+    "does the image not contain a teal shape?" -> "yes"
+
+https://github.com/vzhou842/easy-VQA (MIT). The PyPI package `easy-vqa` holds the official files; they are read where it
+is installed.
+
+    easy_vqa/data/train/questions.json      [["what is the blue shape?", "rectangle", 0], ...]: question, answer, image
+    easy_vqa/data/train/images/0.png        64 x 64
+    easy_vqa/data/test/...                  the same
+
+`--plugin examples/easy_vqa.py`, or the key `plugin` of a config (examples/easy_vqa.yaml), makes both known.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from datamodules.readers import READERS
+from datamodules.readers.reader import Reader
+from tasks import Task
+from vista.data import Annotation, Prediction
+from vista.grammar import Choice, Grammar
+from vista.metrics.evaluator import Evaluator, percent
+
+SHAPES = ("circle", "rectangle", "triangle")
+COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
+ANSWERS = ("yes", "no", *SHAPES, *COLORS)
+
+
+class EasyVQA(Reader):
+    """One annotation per question. The data root is any folder above the installed package; `/` always is."""
+
+    name = "easy_vqa"
+    fields = frozenset({"question", "label", "sizes"})
+    splits = ("train", "test")
+    source = "https://pypi.org/project/easy-vqa"
+
+    def _annotations(self) -> Iterator[Annotation]:
+        try:
+            folder = Path(str(files("easy_vqa"))) / "data" / self.split
+        except ModuleNotFoundError as error:
+            raise FileNotFoundError(f"{self.name} needs the package of that name: pip install easy-vqa") from error
+        place = folder.relative_to(self.root.resolve()).as_posix()
+        for number, (question, answer, image) in enumerate(self.json(f"{place}/questions.json")):
+            if answer in ANSWERS:
+                images = (f"{place}/images/{image}.png",)
+                yield Annotation(str(number), images, sizes=((64, 64),), question=question, label=answer)
+            else:
+                self.leave_out(number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones")
+
+
+class Accuracy(Evaluator):
+    """Share of right answers. Reference: `{"answer": str}`; keys: `accuracy`, `accuracy_yes_no`, `accuracy_other`."""
+
+    def __init__(self) -> None:
+        super().__init__("right_yes_no", "n_yes_no", "right_other", "n_other")
+
+    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+        kind = "yes_no" if ref["answer"] in ("yes", "no") else "other"
+        return {f"right_{kind}": float(pred.answer == ref["answer"]), f"n_{kind}": 1}
+
+    def scores(self, total: Mapping[str, float]) -> dict[str, float]:
+        kinds = ("yes_no", "other")
+        right = sum(total[f"right_{kind}"] for kind in kinds)
+        return {"accuracy": percent(right, total["n"])} | {
+            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"]) for kind in kinds
+        }
+
+
+class EasyVQATask(Task):
+    """Question to one of thirteen answers."""
+
+    name = "easy_vqa"
+    fields = frozenset({"question", "label"})
+    headline = "accuracy"
+    baseline_name = "majority answer to each question"
+    templates = ("<image> <question>",)
+
+    def target(self, annotation: Annotation) -> str:
+        return annotation.label
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        return (Choice(ANSWERS),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        answer = text.strip()
+        return Prediction(text=text, answer=answer, malformed=answer not in ANSWERS)
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        return {"answer": annotation.label}
+
+    def evaluator(self) -> Accuracy:
+        return Accuracy()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for a in annotations:
+            counts[a.question][a.label] += 1
+        return [self.parse(counts[a.question].most_common(1)[0][0], a) for a in annotations]
+
+
+READERS["easy_vqa"] = EasyVQA
