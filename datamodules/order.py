@@ -23,7 +23,7 @@ class Order:
         seed: int = 0,
         epoch_samples: int | None = None,
     ) -> None:
-        """Fix how many groups of each source an epoch holds.
+        """Fix how many samples of each source an epoch holds.
 
         Args:
             groups: for every source its groups of indices.
@@ -32,37 +32,51 @@ class Order:
             epoch_samples: about how many samples an epoch has, the weights being scaled; None: as they are.
         """
         self.groups, self.seed = groups, seed
-        total = sum(w * sum(map(len, g)) for g, w in zip(groups, weights, strict=True))
-        scale = epoch_samples / total if epoch_samples and total else 1.0
-        self.counts = [max(1, round(len(g) * w * scale)) if g else 0 for g, w in zip(groups, weights, strict=True)]
-        self.length = len(self.samples(0))
+        self.sizes = [np.array([len(group) for group in source], dtype=np.int64) for source in groups]
+        wanted = np.array([size.sum() * weight for size, weight in zip(self.sizes, weights, strict=True)])
+        if epoch_samples is not None and wanted.sum():
+            wanted = wanted * (epoch_samples / wanted.sum())
+        self.counts = [max(1, round(n)) if n > 0 else 0 for n in wanted.tolist()]
+        self.length = sum(self.counts)
 
     def samples(self, epoch: int) -> np.ndarray:
-        """The epoch's samples in order, int (n, 2): source and index.
+        """The epoch's samples in order, int (length, 2): source and index.
 
         A source that an epoch does not exhaust goes on where the epoch before ended, so every sample is seen before one
         is seen again.
         """
-        rows = []
-        for source, count in enumerate(self.counts):
-            for group in self._stream(source, epoch * count, count):
-                rows.append(np.stack([np.full(len(group), source), group], axis=1))
+        rows = [
+            np.stack([np.full(len(group), source), group], axis=1)
+            for source, count in enumerate(self.counts)
+            for group in self._stream(source, epoch * count, count)
+        ]
         shuffle = np.random.default_rng((self.seed, epoch, 1)).permutation(len(rows))
         return np.concatenate([rows[i] for i in shuffle]) if rows else np.zeros((0, 2), dtype=int)
 
     def _stream(self, source: int, start: int, count: int) -> Iterator[np.ndarray]:
-        """Groups start..start + count - 1 of the endless sequence of shuffled passes over a source."""
-        groups = self.groups[source]
-        passes: dict[int, np.ndarray] = {}
-        for i in range(start, start + count):
-            turn, place = divmod(i, len(groups))
-            if turn not in passes:
-                passes[turn] = np.random.default_rng((self.seed, source, turn, 2)).permutation(len(groups))
-            yield groups[passes[turn][place]]
+        """Samples start..start + count - 1 of the endless sequence of shuffled passes over a source, in their groups.
+
+        Groups that lie across the start or the end are cut, so that every epoch has the same length.
+        """
+        groups, sizes = self.groups[source], self.sizes[source]
+        while count:
+            turn, place = divmod(start, int(sizes.sum()))
+            shuffle = np.random.default_rng((self.seed, source, turn, 2)).permutation(len(groups))
+            ends = sizes[shuffle].cumsum()
+            for i in range(int(ends.searchsorted(place, side="right")), len(groups)):
+                group = groups[shuffle[i]]
+                piece = group[place - int(ends[i]) + len(group) :][:count]
+                yield piece
+                place, start, count = int(ends[i]), start + len(piece), count - len(piece)
+                if not count:
+                    return
 
 
 class GlobalBatches(Sampler[list[Key]]):
-    """Cuts the order into global batches and gives a process its share of each."""
+    """Cuts the order into global batches and gives a process its share of each; the rest of an epoch is left out.
+
+    Lightning calls `set_epoch` before every epoch on the attribute `sampler` of a batch sampler, hence that name.
+    """
 
     def __init__(
         self, order: Order, batch_size: int, rank: int = 0, world_size: int = 1, epoch: int = 0, start: int = 0
@@ -75,24 +89,36 @@ class GlobalBatches(Sampler[list[Key]]):
             rank: this process.
             world_size: number of processes; the batch size must be a multiple of it.
             epoch: whose order to give.
-            start: the first batch to give.
+            start: the first batch of this epoch to give; later epochs are whole.
 
         Raises:
-            ValueError: the batch size is not a multiple of the number of processes.
+            ValueError: the batch size is not a multiple of the number of processes, or an epoch has no whole batch.
         """
-        if batch_size % world_size:
+        if batch_size < 1 or batch_size % world_size:
             raise ValueError(f"the global batch of {batch_size} samples is not a multiple of {world_size} processes")
+        if order.length < batch_size:
+            raise ValueError(f"an epoch has {order.length} samples, less than one batch of {batch_size}")
         self.order, self.batch_size, self.rank, self.world_size = order, batch_size, rank, world_size
         self.epoch, self.start = epoch, start
 
+    @property
+    def sampler(self) -> "GlobalBatches":
+        """What Lightning calls `set_epoch` on."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give another epoch's order, from its first batch on."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
+
     def __len__(self) -> int:
-        """Whole batches of an epoch from `start` on."""
-        return self.order.length // self.batch_size - self.start
+        """Whole batches of an epoch, those before `start` among them: Lightning counts from the epoch's first batch."""
+        return self.order.length // self.batch_size
 
     def __iter__(self) -> Iterator[list[Key]]:
         """Keys of this process's samples, batch by batch; neighbours of a group stay on one process."""
         samples, share = self.order.samples(self.epoch), self.batch_size // self.world_size
-        for batch in range(self.start, self.order.length // self.batch_size):
+        for batch in range(self.start, len(self)):
             first = batch * self.batch_size + self.rank * share
             rows = samples[first : first + share].tolist()
             yield [(self.epoch, first + i, source, index) for i, (source, index) in enumerate(rows)]

@@ -1,0 +1,114 @@
+"""The order of training samples: complete, reproducible, the same for any number of processes."""
+
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datamodules.order import GlobalBatches, Key, Order
+
+SIZES = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=8), min_size=1, max_size=3)
+
+
+def grouped(sizes: list[int]) -> list[np.ndarray]:
+    """Groups of the given sizes that count 0, 1, 2, ..."""
+    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+
+
+def make_order(sizes: list[list[int]], weights: list[float] | None = None, **settings: int) -> Order:
+    return Order([grouped(s) for s in sizes], weights or [1.0] * len(sizes), **settings)
+
+
+def pairs(order: Order, epoch: int) -> list[tuple[int, int]]:
+    return [(int(source), int(index)) for source, index in order.samples(epoch)]
+
+
+def places(keys: list[list[Key]]) -> list[tuple[int, int, int]]:
+    return [key[1:] for batch in keys for key in batch]
+
+
+@given(SIZES, st.integers(0, 3))
+def test_weight_one_gives_every_sample_once_per_epoch(sizes, epoch):
+    order = make_order(sizes)
+    everything = [(s, i) for s, lengths in enumerate(sizes) for i in range(sum(lengths))]
+    assert sorted(pairs(order, epoch)) == everything
+    assert order.length == len(everything)
+
+
+@given(SIZES, st.lists(st.sampled_from([0.3, 0.5, 1.0, 1.7]), min_size=3, max_size=3))
+def test_fractional_weights_see_all_before_any_is_seen_again(sizes, weights):
+    order = make_order(sizes, weights[: len(sizes)])
+    seen: Counter[tuple[int, int]] = Counter()
+    for epoch in range(7):
+        epoch_pairs = pairs(order, epoch)
+        assert len(epoch_pairs) == order.length  # every epoch is as long as the first
+        seen.update(epoch_pairs)
+        for source, lengths in enumerate(sizes):
+            counts = [seen[source, i] for i in range(sum(lengths))]
+            assert max(counts) - min(counts) <= 1
+            assert sum(counts) == (epoch + 1) * order.counts[source]
+
+
+def test_groups_stay_together_in_their_order():
+    order = make_order([[4] * 50, [3] * 20])
+    samples = pairs(order, 2)
+    starts = {(0, i) for i in range(0, 200, 4)} | {(1, i) for i in range(0, 60, 3)}
+    for place, (source, index) in enumerate(samples):
+        if (source, index) in starts:
+            length = 4 if source == 0 else 3
+            assert samples[place : place + length] == [(source, index + k) for k in range(length)]
+
+
+def test_sources_are_mixed_and_epochs_differ():
+    order = make_order([[1] * 300, [1] * 300])
+    first, second = order.samples(0), order.samples(1)
+    assert 40 < first[:100, 0].sum() < 60 + 10
+    assert (first != second).any(axis=1).mean() > 0.9
+    assert (make_order([[1] * 300, [1] * 300], seed=1).samples(0) != first).any()
+    assert (make_order([[1] * 300, [1] * 300]).samples(0) == first).all()
+
+
+def test_epoch_samples_scales_the_weights():
+    order = make_order([[2] * 100, [2] * 100], [1.0, 3.0], epoch_samples=80)
+    assert order.counts == [20, 60] and order.length == 80
+    assert make_order([[1] * 10, []], [1.0, 1.0]).counts == [10, 0]
+    assert make_order([[1] * 10, [1] * 10], [1.0, 0.0]).counts == [10, 0]
+    assert make_order([[1] * 1000, [1]], [1.0, 0.01]).counts == [1000, 1]  # a rare source is not lost
+
+
+@given(SIZES, st.sampled_from([0.6, 1.0]), st.sampled_from([4, 8]), st.integers(0, 2))
+def test_any_number_of_processes_sees_the_same_order(sizes, weight, batch_size, epoch):
+    order = make_order(sizes, [weight] * len(sizes))
+    if order.length < batch_size:
+        return
+    alone = list(GlobalBatches(order, batch_size, epoch=epoch))
+    assert len(alone) == len(GlobalBatches(order, batch_size)) == order.length // batch_size
+    assert places(alone) == [(i, *pair) for i, pair in enumerate(pairs(order, epoch))][: len(alone) * batch_size]
+    for world_size in (2, 4):
+        shares = [list(GlobalBatches(order, batch_size, r, world_size, epoch)) for r in range(world_size)]
+        assert [list(chain(*batch)) for batch in zip(*shares, strict=True)] == alone
+
+
+def test_goes_on_at_any_batch_of_any_epoch():
+    order = make_order([[2] * 9, [1] * 7], [0.7, 1.0])
+    unbroken = [list(GlobalBatches(order, 4, epoch=epoch)) for epoch in range(3)]
+    for start in range(len(unbroken[1]) + 1):
+        resumed = GlobalBatches(order, 4, epoch=1, start=start)
+        resumed.sampler.set_epoch(1)  # as Lightning does
+        assert list(resumed) == unbroken[1][start:]
+        assert len(resumed) == len(unbroken[1])
+        resumed.sampler.set_epoch(2)
+        assert list(resumed) == unbroken[2]
+
+
+def test_wrong_sizes_are_refused():
+    order = make_order([[1] * 10])
+    with pytest.raises(ValueError, match="the global batch of 6 samples is not a multiple of 4 processes"):
+        GlobalBatches(order, 6, 0, 4)
+    with pytest.raises(ValueError, match="an epoch has 10 samples, less than one batch of 16"):
+        GlobalBatches(order, 16)
+    with pytest.raises(ValueError, match="0 samples"):
+        GlobalBatches(order, 0)
