@@ -102,6 +102,27 @@ def _unknown_score(name: str, known: Sequence[str]) -> str:
     return nearest(name, known, "score") if known else f"there is no score {name!r}, nor any other of the task"
 
 
+def read_scored(setup: Setup, name: str, form: str = "jsonl") -> Scored:
+    """The annotations behind a score, as its task asks about them.
+
+    Args:
+        setup: the sources.
+        name: of the score.
+        form: of the answers, see `datamodules.result_files`.
+
+    Raises:
+        FileNotFoundError: an official file is missing.
+        ValueError: the source is unsound, or answers of its task have no such form.
+    """
+    source_name, source = next((n, s) for n, s in setup.sources.items() if name in s.test)
+    check_source(source_name, source)
+    if source.task not in FORM_TASKS.get(form, (source.task,)):
+        raise ValueError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
+    task = Task.known[source.task](setup.codec)
+    annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
+    return Scored(name, task, source.root or setup.root, annotations)
+
+
 def score_files(setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl") -> dict[str, Any]:
     """Score the answers of one or several files, and write all scores beside the first.
 
@@ -114,19 +135,15 @@ def score_files(setup: Setup, name: str, paths: Sequence[Path], form: str = "jso
     Returns:
         a row of the table.
     """
-    source_name, source = next((n, s) for n, s in setup.sources.items() if name in s.test)
-    check_source(source_name, source)
-    if source.task not in FORM_TASKS.get(form, (source.task,)):
-        raise ValueError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
-    annotations = read_split(source_name, source, setup.root, source.test[name])
-    scored = Scored(name, Task.known[source.task](setup.codec), source.root or setup.root, annotations)
-    answers = by_id(scored, (answer for path in paths for answer in read_answers(path, form, annotations)))
-    missing = len(annotations) - len(answers)
-    print(f"{name}: {len(annotations)} annotations" + f", {missing} of them without an answer: wrong" * bool(missing))
+    scored = read_scored(setup, name, form)
+    total = len(scored.annotations)
+    answers = by_id(scored, (answer for path in paths for answer in read_answers(path, form, scored.annotations)))
+    missing = f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
+    print(f"{name}: {total} annotations{missing}")
     metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
     row = score_row(scored, "test", metrics)
     if row is None:
-        raise ValueError(f"task {source.task} has no score {scored.task.headline!r}, its headline")
+        raise ValueError(f"task {scored.task.name} has no score {scored.task.headline!r}, its headline")
     content = {"table": [row], "all": metrics}
     (paths[0].parent / f"{name}.scores.json").write_text(json.dumps(content, indent=1) + "\n")
     return row
