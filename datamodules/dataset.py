@@ -3,7 +3,6 @@
 Both data sets answer `__getitems__`, so that an image several samples of a batch share is read once.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from vista.packing import IGNORE, Sample, collate, encode_example
 from vista.tokenizer import Tokenizer
 
 Batch = dict[str, Any]
+Turns = tuple[tuple[str, str], ...]
 
 
 @dataclass
@@ -56,30 +56,34 @@ class Encoding:
         """
         self.exif = exif
         self.tokenizer, self.transform, self.num_queries, self.template = tokenizer, transform, num_queries, template
-        self.unreadable: set[str] = set()
+        self.unreadable: dict[str, str] = {}  # file -> why, in one sentence
 
-    def images(self, sources: Sequence[LoadedSource], samples: Sequence[Sample], seed: int = 0) -> dict[str, Tensor]:
-        """Tensors of all images of a batch, each read once; a file that cannot be read becomes grey."""
-        tensors: dict[str, Tensor] = {}
-        for source, sample in zip(sources, samples, strict=True):
-            for path in sample.images:
-                if path not in tensors:
-                    tensors[path] = self._image(source.root / path, path, seed)
-        return tensors
+    def sample(self, source: LoadedSource, annotation: Annotation, turns: Turns, answer: bool = True) -> Sample:
+        """An annotation in token ids; the keys of its images are their files."""
+        files = tuple(str(source.root / image) for image in annotation.images)
+        return encode_example(Example(files, turns), self.tokenizer, self.template, answer)
 
-    def _image(self, file: Path, path: str, seed: int) -> Tensor:
-        try:
-            return self.transform(load_image(file, exif=self.exif), seed)
-        except ImageError as error:
-            if path not in self.unreadable:
-                warnings.warn(str(error), stacklevel=2)
-            self.unreadable.add(path)
-            size = self.transform.image_size
-            return torch.zeros(3, size, size)
+    def images(self, samples: Sequence[Sample], seed: int = 0) -> dict[str, Tensor]:
+        """Tensors of all images of a batch by file, each read once; a file that cannot be read becomes grey."""
+        files = dict.fromkeys(file for sample in samples for file in sample.images)
+        return {file: self._image(file, seed) for file in files}
+
+    def _image(self, file: str, seed: int) -> Tensor:
+        if file not in self.unreadable:
+            try:
+                return self.transform(load_image(Path(file), exif=self.exif), seed)
+            except ImageError as error:
+                self.unreadable[file] = str(error)
+        return torch.zeros(3, self.transform.image_size, self.transform.image_size)
 
     def readable(self, sample: Sample) -> bool:
         """Whether all images of a sample could be read."""
-        return not self.unreadable.intersection(sample.images)
+        return self.unreadable.keys().isdisjoint(sample.images)
+
+    def problems(self, samples: Sequence[Sample]) -> list[str]:
+        """A sentence for each file of a batch that could not be read. Missing files were named when the run began."""
+        files = dict.fromkeys(file for sample in samples for file in sample.images)
+        return [self.unreadable[file] for file in files if file in self.unreadable and Path(file).exists()]
 
 
 class TrainingSet(Dataset[Batch]):
@@ -99,21 +103,22 @@ class TrainingSet(Dataset[Batch]):
         self.sources, self.encoding, self.seed, self.max_tokens = sources, encoding, seed, max_tokens
 
     def __getitems__(self, keys: list[Key]) -> Batch:
-        """The batch of these keys, with the source of each sample and the ids."""
-        samples, sources = [], []
+        """The batch of these keys, with the source of each sample and what could not be used."""
+        samples = []
         for epoch, position, source, index in keys:
             loaded = self.sources[source]
             rng = np.random.default_rng((self.seed, epoch, position))
             annotation = loaded.annotations[index]
-            example = Example(annotation.images, loaded.task.turns(annotation, rng))
-            samples.append(encode_example(example, self.encoding.tokenizer, self.encoding.template))
-            sources.append(loaded)
-        images = self.encoding.images(sources, samples, seed=hash(keys[0]) & 0x7FFFFFFF)
+            samples.append(self.encoding.sample(loaded, annotation, loaded.task.turns(annotation, rng)))
+        images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
         lengths = [len(s.input_ids) + (self.encoding.num_queries - 1) * len(s.images) for s in samples]
         usable = [self.encoding.readable(s) and n <= self.max_tokens for s, n in zip(samples, lengths, strict=True)]
-        samples = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
-        batch = collate(samples, images, self.encoding.tokenizer, self.encoding.num_queries)
-        return batch | {"source": torch.tensor([key[2] for key in keys]), "unusable": len(keys) - sum(usable)}
+        kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
+        return collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries) | {
+            "source": torch.tensor([key[2] for key in keys]),
+            "unusable": len(keys) - sum(usable),
+            "problems": self.encoding.problems(samples),
+        }
 
     def _unlearned(self, sample: Sample) -> Sample:
         """What keeps the position of a sample that cannot be learned from: its images and no text."""
@@ -124,13 +129,13 @@ class TrainingSet(Dataset[Batch]):
 class EvaluationSet(Dataset[Batch]):
     """Prompts for `vista.generate.generate`, in the order of the files."""
 
-    def __init__(self, source: LoadedSource, encoding: Encoding, template: int | None = None) -> None:
+    def __init__(self, source: LoadedSource, encoding: Encoding, template: int = 0) -> None:
         """Keep the source.
 
         Args:
             source: what is asked.
             encoding: how examples become tensors.
-            template: index of the instruction; None: the task's first.
+            template: index of the instruction.
         """
         self.source, self.encoding, self.template = source, encoding, template
 
@@ -138,20 +143,17 @@ class EvaluationSet(Dataset[Batch]):
         """Number of questions."""
         return len(self.source.annotations)
 
-    def example(self, annotation: Annotation) -> Example:
-        """The question as an example, the target with it."""
-        turns = self.source.task.turns(annotation)
-        if self.template is not None:
-            text = self.source.task.fill(self.source.task.templates[self.template], annotation)
-            turns = ((text, turns[0][1]), *turns[1:])
-        return Example(annotation.images, turns)
-
     def __getitems__(self, indices: list[int]) -> Batch:
         """The batch of these questions, padded on the left, with annotations and readability."""
         annotations = [self.source.annotations[i] for i in indices]
-        arguments = self.encoding.tokenizer, self.encoding.template
-        samples = [encode_example(self.example(a), *arguments, answer=False) for a in annotations]
-        images = self.encoding.images([self.source] * len(samples), samples)
+        questions = [self.source.task.question(a, self.template) for a in annotations]
+        asked = zip(annotations, questions, strict=True)
+        samples = [self.encoding.sample(self.source, a, turns, answer=False) for a, turns in asked]
+        images = self.encoding.images(samples)
         batch = collate(samples, images, self.encoding.tokenizer, self.encoding.num_queries, pad_left=True)
-        readable = [self.encoding.readable(s) for s in samples]
-        return batch | {"source": self.source.name, "annotations": annotations, "readable": readable}
+        return batch | {
+            "source": self.source.name,
+            "annotations": annotations,
+            "readable": [self.encoding.readable(s) for s in samples],
+            "problems": self.encoding.problems(samples),
+        }

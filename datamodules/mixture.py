@@ -87,6 +87,9 @@ class MixtureData(LightningDataModule):
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
         self._read: dict[tuple[str, Path, str], list[Annotation]] = {}
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # a split with fewer questions than processes
+        if not 0 <= replay < 1:
+            raise ValueError(f"the share of replayed samples is at least 0 and below 1, not {replay}")
         for name, source in sources.items():
             check_source(name, source)
         for task in [*(tasks or []), *self.replay_tasks]:
@@ -94,7 +97,9 @@ class MixtureData(LightningDataModule):
                 raise ValueError(nearest(task, list(Task.known), "task"))
 
     def prepare_data(self) -> None:
-        """Write the generated world where it is wanted and missing."""
+        """Write the generated world where it is wanted and missing; a person's own question needs no data."""
+        if self.trainer is not None and self.trainer.state.fn == "predict":
+            return
         if self.root.name == "world":
             write_world(self.root, num_train=self.world_scenes)
         elif not self.root.is_dir():
@@ -111,6 +116,8 @@ class MixtureData(LightningDataModule):
         if stage == "test":
             self.eval_sources = self._load({n: s.test for n, s in self._chosen(scored).items()})
             self._limit(self.max_test)
+            if not self.eval_sources:
+                raise ValueError("none of the chosen tasks has a source with a split under `test`")
         if stage == "predict":
             self.eval_sources = [self._questions()]
 
@@ -125,11 +132,13 @@ class MixtureData(LightningDataModule):
         """Load the training splits and fix how many samples of each an epoch holds."""
         main, replayed = self._chosen(self.tasks), self._chosen(self.replay_tasks)
         wanted = {n: s for n, s in {**main, **(replayed if self.replay else {})}.items() if s.train}
+        if not wanted:
+            raise ValueError("none of the chosen tasks has a source with a split under `train`")
         self.train_sources = self._load({n: {n: s.train} for n, s in wanted.items()})
         counts = np.array([len(s.annotations) * wanted[s.name].weight for s in self.train_sources])
         weights = np.array([wanted[s.name].weight for s in self.train_sources])
-        if self.replay:
-            old = np.array([s.name not in main for s in self.train_sources])
+        old = np.array([s.name not in main for s in self.train_sources])
+        if old.any():
             weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
         groups = [group_by_image(s.annotations, self.questions_per_image) for s in self.train_sources]
         self.order = Order(groups, weights.tolist(), self.seed, self.epoch_samples)
@@ -144,7 +153,7 @@ class MixtureData(LightningDataModule):
                 key = source.dataset, root, split
                 if key not in self._read:
                     self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
-                loaded.append(LoadedSource(score_name, task, root, self._read[key]))
+                loaded.append(LoadedSource(score_name, task, root, task.regroup(self._read[key])))
         return loaded
 
     def _questions(self) -> LoadedSource:
@@ -158,7 +167,8 @@ class MixtureData(LightningDataModule):
             expression=self.question_text,
             question=self.question_text,
         )
-        assert self.tasks is not None
+        if not self.tasks or len(self.tasks) > 1:
+            raise ValueError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
         return LoadedSource("predict", Task.known[self.tasks[0]](self.codec), Path(), [annotation])
 
     def _limit(self, most: int | None) -> None:
@@ -171,14 +181,15 @@ class MixtureData(LightningDataModule):
                 source.annotations = [source.annotations[i] for place in places for i in groups[place]]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of the current epoch."""
-        trainer = self.trainer
-        rank, world_size, epoch = (
-            (trainer.global_rank, trainer.world_size, trainer.current_epoch) if trainer else (0, 1, 0)
-        )
+        """Batches of the current epoch, from the current batch on."""
         dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens)
-        sampler = GlobalBatches(self.order, self.batch_size, rank, world_size, epoch)
-        return self._loader(dataset, sampler)
+        if (trainer := self.trainer) is None:
+            return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
+        # A resumed run goes on after the last batch of its checkpoint, which may have ended an epoch.
+        epochs, batches = trainer.fit_loop.epoch_progress.current.ready, trainer.fit_loop.epoch_loop.batch_progress
+        epoch, start = (epochs, 0) if batches.is_last_batch else (max(0, epochs - 1), batches.current.processed)
+        place = trainer.global_rank, trainer.world_size, epoch, start
+        return self._loader(dataset, GlobalBatches(self.order, self.batch_size, *place))
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each scored source."""

@@ -107,8 +107,8 @@ class GlobalBatches(Sampler[list[Key]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Give another epoch's order, from its first batch on."""
-        if epoch != self.epoch:
+        """Give a later epoch's order, from its first batch on; a resumed run may name the epoch that is behind it."""
+        if epoch > self.epoch:
             self.epoch, self.start = epoch, 0
 
     def __len__(self) -> int:
