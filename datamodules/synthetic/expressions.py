@@ -36,7 +36,7 @@ class Expression(NamedTuple):
 
     @property
     def amount(self) -> str:
-        """ "none", "one" or "many"."""
+        """Whether there are targets: "none", "one" or "many"."""
         return ("none", "one", "many")[min(len(self.targets), 2)]
 
 

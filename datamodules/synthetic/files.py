@@ -49,6 +49,12 @@ def write_list(path: Path, pieces: Iterable[str]) -> None:
     path.write_text("[\n" + ",\n".join(piece.replace("\n", ",\n") for piece in pieces if piece) + "\n]\n")
 
 
+def write_object(path: Path, items: Iterable[tuple[object, str]]) -> None:
+    """Writes one JSON object of many keys, given as keys and their values in JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(f'"{key}": {value}' for key, value in items) + "\n}\n")
+
+
 def write_lines(path: Path, pieces: Iterable[str]) -> None:
     """Writes JSON lines, given as pieces of `json_lines`."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic import grefcoco
+from datamodules.synthetic import grefcoco, pointingqa, visual7w, visual_genome
 from datamodules.synthetic.chunks import Chunk, run
 from datamodules.synthetic.files import write_once
 from datamodules.synthetic.format import Format
@@ -14,6 +14,9 @@ from datamodules.synthetic.format import Format
 CORE = ("coco", "refcoco", "vqav2", "nlvr2")  # always there, see core.py
 FORMATS: dict[str, Format] = {
     "grefcoco": grefcoco.FORMAT,
+    "visual_genome": visual_genome.FORMAT,
+    "pointingqa": pointingqa.FORMAT,
+    "visual7w": visual7w.FORMAT,
 }
 
 
