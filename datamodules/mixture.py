@@ -116,10 +116,10 @@ class MixtureData(LightningDataModule):
         if stage == "test":
             self.eval_sources = self._load({n: s.test for n, s in self._chosen(scored).items()})
             self._limit(self.max_test)
-            if not self.eval_sources:
-                raise ValueError("none of the chosen tasks has a source with a split under `test`")
         if stage == "predict":
             self.eval_sources = [self._questions()]
+        if stage != "fit" and not self.eval_sources:
+            raise ValueError(f"none of the chosen tasks has a source with a split to {stage}")
 
     def _chosen(self, tasks: list[str] | None) -> dict[str, Source]:
         chosen = {n: s for n, s in self.sources.items() if tasks is None or s.task in tasks}
@@ -133,10 +133,10 @@ class MixtureData(LightningDataModule):
         main, replayed = self._chosen(self.tasks), self._chosen(self.replay_tasks)
         wanted = {n: s for n, s in {**main, **(replayed if self.replay else {})}.items() if s.train}
         if not wanted:
-            raise ValueError("none of the chosen tasks has a source with a split under `train`")
+            raise ValueError("none of the chosen tasks has a source with a split to train on")
         self.train_sources = self._load({n: {n: s.train} for n, s in wanted.items()})
         counts = np.array([len(s.annotations) * wanted[s.name].weight for s in self.train_sources])
-        weights = np.array([wanted[s.name].weight for s in self.train_sources])
+        weights = np.array([wanted[s.name].weight for s in self.train_sources], dtype=float)
         old = np.array([s.name not in main for s in self.train_sources])
         if old.any():
             weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
@@ -158,7 +158,7 @@ class MixtureData(LightningDataModule):
 
     def _questions(self) -> LoadedSource:
         """A person's images and text as a source of one annotation."""
-        self.encoding.exif = True
+        self.encoding.exif, self.num_workers = True, 0
         images = [load_image(Path(path), exif=True) for path in self.question_images]
         annotation = Annotation(
             id="0",
@@ -187,7 +187,8 @@ class MixtureData(LightningDataModule):
             return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
         # A resumed run goes on after the last batch of its checkpoint, which may have ended an epoch.
         epochs, batches = trainer.fit_loop.epoch_progress.current.ready, trainer.fit_loop.epoch_loop.batch_progress
-        epoch, start = (epochs, 0) if batches.is_last_batch else (max(0, epochs - 1), batches.current.processed)
+        done: int = batches.current.processed  # type: ignore[attr-defined]
+        epoch, start = (epochs, 0) if batches.is_last_batch else (max(0, epochs - 1), done)
         place = trainer.global_rank, trainer.world_size, epoch, start
         return self._loader(dataset, GlobalBatches(self.order, self.batch_size, *place))
 
