@@ -59,7 +59,7 @@ def look_twice(scene: Scene, number: int, rng: random.Random, quota: Quota) -> R
 def local(scene: Scene, number: int, rng: random.Random) -> list[Record]:
     """Up to `LOCAL_PER_SCENE` questions that have different answers for different objects."""
     asked = []
-    for attribute, named in product(VALUES, ("", *VALUES)):
+    for attribute, named in product(("color", "shape"), ("", *VALUES)):  # not the size: a box tells it
         values = sorted({getattr(item.kind, named) for item in scene.objects}) if named else [""]
         for pattern in (ANYTHING._replace(**{named: value}) if named else ANYTHING for value in values):
             items = [item for item in scene.objects if matches(pattern, item.kind)]
