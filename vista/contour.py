@@ -80,7 +80,7 @@ def encode(
     for group in groups if rings else []:
         drawn, points, counts = _choose_points(group, num_points, method)
         bins = [
-            _canonical(_fill_up(quantize(p, mask.shape[::-1], num_bins, scale), n, num_bins))
+            _fill_up(quantize(p, mask.shape[::-1], num_bins, scale), n, num_bins)
             for p, n in zip(points, counts, strict=True)
         ]
         if method in _SWEEPS:
@@ -120,15 +120,17 @@ def _check(num_points: int, method: str, multipart: str) -> None:
 
 def _choose_points(rings: list[Ring], num_points: int, method: str) -> tuple[list[Ring], list[np.ndarray], list[int]]:
     """The rings to draw in one sequence, the points of each in pixels, and how many it may have; bridges counted."""
+    alone = len(rings) == 1
     if simplify := _SIMPLIFIERS.get(method):
         choices = [simplify(ring.points, num_points) for ring in rings]
-        counts = share_points([c.error for c in choices], rings, num_points) if len(rings) > 1 else [num_points]
+        counts = [num_points] if alone else share_points([c.error for c in choices], rings, num_points)
         points = [c.pick(n) for c, n in zip(choices, counts, strict=True) if n]
     else:
         sample = _SAMPLERS[method.removesuffix("+refine")]
-        counts = share_by_length(rings, num_points)
+        counts = [num_points] if alone else share_by_length(rings, num_points)
         points = [sample(ring.points, n) for ring, n in zip(rings, counts, strict=True) if n]
     drawn = [ring for ring, n in zip(rings, counts, strict=True) if n]
+    points = [p[::-1] if ring.hole else p for ring, p in zip(drawn, points, strict=True)]  # all clockwise
     counts = [n for n in counts if n]
     counts[0] = num_points - sum(counts[1:]) - 2 * (len(counts) - 1)  # what nobody needs goes to the largest
     return drawn, points, counts

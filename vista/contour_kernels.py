@@ -93,7 +93,7 @@ def fill(points: np.ndarray, mask: np.ndarray) -> None:
         low, high = (i, j) if points[i, 1] <= points[j, 1] else (j, i)
         x, y = points[low, 0], points[low, 1]
         rise = points[high, 1] - y
-        slope = (points[high, 0] - x) / (rise if rise > 0 else 1.0)
+        slope = (points[high, 0] - x) / max(rise, 1e-12)
         for row in range(max(0, math.ceil(y - 0.5)), min(height, math.ceil(points[high, 1] - 0.5))):
             new = min(max(math.ceil(x + (row + 0.5 - y) * slope - 0.5), 0), width)
             at = used[row]
@@ -155,7 +155,7 @@ def _side_sum(sums: np.ndarray, pixels: np.ndarray, corner: np.ndarray, u0: int,
     x, y = u0 * pixels[0], v0 * pixels[1]
     end_x, end_y = u1 * pixels[0], v1 * pixels[1]
     rise = end_y - y
-    slope = (end_x - x) / (rise if rise > 0 else 1.0)
+    slope = (end_x - x) / max(rise, 1e-12)
     total = 0
     for row in range(math.ceil(y - 0.5), math.ceil(end_y - 0.5)):
         total += sums[row - corner[1], math.ceil(x + (row + 0.5 - y) * slope - 0.5) - corner[0]]
@@ -171,17 +171,16 @@ def _would_cross(bins: np.ndarray, i: int, x: int, y: int) -> bool:
         if k != p and k != i:
             m = (k + 1) % count
             for end in (p, s):
-                a = _side_of(bins[end, 0], bins[end, 1], x, y, bins[k, 0], bins[k, 1])
-                b = _side_of(bins[end, 0], bins[end, 1], x, y, bins[m, 0], bins[m, 1])
-                c = _side_of(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], bins[end, 0], bins[end, 1])
-                d = _side_of(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], x, y)
+                a = _turn(bins[end, 0], bins[end, 1], x, y, bins[k, 0], bins[k, 1])
+                b = _turn(bins[end, 0], bins[end, 1], x, y, bins[m, 0], bins[m, 1])
+                c = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], bins[end, 0], bins[end, 1])
+                d = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], x, y)
                 if a * b < 0 and c * d < 0:
                     return True
     return False
 
 
 @_compiled
-def _side_of(ax: int, ay: int, bx: int, by: int, cx: int, cy: int) -> int:
-    """Sign of the turn a -> b -> c."""
-    turn = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    return (turn > 0) - (turn < 0)
+def _turn(ax: int, ay: int, bx: int, by: int, cx: int, cy: int) -> int:
+    """Turn a -> b -> c as a cross product, above 0 when c lies clockwise of a -> b on screen."""
+    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

@@ -9,6 +9,7 @@ import numpy as np
 from vista.contour_rings import Ring
 
 MAX_JOINED = 8  # rings that one sequence may hold
+REFINED = 0.5  # the share of a ring's error that about remains after refinement
 
 
 def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -> list[int]:
@@ -38,12 +39,12 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
 
 def _knapsack(errors: list[np.ndarray], areas: list[float], num_points: int) -> list[int]:
     """The least sum of errors; the first ring is always drawn."""
-    total = errors[0]  # by number of points used
+    total = REFINED * errors[0]  # by number of points used
     choices = []
     points = np.arange(num_points + 1)
     for error, area in zip(errors[1:], areas[1:], strict=True):
         left = points[:, None] - np.where(points > 0, points + 2, 0)  # [used, k]
-        cost = np.where(points > 0, error, area) + np.where(left >= 0, total[left.clip(0)], np.inf)
+        cost = np.where(points > 0, REFINED * error, area) + np.where(left >= 0, total[left.clip(0)], np.inf)
         choices.append(cost.argmin(axis=1))
         total = cost.min(axis=1)
     used = int(total.argmin())

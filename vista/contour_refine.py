@@ -24,7 +24,7 @@ def refine(
     """Better places for the vertices of one ring; the filled polygon is never worse than before.
 
     Args:
-        bins: int64 (N, 2), x and y in bins.
+        bins: int64 (N, 2), x and y in bins, clockwise on screen.
         target: bool (H, W), the mask that the ring should fill.
         sweeps: most sweeps over the vertices with each step size; sizes halve from an eighth of a mean side to 1 bin.
         num_bins: number of bins per axis.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-
 MAX_RINGS = 512  # the longest ones; only noise has more
 
 
@@ -41,17 +40,16 @@ def find_rings(mask: np.ndarray) -> list[Ring]:
     Returns:
         one ring per outer boundary and per hole, at most 512; none for an empty mask.
     """
+    mask = np.asarray(mask, dtype=bool)
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) == 0:
         return []
     band = mask[rows[0] : rows[-1] + 1]
     columns = np.flatnonzero(band.any(axis=0))
     corner = np.array([columns[0], rows[0]], dtype=np.float64)
-    box = band[:, columns[0] : columns[-1] + 1] != 0
-    chains, hierarchy = cv2.findContours(box.view(np.uint8).copy("C"), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
-    chosen = range(len(chains))
-    if len(chains) > MAX_RINGS:
-        chosen = sorted(chosen, key=lambda i: -len(chains[i]))[:MAX_RINGS]
+    box = np.ascontiguousarray(band[:, columns[0] : columns[-1] + 1]).view(np.uint8)
+    chains, hierarchy = cv2.findContours(box, cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
+    chosen = sorted(range(len(chains)), key=lambda i: -len(chains[i]))[:MAX_RINGS]
     rings = {}
     for i in chosen:
         points = _edge_midpoints(chains[i][:, 0]) + corner
@@ -96,18 +94,18 @@ def _edge_midpoints(chain: np.ndarray) -> np.ndarray:
     step = closed[1:] - closed[:-1]
     code = step[:, 0] + 3 * step[:, 1] + 4  # 0..8, 4: no move
     turn = 9 * code[:-1] + code[1:]
-    count = _SWEPT_COUNT[turn]
-    pixel = np.repeat(np.arange(len(chain)), count)
-    nth = np.arange(len(pixel)) - (np.cumsum(count) - count)[pixel]
-    points = chain[pixel] + _SWEPT[turn[pixel], nth]
-    # The tracer runs the other way round: outer rings counter-clockwise.
-    points = points[::-1]
+    count = _SWEPT_COUNT.take(turn)
+    pixel = np.arange(len(chain)).repeat(count)
+    row = (4 * turn - count.cumsum() + count).take(pixel) + np.arange(len(pixel))
+    points = chain.take(pixel, axis=0) + _SWEPT.take(row, axis=0)
+    points = points[::-1]  # the tracer runs the other way round: outer rings counter-clockwise
     start = canonical_start(points)
     return np.concatenate((points[start:], points[:start]))
 
 
 def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
-    """For each (arrival, departure) pair of moves: how many edges are swept over, and their midpoints."""
+    """For each (arrival, departure) pair of moves: how many edges are swept over, and their
+    midpoints, from row 4 * pair on."""
     around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]  # clockwise on screen
     count, midpoints = np.zeros(81, dtype=np.int64), np.zeros((81, 4, 2))
     for arrival in around:
@@ -120,7 +118,7 @@ def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
             count[pair] = len(swept)
             midpoints[pair, : len(swept)] = np.array(swept).reshape(-1, 2) * 0.5 + 0.5
     count[40], midpoints[40] = 4, np.array([(1, 0), (0, -1), (-1, 0), (0, 1)]) * 0.5 + 0.5  # a lone pixel
-    return count, midpoints
+    return count, midpoints.reshape(-1, 2)
 
 
 _SWEPT_COUNT, _SWEPT = _swept_edges()

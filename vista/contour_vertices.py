@@ -119,33 +119,26 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
     """
     closed = np.concatenate((points, points[:1])) - points.mean(axis=0)
     (x0, y0), (x1, y1) = closed[:-1].T, closed[1:].T
-    length = np.hypot(x1 - x0, y1 - y0)
-    moments = np.zeros((6, len(closed)))  # integrals of 1, x, y, x^2, y^2, xy along the ring
-    moments[:, 1:] = np.cumsum(
-        length
-        * np.stack(
-            (
-                np.ones_like(length),
-                (x0 + x1) / 2,
-                (y0 + y1) / 2,
-                (x0 * x0 + x0 * x1 + x1 * x1) / 3,
-                (y0 * y0 + y0 * y1 + y1 * y1) / 3,
-                (2 * x0 * y0 + x0 * y1 + x1 * y0 + 2 * x1 * y1) / 6,
-            )
-        ),
-        axis=1,
+    sides = (
+        np.ones_like(x0),
+        (x0 + x1) / 2,
+        (y0 + y1) / 2,
+        (x0 * x0 + x0 * x1 + x1 * x1) / 3,
+        (2 * x0 * y0 + x0 * y1 + x1 * y0 + 2 * x1 * y1) / 6,
+        (y0 * y0 + y0 * y1 + y1 * y1) / 3,
     )
-    moments, nodes = moments[:, np.append(at, -1)], closed[np.append(at, -1)]
-    one, mx, my, mxx, myy, mxy = moments[:, None, :] - moments[:, :, None]
-    (x, y), (dx, dy) = nodes.T[:, :, None], nodes.T[:, None, :] - nodes.T[:, :, None]
-    xx, yy = mxx + x * (one * x - 2 * mx), myy + y * (one * y - 2 * my)  # about the start of the chord
-    xy = mxy + one * (x * y) - x * my - y * mx
-    chord = dx * dx + dy * dy
-    square = np.where(
-        chord > 0, (xx * dy * dy - 2 * xy * dx * dy + yy * dx * dx) / np.where(chord > 0, chord, 1), xx + yy
-    )
-    error = np.sqrt(np.maximum(square * one, 0))
-    return np.where(np.tri(len(nodes), dtype=bool), np.inf, error)
+    running = np.zeros((6, len(closed)))  # integrals of 1, x, y, x^2, xy, y^2 along the ring
+    np.cumsum(np.hypot(x1 - x0, y1 - y0) * sides, axis=1, out=running[:, 1:])
+    ends = np.append(at, len(points))
+    length, mx, my, mxx, mxy, myy = (m - m[:, None] for m in running[:, ends])
+    x, y = closed[ends].T
+    dx, dy = x - x[:, None], y - y[:, None]
+    # The distance of p from the chord is (p x d - a x d) / |d|, a the first end and d the chord.
+    start = x[:, None] * dy - y[:, None] * dx
+    square = (mxx * dy - 2 * mxy * dx) * dy + myy * dx * dx + start * (length * start - 2 * (mx * dy - my * dx))
+    error = np.sqrt(np.maximum(square * length, 0) / np.maximum(dx * dx + dy * dy, 1e-9))
+    error[np.tri(len(ends), dtype=bool)] = np.inf
+    return error
 
 
 def _walk_back(best: list[np.ndarray], end: int, count: int) -> list[int]:

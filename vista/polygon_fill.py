@@ -57,5 +57,5 @@ def crossings(start: np.ndarray, stop: np.ndarray, height: int) -> tuple[np.ndar
     edge = np.repeat(np.arange(len(start)), count)
     row = np.arange(len(edge)) + (first - np.cumsum(count) + count)[edge]
     rise = high[:, 1] - low[:, 1]
-    slope = (high[:, 0] - low[:, 0]) / np.where(rise > 0, rise, 1.0)
+    slope = (high[:, 0] - low[:, 0]) / np.maximum(rise, 1e-12)
     return edge, row, low[edge, 0] + (row + 0.5 - low[edge, 1]) * slope[edge]
