@@ -1,0 +1,116 @@
+"""The README keeps its word: its task is trained, scored and drawn; its tables and its tree are what commands print.
+
+`python -m tests.test_readme` writes the table of tasks and the file tree anew.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from datamodules.synthetic.world import write_world
+from main import main
+from tasks import Task
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+HOUSES = ("configs", "tasks", "datamodules", "callbacks", "vista", "examples", "benchmarks")
+
+
+def part(name: str) -> str:
+    """What stands between the marks of a name."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README.read_text(), re.DOTALL)
+    assert found, f"README.md has no part {name}"
+    return found[1]
+
+
+def code(language: str) -> str:
+    """The README's block of code in a language."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+    return str(block)
+
+
+def comment(file: Path) -> str:
+    """The first line of a file's docstring or head."""
+    text = file.read_text()
+    if file.suffix == ".py":
+        return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return text.partition("\n")[0].removeprefix("#").strip()
+
+
+def file_tree() -> str:
+    """Every file of the project but the tests, with its own first line as a comment."""
+    lines = ["```", f"{'main.py':32s}{comment(ROOT / 'main.py')}"]
+    for house in HOUSES:
+        files = [f for f in sorted((ROOT / house).rglob("*")) if f.suffix in (".py", ".yaml") and comment(f)]
+        for folder in sorted({f.parent for f in files}):
+            lines.append(f"{folder.relative_to(ROOT)}/")
+            lines += [f"    {f.name:28s}{comment(f)}" for f in files if f.parent == folder]
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def task_table() -> str:
+    """What `python -m tasks` prints, without the tasks that other tests have made known."""
+    command = [sys.executable, "-m", "tasks"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+PARTS = {"tasks": task_table, "files": file_tree}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_part_is_what_its_command_prints(name: str) -> None:
+    assert part(name) == PARTS[name](), "run `python -m tests.test_readme`"
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w./]+)\)", README.read_text()))))
+def test_linked_file_exists(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+def test_every_named_config_exists() -> None:
+    named = set(re.findall(r"--config ([\w./]+)", README.read_text())) - {"where.yaml", "examples/easy_vqa.yaml"}
+    assert all((ROOT / "configs" / name).is_file() for name in named)
+
+
+def test_own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["main.py"])
+    monkeypatch.setattr(Task, "known", dict(Task.known))  # no other test meets this task
+    Path("configs").symlink_to(ROOT / "configs")  # the tiny tokenizer and encoder
+    Path("where.py").write_text(code("python"))
+    Path("where.yaml").write_text(code("yaml"))
+    write_world(Path("small"), num_train=24, num_val=8, num_test=8, num_workers=1)
+    few = ["--data.epoch_samples", "128", "--data.num_workers", "0"]
+    main(["fit", "--config", "where.yaml", "--data.root", "small", *few])
+    main(["test", "--data.num_workers", "0"])
+    image = next(Path("small/coco/val2017").glob("*.jpg"))
+    main(["predict", "--images", str(image), "--text", "the circle", "--task", "where", "--out", "answer.png"])
+
+    (row,) = json.loads(Path("runs/where/scores_test.json").read_text())["table"]
+    assert (row["name"], row["metric"], row["what"]) == ("where_testA", "pr50", "always top left")
+    assert row["parse_failures"] == 0
+    printed = capsys.readouterr().out
+    assert "where_testA" in printed
+    assert re.search("(top|bottom) (left|right)", printed)
+    assert list(Path("runs/where/pictures").glob("where_refcoco_*.png"))
+    assert cv2.imread("answer.png") is not None
+
+
+def write() -> None:
+    """Put what the commands print between the marks."""
+    text = README.read_text()
+    for name, command in PARTS.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        head, _, rest = text.partition(start)
+        text = head + start + command() + end + rest.partition(end)[2]
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    write()
