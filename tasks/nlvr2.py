@@ -5,11 +5,10 @@
 https://lil.nlp.cornell.edu/nlvr, arXiv:1811.00491.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.task import Task
+from tasks.task import Task, commonest
 from vista.data import Annotation, Prediction
 from vista.grammar import Choice, Grammar
 from vista.metrics.nlvr2 import NLVR2Metric
@@ -48,5 +47,5 @@ class NLVR2(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """The commoner label."""
-        label = Counter(a.label for a in annotations).most_common(1)[0][0]
+        label = commonest(a.label for a in annotations)
         return [Prediction(answer=label) for _ in annotations]

@@ -11,8 +11,10 @@ reaches the codec's ceiling; `target(a)` is accepted by `grammar(a)`; garbage sc
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,7 +67,7 @@ class Task(ABC):
         self.codec = codec
 
     @cached_property
-    def templates(self) -> list[str]:
+    def templates(self) -> Sequence[str]:
         """Instructions, one a line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
         text = (Path(__file__).parent / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
         return [line.strip() for line in text.splitlines() if line.strip()]
@@ -156,6 +158,11 @@ def size_of(annotation: Annotation) -> Size:
     if not annotation.sizes:
         raise ValueError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
     return annotation.sizes[0]
+
+
+def commonest(labels: Iterable[str]) -> str:
+    """The label that occurs most often, the first of equals; empty where there are none."""
+    return max(Counter(labels).items(), key=itemgetter(1), default=("", 0))[0]
 
 
 def letter_options(options: Sequence[str]) -> str:

@@ -5,11 +5,11 @@
 https://visualqa.org, arXiv:1612.00837.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.task import Task
+from tasks.task import Task, commonest
 from vista.data import Annotation, Prediction
 from vista.grammar import Grammar, Text
 from vista.metrics.evaluator import Evaluator
@@ -49,7 +49,8 @@ class VQAv2(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """The commonest answer of each question type."""
-        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        labels: dict[str, list[str]] = defaultdict(list)
         for a in annotations:
-            counts[a.extra["question_type"]][a.label] += 1
-        return [self.parse(counts[a.extra["question_type"]].most_common(1)[0][0], a) for a in annotations]
+            labels[a.extra["question_type"]].append(a.label)
+        common = {kind: commonest(found) for kind, found in labels.items()}
+        return [self.parse(common[a.extra["question_type"]], a) for a in annotations]

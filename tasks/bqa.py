@@ -1,0 +1,93 @@
+"""BQA: a question about the object in a box, or which of four boxes answers the question.
+
+    "Look at [104, 250, 396, 541]. How many of these are there?" -> "The answer is 4."
+    "Look at (A) [..] (B) [..] (C) [..] (D) [..]. Which hat is red?" -> "[104, 250, 396, 541]", the chosen box
+
+LookTwice-QA and LocalQA as in PQA; Visual7W, https://ai.stanford.edu/~yukez/visual7w, arXiv:1511.03416: an annotation
+with several boxes. Its candidates are shuffled by the annotation's id, since the order of the file may tell something.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.pqa import PQA
+from tasks.task import letter_options, size_of
+from vista.data import Annotation, Box, Prediction
+from vista.grammar import Choice, Grammar
+from vista.metrics.bqa import BQAMetric
+from vista.metrics.visual7w import chosen_candidate
+
+
+class BQA(PQA):
+    """Question and box to a word or a number; question and four boxes to one of them."""
+
+    name = "bqa"
+    datasets = frozenset({"looktwice", "localqa", "visual7w"})
+    fields = frozenset({"question", "boxes", "label"})
+    headline = "accuracy"
+    baseline_name = "majority; 1/4"
+    kind = "box"
+
+    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """The same; an error where an image size is missing (Visual7W has none without Visual Genome's list)."""
+        if lacking := [a.id for a in annotations if not a.sizes]:
+            raise ValueError(
+                f"task {self.name} needs image sizes, but {len(lacking)} annotations have none (the first is "
+                f"{lacking[0]}); put Visual Genome's image_data.json below the data root"
+            )
+        return list(annotations)
+
+    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+        """The object, or the candidates with their letters."""
+        if candidates := self._candidates(annotation):
+            return {"objs": letter_options([self.codec.box_to_text(b, size_of(annotation)) for b in candidates])}
+        return super().values(annotation, rng)
+
+    def target(self, annotation: Annotation) -> str:
+        """`The answer is 4.`, or the right box."""
+        if self._candidates(annotation):
+            return self.codec.box_to_text(annotation.boxes[int(annotation.label)], size_of(annotation))
+        return super().target(annotation)
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """A sentence that ends in any words, or one of the candidates."""
+        if candidates := self._candidates(annotation):
+            return (Choice(tuple(self.codec.box_to_text(box, size_of(annotation)) for box in candidates)),)
+        return super().grammar(annotation)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The answer, or the candidate that the box overlaps most or the letter names."""
+        prediction = super().parse(text, annotation)
+        if candidates := self._candidates(annotation):
+            prediction.boxes, prediction.malformed = self.codec.parse_boxes(text, size_of(annotation))
+            prediction.choice = chosen_candidate(prediction, candidates)
+        return prediction
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """The answer, or the candidates in the order of the prompt."""
+        if candidates := self._candidates(annotation):
+            return {"boxes": candidates, "label": candidates.index(annotation.boxes[int(annotation.label)])}
+        return super().reference(annotation)
+
+    def evaluator(self) -> BQAMetric:
+        """Accuracy, by granularity where there is any."""
+        return BQAMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """The commonest answer; of candidates a random one."""
+        rng = np.random.default_rng(0)
+        predictions = super().baseline([a for a in annotations if not self._candidates(a)])
+        common = iter(predictions)
+        return [
+            Prediction(choice=int(rng.integers(len(a.boxes)))) if self._candidates(a) else next(common)
+            for a in annotations
+        ]
+
+    def _candidates(self, annotation: Annotation) -> list[Box]:
+        """The candidates in the order of the prompt, which depends on the id alone; none for a question on one box."""
+        candidates = list(annotation.boxes) if len(annotation.boxes) > 1 else []
+        random.Random(annotation.id).shuffle(candidates)
+        return candidates

@@ -1,0 +1,48 @@
+"""POPE: is there such an object in the image? Half of the objects are made up.
+
+    "Is there a bird in the image?" -> "Yes"
+
+https://github.com/RUCAIBox/POPE, arXiv:2305.10355. Never trained on.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.task import Task
+from vista.data import Annotation, Prediction
+from vista.grammar import Choice, Grammar
+from vista.metrics.pope import POPEMetric, says_yes
+
+
+class POPE(Task):
+    """Question to yes or no."""
+
+    name = "pope"
+    datasets = frozenset({"pope"})
+    fields = frozenset({"question", "label"})
+    headline = "f1"
+    baseline_name = "all yes"
+
+    def target(self, annotation: Annotation) -> str:
+        """`Yes` or `No`."""
+        return annotation.label.capitalize()
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """Yes or no."""
+        return (Choice(("Yes", "No")),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """What does not say no is a yes, as in the official script."""
+        return Prediction(text=text, answer="yes" if says_yes(text) else "no")
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """Yes or no."""
+        return {"label": annotation.label}
+
+    def evaluator(self) -> POPEMetric:
+        """F1 of yes, accuracy, and the share of yes."""
+        return POPEMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """Always yes."""
+        return [Prediction(text="Yes", answer="yes") for _ in annotations]

@@ -1,0 +1,56 @@
+"""Spot captioning: a caption with the box of every object that it names.
+
+    -> "Two men [104, 250, 396, 541] <bsep> [577, 231, 802, 560] in green shirts [110, 300, 390, 420] are standing ."
+
+Flickr30k Entities, https://github.com/BryanPlummer/flickr30k_entities, arXiv:1505.04870.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.task import Task, size_of
+from vista.data import Annotation, Prediction
+from vista.grammar import Grammar, TextWithBoxes
+from vista.metrics.caption import strip_markup
+from vista.metrics.spot_caption import SpotCaptionMetric
+
+
+class SpotCaption(Task):
+    """Image to a caption with boxes."""
+
+    name = "spot_caption"
+    datasets = frozenset({"flickr30k_entities"})
+    fields = frozenset({"captions", "boxes", "sizes"})
+    headline = "recall_at_1"
+    baseline_name = "-"
+
+    def target(self, annotation: Annotation) -> str:
+        """The caption, each phrase followed by its boxes."""
+        caption, text, end = annotation.captions[0], "", 0
+        for phrase in annotation.extra["phrases"]:
+            boxes = self.codec.boxes_to_text([annotation.boxes[i] for i in phrase["boxes"]], size_of(annotation))
+            text += f"{caption[end : phrase['end']]} {boxes}"
+            end = phrase["end"]
+        return " ".join((text + caption[end:]).split())
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """Any words, with boxes among them."""
+        return (TextWithBoxes(self.codec.num_bins),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The caption without its boxes, and the boxes in order, xyxy in pixels."""
+        boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
+        return Prediction(text=text, answer=strip_markup(text), boxes=boxes, malformed=malformed)
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """The caption, and its phrases with their boxes."""
+        phrases = [p | {"boxes": [annotation.boxes[i] for i in p["boxes"]]} for p in annotation.extra["phrases"]]
+        return {"captions": list(annotation.captions), "phrases": phrases}
+
+    def evaluator(self) -> SpotCaptionMetric:
+        """Recall of the phrases' boxes, and caption scores."""
+        return SpotCaptionMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """Empty captions."""
+        return [Prediction() for _ in annotations]

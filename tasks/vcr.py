@@ -1,0 +1,85 @@
+"""VCR: which of four answers is right, and which of four reasons for it?
+
+    "Why is person [104, 250, 396, 541] smiling? (A) ... (D) ..." -> "The answer is (B)."
+
+Every question is asked twice: for the answer, and, with the true answer shown, for the reason. Persons and things are
+written as their class name and box. https://visualcommonsense.com, arXiv:1811.10830.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tasks.task import Task, letter_options, size_of
+from vista.data import Annotation, Prediction
+from vista.grammar import Choice, Grammar
+from vista.metrics.vcr import MODES, VCRMetric
+from vista.text import extract_letter
+
+ANSWERS = tuple(f"The answer is ({letter})." for letter in "ABCD")
+_MENTION = re.compile(r"<(\d+)>")
+
+
+class VCR(Task):
+    """Question to one of four options."""
+
+    name = "vcr"
+    datasets = frozenset({"vcr"})
+    fields = frozenset({"question", "boxes", "sizes", "label"})
+    headline = "q_ar"
+    baseline_name = "chance, 1/16"
+
+    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Every question twice, `extra["mode"]` being `q_a` and `qa_r`."""
+        return [replace(a, id=f"{a.id}_{mode}", extra=a.extra | {"mode": mode}) for a in annotations for mode in MODES]
+
+    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+        """The question, with the true answer where the reason is asked for; and four options."""
+        if "marked" not in annotation.extra:
+            return {}  # a person typed question and options
+        marked = annotation.extra["marked"]
+        question, options = marked["question"], marked["answer_choices"]
+        if annotation.extra["mode"] == "qa_r":
+            question += f" The answer is: {options[annotation.extra['answer_label']]} Why?"
+            options = marked["rationale_choices"]
+        values = {"question": question, "options": letter_options(options)}
+        return {mark: self._name(text, annotation) for mark, text in values.items()}
+
+    def _name(self, text: str, annotation: Annotation) -> str:
+        """A text with `<k>` replaced by the class name and the box of object k."""
+        boxes = [self.codec.box_to_text(box, size_of(annotation)) for box in annotation.boxes]
+        named = [f"{name} {box}" for name, box in zip(annotation.extra["objects"], boxes, strict=True)]
+        return _MENTION.sub(lambda m: named[int(m[1])] if int(m[1]) < len(named) else m[0], text)
+
+    def target(self, annotation: Annotation) -> str:
+        """`The answer is (B).`."""
+        return ANSWERS[self._label(annotation)]
+
+    def _label(self, annotation: Annotation) -> int:
+        return int(annotation.extra["answer_label" if annotation.extra["mode"] == "q_a" else "rationale_label"])
+
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """One of the four sentences."""
+        return (Choice(ANSWERS),)
+
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The letter."""
+        choice = extract_letter(text, len(ANSWERS))
+        return Prediction(text=text, choice=choice, malformed=choice is None)
+
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """Question, mode and right option."""
+        extra = annotation.extra
+        return {"annot_id": extra["annot_id"], "mode": extra["mode"], "label": self._label(annotation)}
+
+    def evaluator(self) -> VCRMetric:
+        """Accuracy of answers, of reasons and of both."""
+        return VCRMetric()
+
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """A random option."""
+        rng = np.random.default_rng(0)
+        return [Prediction(choice=int(choice)) for choice in rng.integers(len(ANSWERS), size=len(annotations))]
