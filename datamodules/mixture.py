@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Encoding, EvaluationSet, LoadedSource, TrainingSet
+from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, TrainingSet
 from datamodules.order import GlobalBatches, Order
 from datamodules.source import Source, check_source, group_by_image, nearest, read_annotations
 from datamodules.synthetic.world import write_world
@@ -179,6 +180,10 @@ class MixtureData(LightningDataModule):
                 share = round(len(groups) * most / len(source.annotations))
                 places = np.linspace(0, len(groups) - 1, max(1, share)).astype(int)
                 source.annotations = [source.annotations[i] for place in places for i in groups[place]]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Tensors move; annotations and names, which Lightning would copy field by field, stay."""
+        return {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the current epoch, from the current batch on."""

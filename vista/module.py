@@ -17,6 +17,7 @@ from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import load_part, read_tensors
+from vista.runs import read_checkpoint
 from vista.schedule import warmup_cosine
 from vista.tokenizer import Tokenizer
 
@@ -82,12 +83,13 @@ class VistaModule(LightningModule):
         self.tokenizer, self.codec, self.grammar = tokenizer, codec, grammar
         self.trainable, self.learning_rate, self.betas = trainable, learning_rate, betas
         self.weight_decay, self.warmup_share = weight_decay, warmup_share
-        self.register_buffer("learned_words", torch.zeros(len(tokenizer), dtype=torch.bool))
+        self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
+        self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
         self.new_words: set[str] = set()
         self.evaluators: dict[str, Metric] = {}
         self.tasks: dict[str, Any] = {}
         if init_from is not None:
-            checkpoint = torch.load(init_from, map_location="cpu", weights_only=True)
+            checkpoint = read_checkpoint(init_from)
             self.on_load_checkpoint(checkpoint)
             self.load_state_dict(checkpoint["state_dict"])
         for part, names in PARTS.items():
@@ -96,6 +98,10 @@ class VistaModule(LightningModule):
 
     # Training
 
+    def on_train_start(self) -> None:
+        """Sums behind the mean loss of each source."""
+        self.loss_sums = torch.zeros(len(self.trainer.datamodule.train_sources), 2, device=self.device)  # type: ignore[attr-defined]
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Mean loss of all answer tokens of the global batch; every token counts alike."""
         loss = self.model(batch)  # (B, T - 1)
@@ -103,20 +109,21 @@ class VistaModule(LightningModule):
         # DDP averages gradients over processes: dividing by the mean count weights every token alike on all of them.
         count = self.trainer.strategy.reduce(learned.sum().float(), reduce_op="mean").clamp(min=1)
         self._note_words(batch["labels"])
-        self._log_losses(loss.detach(), learned, batch["source"])
+        self._log_losses(loss.detach().sum(1), learned.sum(1), batch["source"])
         total = loss.sum() / count
-        self.log("train/loss", total.detach(), prog_bar=True)
+        self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
         return total
 
     def _log_losses(self, loss: Tensor, learned: Tensor, source: Tensor) -> None:
-        """Mean loss of each source of the batch."""
-        if self.global_step % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
-            return
-        names = [s.name for s in self.trainer.datamodule.train_sources]  # type: ignore[attr-defined]
-        for index in source.unique().tolist():
-            rows = source == index
-            mean = loss[rows].sum() / learned[rows].sum().clamp(min=1)
-            self.log(f"train/{names[index]}/loss", mean, batch_size=1)
+        """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
+        self.loss_sums.index_add_(0, source, torch.stack([loss, learned], dim=1).to(self.loss_sums))
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
+            sums = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
+            for loaded, (nats, tokens) in zip(self.trainer.datamodule.train_sources, sums, strict=True):  # type: ignore[attr-defined]
+                if tokens:
+                    self.log(f"train/{loaded.name}/loss", nats / tokens)
+            self.loss_sums.zero_()
 
     def _note_words(self, labels: Tensor) -> None:
         """Remember which words were ever a target: a frozen LLM cannot learn to say another."""
@@ -164,12 +171,9 @@ class VistaModule(LightningModule):
         ]
 
     def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
-        source = batch["source"]
-        task = self.tasks[source]
+        task = self.tasks[batch["source"]]
         preds = self.answer(batch, [task] * len(batch["annotations"]))
-        if source not in self.evaluators:
-            self.evaluators[source] = task.evaluator().to(self.device)
-        self.evaluators[source].update(preds, [task.reference(a) for a in batch["annotations"]])
+        self.evaluators[batch["source"]].update(preds, [task.reference(a) for a in batch["annotations"]])
         return preds
 
     def validation_step(  # type: ignore[override]
@@ -188,6 +192,12 @@ class VistaModule(LightningModule):
         """Answers without a score."""
         return self.answer(batch, [self.tasks[batch["source"]]] * len(batch["annotations"]))
 
+    def on_validation_epoch_start(self) -> None:
+        """Fresh evaluators of all sources on every process, also where one has no question of a source."""
+        self.evaluators = {name: task.evaluator().to(self.device) for name, task in self.tasks.items()}
+
+    on_test_epoch_start = on_validation_epoch_start
+
     def on_validation_epoch_end(self) -> None:
         """Scores of all sources."""
         self._log_scores("val")
@@ -200,11 +210,11 @@ class VistaModule(LightningModule):
         headlines = []
         for source, evaluator in self.evaluators.items():
             scores = {k: v.float() for k, v in evaluator.compute().items()}
-            self.log_dict({f"{stage}/{source}/{key}": value for key, value in scores.items()}, rank_zero_only=True)
+            # The evaluators have counted over all processes, so these are the same numbers on each.
+            self.log_dict({f"{stage}/{source}/{key}": value for key, value in scores.items()}, sync_dist=True)
             headlines.append(scores[self.tasks[source].headline])
-            evaluator.reset()
         if headlines:
-            self.log(f"{stage}/mean", torch.stack(headlines).mean(), rank_zero_only=True)
+            self.log(f"{stage}/mean", torch.stack(headlines).mean(), sync_dist=True)
 
     # Checkpoints
 
@@ -213,10 +223,10 @@ class VistaModule(LightningModule):
         checkpoint["vista"] = {"tokenizer": self.tokenizer.to_json(), "settings": self.text_settings()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint that writes its text in another way.
+        """Refuse a checkpoint that writes its text in another way, or has other sizes.
 
         Raises:
-            ValueError: names the setting and both values.
+            ValueError: names the setting or the parameter, and both values.
         """
         saved = checkpoint.get("vista", {}).get("settings", {})
         for name, value in self.text_settings().items():
@@ -224,6 +234,8 @@ class VistaModule(LightningModule):
                 raise ValueError(f"the checkpoint was made with {name} {saved[name]}, this run has {value}")
         if "vista" in checkpoint and checkpoint["vista"]["tokenizer"] != self.tokenizer.to_json():
             raise ValueError("the checkpoint was made with another tokenizer; name its folder by --tokenizer.folder")
+        if "state_dict" in checkpoint:
+            check_shapes(checkpoint["state_dict"], self.state_dict())
 
     def text_settings(self) -> dict[str, Any]:
         """Settings of tokenizer and codec that a checkpoint depends on."""
@@ -231,10 +243,32 @@ class VistaModule(LightningModule):
         return {**self.tokenizer.settings, **codec}
 
 
+def check_shapes(saved: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Refuse weights of a model of other sizes.
+
+    Raises:
+        ValueError: names the first parameter that is missing, unknown or of another shape.
+    """
+    if differing := sorted(saved.keys() ^ own.keys()):
+        where = "the checkpoint" if differing[0] in saved else "this model"
+        raise ValueError(f"only {where} has {differing[0]}; {len(differing)} parameters differ in name")
+    for name, tensor in own.items():
+        if saved[name].shape != tensor.shape:
+            shapes = tuple(saved[name].shape), tuple(tensor.shape)
+            raise ValueError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
+
+
 def load_shared(model: VistaLLM, path: Path) -> None:
-    """Take queries and projection of an InstructBLIP checkpoint."""
-    tensors = read_tensors(Path(path))
+    """Take queries and projection of an InstructBLIP checkpoint.
+
+    Raises:
+        ValueError: they are not there, or of another size.
+    """
+    queries = read_tensors(Path(path), "query_tokens").get("")
+    if queries is None or queries.shape != model.query_tokens.shape:
+        found = "no query_tokens" if queries is None else f"query_tokens of shape {tuple(queries.shape)}"
+        raise ValueError(f"{path} has {found}, the model needs {tuple(model.query_tokens.shape)}")
     with torch.no_grad():
-        model.query_tokens.copy_(tensors["query_tokens"])
+        model.query_tokens.copy_(queries)
     projection: nn.Module = model.language_projection
     load_part(projection, Path(path), "language_projection.")

@@ -6,8 +6,11 @@
 """
 
 import json
+import re
 from difflib import get_close_matches
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RUNS = Path("runs")
@@ -23,9 +26,9 @@ def find_config(name: str) -> Path:
         for path in (folder / name, folder / f"{name}.yaml"):
             if path.is_file():
                 return path
-    known = [str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.yaml")]
-    close = get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}?" if close else f"configs/ holds {', '.join(sorted(known))}"
+    known = [path.name for path in CONFIGS.glob("*.yaml")]
+    close = get_close_matches(name.removesuffix(".yaml"), [file.removesuffix(".yaml") for file in known], n=1)
+    hint = f"did you mean '{close[0]}.yaml'?" if close else f"configs/ holds {', '.join(sorted(known))}"
     raise FileNotFoundError(f"there is no config {name!r} here or in configs/; {hint}")
 
 
@@ -44,14 +47,12 @@ def newest_run(name: str = "") -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
-    done = [p.parent for p in RUNS.glob("*/done.json")]
-    if name:
-        done = [p for p in done if p.name == name or p.name.rpartition("-")[0] == name]
+    finished = [path.parent for path in RUNS.glob("*/done.json")]
+    done = [path for path in finished if not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)?", path.name)]
     if not done:
-        what = f"no finished run {name!r}" if name else "no finished run"
-        raise FileNotFoundError(
-            f"there is {what} under {RUNS}/; train one by `python main.py fit --config stage1.yaml`"
-        )
+        close = get_close_matches(name, [path.name for path in finished], n=1)
+        advice = f"did you mean {close[0]!r}?" if close else "train one by `python main.py fit --config stage1.yaml`"
+        raise FileNotFoundError(f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}")
     return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
 
 
@@ -59,18 +60,43 @@ def find_checkpoint(where: str | Path) -> Path:
     """The checkpoint that a path or the name of a run means.
 
     Args:
-        where: a checkpoint file, a run's folder, or a run's name such as `stage1` (the newest of that name).
+        where: a checkpoint (a file, or the folder of a sharded one), a run's folder, or a run's name such as `stage1`
+            (the newest of that name); empty: the newest run.
 
     Raises:
         FileNotFoundError: there is no such file or run.
     """
     path = Path(where)
-    if path.is_file() or (path.is_dir() and not (path / "done.json").is_file() and path.suffix == ".ckpt"):
+    if path.is_file() or (path.is_dir() and path.suffix == ".ckpt"):
         return path
     if path.suffix == ".ckpt":
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    run = path if (path / "done.json").is_file() else newest_run(path.name)
+    run = path if where and (path / "done.json").is_file() else None
+    if run is None and len(path.parts) > 1:
+        raise FileNotFoundError(f"{path} is no folder of a finished run: it holds no done.json")
+    run = run or newest_run(path.name)
     return run / json.loads((run / "done.json").read_text())["checkpoint"]
+
+
+def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
+    """A checkpoint of ours; no code in it is run.
+
+    Args:
+        path: a file.
+        lazy: leave the tensors on the disk, to look at names and shapes alone.
+
+    Raises:
+        ValueError: it is damaged, or something else.
+    """
+    import torch
+
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
+    except (RuntimeError, EOFError, UnpicklingError, ValueError) as error:
+        raise ValueError(f"{path} is no checkpoint, or is damaged: {str(error).strip().splitlines()[0]}") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
+        raise ValueError(f"{path} is no checkpoint of VistaLLM")
+    return checkpoint
 
 
 def run_of(checkpoint: Path) -> Path | None:
