@@ -46,7 +46,9 @@ class CoSeg(Task):
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Groups as they are read; images with objects (COCO's instances) are put into groups of one category."""
         groups = [a for a in annotations if "categories" not in a.extra]
-        return groups + group_by_category([a for a in annotations if "categories" in a.extra])
+        objects = [a for a in annotations if "categories" in a.extra]
+        # A codec that draws the largest part alone would leave out all objects but one.
+        return groups + group_by_category(objects, single=self.codec.multipart == "largest")
 
     def target(self, annotation: Annotation) -> str:
         """`The masks are [..] <msep> [..].`."""

@@ -14,12 +14,15 @@ from vista.data import Annotation
 GROUP_SIZE = 4
 
 
-def group_by_category(annotations: Sequence[Annotation], size: int = GROUP_SIZE) -> list[Annotation]:
+def group_by_category(
+    annotations: Sequence[Annotation], size: int = GROUP_SIZE, single: bool = False
+) -> list[Annotation]:
     """Groups of images of one category, in the order given.
 
     Args:
         annotations: one per image, with one segmentation per object and `extra["categories"]`.
         size: images in a group; what is left over of a category is not used.
+        single: only images with a single object of the category.
 
     Returns:
         annotations as the reader `coseg` gives them: one segmentation per image, `extra["class"]` and `["count"]`. An
@@ -31,7 +34,8 @@ def group_by_category(annotations: Sequence[Annotation], size: int = GROUP_SIZE)
         for category, segmentation in zip(annotation.extra["categories"], annotation.segmentations, strict=True):
             objects[category].append(segmentation)
         for category, found in objects.items():
-            if all(isinstance(segmentation, list) for segmentation in found):
+            drawn = all(isinstance(segmentation, list) for segmentation in found)
+            if drawn and not (single and len(found) > 1):
                 members[category].append((annotation, [polygon for polygons in found for polygon in polygons]))
     return [
         _group(category, start // size, found[start : start + size])
