@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic import flickr30k_entities, grefcoco, pointingqa, visual7w, visual_genome
+from datamodules.synthetic import flickr30k_entities, grefcoco, pointingqa, vcr, visual7w, visual_genome
 from datamodules.synthetic.chunks import Chunk, run
 from datamodules.synthetic.files import write_once
 from datamodules.synthetic.format import Format
@@ -18,6 +18,7 @@ FORMATS: dict[str, Format] = {
     "pointingqa": pointingqa.FORMAT,
     "visual7w": visual7w.FORMAT,
     "flickr30k_entities": flickr30k_entities.FORMAT,
+    "vcr": vcr.FORMAT,
 }
 
 

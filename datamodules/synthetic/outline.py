@@ -20,11 +20,12 @@ def segmentation(mask: np.ndarray) -> list[list[int]] | dict[str, Any]:
     return [[value for point in loop for value in point] for loop in loops]
 
 
-def outlines(mask: np.ndarray) -> list[list[Point]]:
+def outlines(mask: np.ndarray, holes: bool = True) -> list[list[Point]]:
     """The closed borders of a mask: clockwise on the screen around a part, anti-clockwise around a hole.
 
     Args:
         mask: bool (H, W) whose pixels never touch at a corner alone, as is true of the world's shapes.
+        holes: whether those around holes are wanted.
 
     Returns:
         corner points (x, y) of each border, straight runs merged.
@@ -39,7 +40,7 @@ def outlines(mask: np.ndarray) -> list[list[Point]]:
             point = successor.pop(point)
         assert point == start, "two borders meet at one corner"
         loops.append(_corners(loop))
-    return loops
+    return loops if holes else [loop for loop in loops if _signed_area(loop) > 0]
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:
