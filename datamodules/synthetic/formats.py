@@ -6,7 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic import flickr30k_entities, grefcoco, pointingqa, vcr, visual7w, visual_genome
+from datamodules.synthetic import (
+    flickr30k_entities,
+    grefcoco,
+    llava_instruct,
+    pointingqa,
+    pope,
+    vcr,
+    visual7w,
+    visual_genome,
+)
 from datamodules.synthetic.chunks import Chunk, run
 from datamodules.synthetic.files import write_once
 from datamodules.synthetic.format import Format
@@ -19,6 +28,8 @@ FORMATS: dict[str, Format] = {
     "visual7w": visual7w.FORMAT,
     "flickr30k_entities": flickr30k_entities.FORMAT,
     "vcr": vcr.FORMAT,
+    "llava_instruct": llava_instruct.FORMAT,
+    "pope": pope.FORMAT,
 }
 
 
