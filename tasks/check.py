@@ -1,6 +1,6 @@
 """The law of the task contract, checked on annotations, each broken law in plain words.
 
-    for finding in check_task(Task.known["rec"], Codec(), annotations, accepts):
+    for finding in check_task(Task.known["rec"], Codec(), annotations, accepts, length):
         print(finding.law, finding.ok, finding.text)
     grammar False annotation 12_3: its target '[12, 40]' is no legal answer under (Regions(numbers=4, ...),)
 
@@ -38,7 +38,11 @@ class Finding:
 
 
 def check_task(
-    task: type[Task], codec: Codec, annotations: Sequence[Annotation], accepts: Callable[[Grammar, str], bool]
+    task: type[Task],
+    codec: Codec,
+    annotations: Sequence[Annotation],
+    accepts: Callable[[Grammar, str], bool],
+    length: Callable[[str], int],
 ) -> Iterator[Finding]:
     """Check all laws.
 
@@ -47,12 +51,13 @@ def check_task(
         codec: what it writes regions with.
         annotations: as a reader gives them.
         accepts: whether a text is a legal answer under a grammar.
+        length: tokens of an answer.
 
     Yields:
         a finding for each law; the last one is broken where the others could not be checked.
     """
     try:
-        case = Case(task(codec), [], accepts)
+        case = Case(task(codec), [], accepts, length)
     except Exception as error:  # a task from outside may raise anything
         yield Finding("whole", False, f"the class cannot be built: {said(error)}")
         return
@@ -60,7 +65,7 @@ def check_task(
         case.annotations = case.task.regroup(annotations)
         yield Finding("regroup", True, check_regroup(case, len(annotations)))
     except Exception as error:
-        yield Finding("regroup", False, said(error) if not isinstance(error, BrokenLaw) else str(error))
+        yield Finding("regroup", False, str(error) if isinstance(error, BrokenLaw) else said(error))
         return
     for name, law in {**TEXT_LAWS, **SCORE_LAWS}.items():
         try:
@@ -173,6 +178,9 @@ def check_grammar(case: Case) -> str:
                 if not case.accepts(grammar, text):
                     told = f"its {what} {SHORT.repr(text)} is no legal answer under {SHORT.repr(grammar)}"
                     raise BrokenLaw(f"annotation {annotation.id}: {told}")
+        if (needed := case.length(target)) > case.task.max_new_tokens:
+            told = f"its target has {needed} tokens, more than max_new_tokens {case.task.max_new_tokens}"
+            raise BrokenLaw(f"annotation {annotation.id}: {told}: {SHORT.repr(target)}")
     return f"{len(case.targets)} right answers are legal"
 
 

@@ -42,11 +42,13 @@ class Case:
         task: with a codec.
         annotations: as `Task.regroup` leaves them.
         accepts: whether a text is a legal answer under a grammar, end of sequence included.
+        length: tokens of an answer, end of sequence included.
     """
 
     task: Task
     annotations: Sequence[Annotation]
     accepts: Callable[[Grammar, str], bool]
+    length: Callable[[str], int] = len
 
     @cached_property
     def targets(self) -> list[str]:
