@@ -12,6 +12,7 @@ from datamodules.synthetic import (
     llava_instruct,
     pointingqa,
     pope,
+    textvqa,
     vcr,
     visual7w,
     visual_genome,
@@ -30,6 +31,7 @@ FORMATS: dict[str, Format] = {
     "vcr": vcr.FORMAT,
     "llava_instruct": llava_instruct.FORMAT,
     "pope": pope.FORMAT,
+    "textvqa": textvqa.FORMAT,
 }
 
 

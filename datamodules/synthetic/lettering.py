@@ -1,0 +1,26 @@
+"""Letters in images, drawn with the stroke font of OpenCV."""
+
+import cv2
+import numpy as np
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+CAPITAL = 21  # pixels of a capital's height at scale 1
+
+
+def text_width(text: str, height: float) -> int:
+    """Pixels that a text needs at a capital's height in pixels."""
+    return cv2.getTextSize(text, FONT, height / CAPITAL, 1)[0][0]
+
+
+def write_text(image: np.ndarray, text: str, middle: tuple[float, float], height: float, rgb: tuple[int, ...]) -> None:
+    """Writes a text into an image, uint8 (H, W, 3) in RGB.
+
+    Args:
+        image: changed in place.
+        text: one line.
+        middle: (x, y) of the middle of the text, pixels.
+        height: a capital's height in pixels.
+        rgb: 0..255 each.
+    """
+    x, y = middle[0] - text_width(text, height) / 2, middle[1] + height / 2
+    cv2.putText(image, text, (round(x), round(y)), FONT, height / CAPITAL, rgb, 1, cv2.LINE_AA)

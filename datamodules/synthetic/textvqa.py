@@ -1,0 +1,126 @@
+"""TextVQA of the generated world: what is written on an object (https://textvqa.org).
+
+    textvqa/TextVQA_0.5.1_train.json, ..._val.json, ..._test.json       the test split has no answers
+    textvqa/train_images/<16 hex digits>.jpg                            of train and val
+    textvqa/test_images/<16 hex digits>.jpg
+
+    {"question_id": 34602, "question": "what number is on the red circle?", "image_id": "0000000000f42400",
+     "answers": ["47", ...], "image_width": 96, "image_height": 96, "set_name": "val", ...}
+
+Two or three large objects bear a number or a short word each; the question names one by what it looks like, so that
+reading one of them is not enough. All ten people agree.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.coco import image_id
+from datamodules.synthetic.files import json_lines, save_image, write_document
+from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.lettering import write_text
+from datamodules.synthetic.phrases import identifying, minimal, noun, wording
+from datamodules.synthetic.scene import REFERENCE_SIZE, Scene, SceneObject, draw_kinds, draw_scene, generator
+
+WORDS = ("ant", "bus", "cat", "dog", "egg", "fox", "hat", "ink", "key", "map", "owl", "pen", "sun", "tea", "van", "zoo")
+PER_SCENE = 2
+NUM_ANSWERS = 10
+HEIGHT = 8  # of a capital, in pixels of an image of REFERENCE_SIZE
+FIRST_ID = {"train": 0, "val": 34602, "test": 39602}
+Record = dict[str, Any]
+
+
+class Reading(NamedTuple):
+    """A question and what is written on the object that it is about; `kind` is "number" or "word"."""
+
+    kind: str
+    text: str
+    answer: str
+
+
+def inscribe(scene: Scene, rng: random.Random) -> list[str]:
+    """Writes a number or a word on each object, all different; returns them in the order of the objects."""
+    numbers, words = rng.sample(range(10, 100), len(scene.objects)), rng.sample(WORDS, len(scene.objects))
+    pairs = zip(scene.objects, numbers, words, strict=True)
+    # There is no room for a word in a ring.
+    texts = [str(n) if item.kind.shape == "ring" or rng.random() < 0.5 else word for item, n, word in pairs]
+    for item, text in zip(scene.objects, texts, strict=True):
+        _write_on(scene.image, item, text)
+    return texts
+
+
+def _write_on(image: np.ndarray, item: SceneObject, text: str) -> None:
+    """Black on what is light there, else white."""
+    height = HEIGHT * len(image) / REFERENCE_SIZE * (0.8 if item.kind.shape == "ring" else 1.0)
+    y = item.y + (0.4 * item.radius if item.kind.shape == "triangle" else 0)
+    light = image[int(y), int(item.x)] @ np.array([0.3, 0.6, 0.1]) > 128
+    write_text(image, text, (item.x, y), height, (0, 0, 0) if light else (255, 255, 255))
+
+
+def readings(scene: Scene, texts: Sequence[str], rng: random.Random) -> list[Reading]:
+    """Up to `PER_SCENE` questions, about different objects."""
+    found = []
+    for item, text in zip(scene.objects, texts, strict=True):
+        kind = "number" if text.isdigit() else "word"
+        if names := minimal(identifying(scene, item)):
+            found.append(Reading(kind, f"what {kind} is on the {noun(rng.choice(names))}?", text))
+    return rng.sample(found, min(PER_SCENE, len(found)))
+
+
+def _draw(root: Path, chunk: Chunk) -> Pieces:
+    split = chunk.stream.removeprefix("textvqa_")
+    folder = root / ("test_images" if split == "test" else "train_images")
+    folder.mkdir(parents=True, exist_ok=True)
+    records = []
+    for index in range(chunk.start, chunk.stop):
+        rng, words = generator(chunk.seed, chunk.stream, index), wording(chunk.seed, chunk.stream, index)
+        kinds = [kind._replace(size="large") for kind in draw_kinds(rng, words.choice((2, 3)))]
+        scene = draw_scene(rng, kinds, chunk.image_size)
+        texts = inscribe(scene, words)
+        name = f"{image_id(chunk.stream, index):016x}"
+        save_image(folder / f"{name}.jpg", scene.image)
+        for k, reading in enumerate(readings(scene, texts, words)):
+            number = FIRST_ID[split] + PER_SCENE * index + k
+            records.append({"question_id": number, "image_id": name, **_record(scene, reading, split)})
+    return Pieces(chunk.stream, {"data": json_lines(records)})
+
+
+def _record(scene: Scene, reading: Reading, split: str) -> Record:
+    height, width = scene.image.shape[:2]
+    record: Record = {
+        "question": reading.text,
+        "question_tokens": reading.text.removesuffix("?").split(),
+        "image_classes": sorted({item.kind.shape for item in scene.objects}),
+        "flickr_original_url": "",
+        "flickr_300k_url": "",
+        "image_width": width,
+        "image_height": height,
+        "set_name": split,
+    }
+    return record if split == "test" else {**record, "answers": [reading.answer] * NUM_ANSWERS}
+
+
+def _write(root: Path, pieces: Sequence[Pieces]) -> None:
+    for split in FIRST_ID:
+        head = {"dataset_type": split, "dataset_name": "textvqa", "dataset_version": "0.5.1"}
+        data = column(of_stream(pieces, f"textvqa_{split}"), "data")
+        write_document(root / f"TextVQA_0.5.1_{split}.json", head, {"data": data})
+
+
+def _texts(scene: Scene, rng: random.Random) -> list[str]:
+    large = replace(scene, image=scene.image.copy())
+    found = readings(large, inscribe(large, rng), rng)
+    return [text for reading in found for text in (reading.text, reading.answer)]
+
+
+FORMAT = Format(
+    streams={"textvqa_train": ("num_train", 0.01), "textvqa_val": ("num_test", 0.5), "textvqa_test": ("num_test", 0.1)},
+    draw=_draw,
+    write=_write,
+    texts=_texts,
+)
