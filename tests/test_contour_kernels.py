@@ -125,7 +125,8 @@ def test_the_sum_over_sides_is_the_count_of_wrong_pixels() -> None:
     pixels = np.array([120, 120]) / 999
     points = bins * pixels
     sums = contour_refine._row_sums(mask)
-    sides = contour_refine._side_sums(sums, np.zeros(2, dtype=np.int64), points, np.roll(points, -1, axis=0))
+    ends = np.roll(points, -1, axis=0)[:, None]
+    sides = contour_refine._side_sums(sums, np.zeros(2, dtype=np.int64), points, ends)
     assert mask.sum() + sides.sum() == error(bins, mask)
 
 

@@ -82,12 +82,12 @@ def descend(
             continue
         active[at] = False
         places = bins[at, None] + step * _MOVES  # (C, 9, 2)
-        inside = ((places >= limit[0]) & (places <= limit[1])).all(axis=2)
-        places = places.clip(limit[0], limit[1])
-        before, behind = (np.broadcast_to(bins[i, None], places.shape) for i in (at - 1, (at + 1) % len(bins)))
-        start, stop = np.stack((before, places)).reshape(-1, 2), np.stack((places, behind)).reshape(-1, 2)
-        error = _side_sums(sums, corner, start * pixels, stop * pixels).reshape(2, len(at), 9).sum(axis=0)
-        best = np.where(inside, error, np.iinfo(np.int64).max).argmin(axis=1)
+        within = np.minimum(np.maximum(places, limit[0]), limit[1])
+        outside = (within != places).any(axis=2)
+        places = within
+        beside = bins[np.stack((at - 1, (at + 1) % len(bins)))]  # (2, C, 2)
+        sums_to = _side_sums(sums, corner, beside * pixels, places * pixels)  # (2, C, 9)
+        best = np.where(outside, sums.size, sums_to[0] - sums_to[1]).argmin(axis=1)
         movers = np.flatnonzero(best)
         if len(movers):
             goal = places[movers, best[movers]]
@@ -104,13 +104,27 @@ def _alternate(count: int) -> list[np.ndarray]:
 
 
 def _side_sums(sums: np.ndarray, corner: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """What each side (E, 2) -> (E, 2), in pixels, contributes to the count of wrong pixels, int64 (E,)."""
-    side, row, x = crossings(start, stop, corner[1] + len(sums))
-    column = np.ceil(x - 0.5).astype(np.int64)
-    running = np.concatenate(([0], np.cumsum(sums[row - corner[1], column - corner[0]])))
-    bounds = np.searchsorted(side, np.arange(len(start) + 1))
-    total = running[bounds[1:]] - running[bounds[:-1]]
-    return np.where(start[:, 1] <= stop[:, 1], total, -total)
+    """What sides add to the count of wrong pixels.
+
+    Args:
+        sums: int32 (h, w + 1), S of a window of the image.
+        corner: int64 (2,), x and y of the window in pixels.
+        start: float (..., C, 2), in pixels.
+        stop: float (C, K, 2), K ends for each start.
+
+    Returns:
+        int64 (..., C, K).
+    """
+    shape = (*start.shape[:-1], stop.shape[-2])
+    ends = np.empty((4, *shape))
+    ends[0], ends[1], ends[2], ends[3] = start[..., None, 0], start[..., None, 1], stop[..., 0], stop[..., 1]
+    begin, end = ends[:2].reshape(2, -1), ends[2:].reshape(2, -1)
+    count, row, x = crossings(begin, end, corner[1] + len(sums))
+    place = (row - corner[1]) * sums.shape[1] + np.ceil(x - 0.5).astype(np.int64) - corner[0]
+    running = np.concatenate(([0], sums.take(place).cumsum()))
+    last = count.cumsum()
+    total = running.take(last) - running.take(last - count)
+    return np.where(begin[1] <= end[1], total, -total).reshape(shape)
 
 
 def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarray:

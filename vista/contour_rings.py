@@ -104,8 +104,7 @@ def _edge_midpoints(chain: np.ndarray) -> np.ndarray:
 
 
 def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
-    """For each (arrival, departure) pair of moves: how many edges are swept over, and their
-    midpoints, from row 4 * pair on."""
+    """How many edges each pair (arrival, departure) of moves sweeps over; their midpoints from row 4 * pair on."""
     around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]  # clockwise on screen
     count, midpoints = np.zeros(81, dtype=np.int64), np.zeros((81, 4, 2))
     for arrival in around:

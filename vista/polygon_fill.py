@@ -28,8 +28,9 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         contour_kernels.fill(points, mask)
         return mask
     width = size[1]
-    _, row, x = crossings(points, np.concatenate((points[1:], points[:1])), size[0])
-    column = np.ceil(x - 0.5).clip(0, width).astype(np.int64)
+    closed = np.concatenate((points, points[:1]))
+    _, row, x = crossings(closed[:-1].T, closed[1:].T, size[0])
+    column = np.minimum(np.maximum(np.ceil(x - 0.5), 0), width).astype(np.int64)
     # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
     keys = np.sort(row * (width + 1) + column)
     offsets = (keys - keys // (width + 1)).tolist()
@@ -43,19 +44,21 @@ def crossings(start: np.ndarray, stop: np.ndarray, height: int) -> tuple[np.ndar
     """Where edges cross the centre lines of pixel rows.
 
     Args:
-        start: float (E, 2), one end of each edge, x and y in pixels.
-        stop: float (E, 2), the other end.
+        start: float (2, E), x and y of one end of each edge, in pixels.
+        stop: float (2, E), the other end.
         height: number of rows.
 
     Returns:
-        edge int64 (K,), row int64 (K,), x float64 (K,) of every crossing, edge by edge.
+        how many crossings each edge has, int64 (E,); the row, int64 (K,), and x, float64 (K,), of every crossing, edge
+        by edge.
     """
-    downward = (start[:, 1] <= stop[:, 1])[:, None]
-    low, high = np.where(downward, start, stop), np.where(downward, stop, start)
-    first = np.ceil(low[:, 1] - 0.5).clip(0, height).astype(np.int64)
-    count = np.ceil(high[:, 1] - 0.5).clip(0, height).astype(np.int64) - first
-    edge = np.repeat(np.arange(len(start)), count)
-    row = np.arange(len(edge)) + (first - np.cumsum(count) + count)[edge]
-    rise = high[:, 1] - low[:, 1]
-    slope = (high[:, 0] - low[:, 0]) / np.maximum(rise, 1e-12)
-    return edge, row, low[edge, 0] + (row + 0.5 - low[edge, 1]) * slope[edge]
+    (x0, y0), (x1, y1) = start, stop
+    downward = y0 <= y1
+    low_x, low_y = np.where(downward, x0, x1), np.where(downward, y0, y1)
+    high_x, high_y = np.where(downward, x1, x0), np.where(downward, y1, y0)
+    first, last = (np.minimum(np.maximum(np.ceil(y - 0.5), 0), height).astype(np.int64) for y in (low_y, high_y))
+    count = last - first
+    edge = np.arange(len(count)).repeat(count)
+    row = (first - count.cumsum() + count).take(edge) + np.arange(len(edge))
+    slope = (high_x - low_x) / np.maximum(high_y - low_y, 1e-12)
+    return count, row, low_x.take(edge) + (row + 0.5 - low_y.take(edge)) * slope.take(edge)

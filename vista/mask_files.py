@@ -1,0 +1,85 @@
+"""Masks out of files as they are: COCO annotations, COCO results, PNG.
+
+{"images": [{"id": 9, "height": 480, "width": 640}], "annotations": [{"image_id": 9, "segmentation": [[...]]}]}
+[{"image_id": 73, "segmentation": {"size": [640, 565], "counts": "aV1;..."}}]
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vista.data import Mask, decode_segmentation
+
+
+def read_masks(paths: Sequence[Path], min_box: float = 0.0) -> Iterator[Mask]:
+    """Every mask of the files that is not empty, file by file; crowds are left out.
+
+    Args:
+        paths: COCO json files (annotations or results; polygons or RLE), PNG files whose non-zero pixels are one mask,
+            or folders of PNG files.
+        min_box: least area of the mask's box as a share of its image; COCO's own `bbox` is taken where there is one.
+
+    Yields:
+        bool (H, W).
+
+    Raises:
+        ValueError: a file is of another kind, or cannot be read.
+        FileNotFoundError: there is no such file.
+    """
+    for path in paths:
+        for mask, box in _read_file(path):
+            if mask.any() and _box_area(mask, box) >= min_box * mask.size:
+                yield mask
+
+
+def _read_file(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
+    """Masks of one file or folder with their boxes (x, y, width, height) where the file says them."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.is_dir():
+        for file in sorted(path.glob("*.png")):
+            yield _read_png(file), None
+    elif path.suffix == ".png":
+        yield _read_png(path), None
+    elif path.suffix == ".json":
+        yield from _read_coco(path)
+    else:
+        raise ValueError(f"masks are read from .json and .png files and folders of .png files, not from {path}")
+
+
+def _read_png(path: Path) -> Mask:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image")
+    # The last of 4 channels is opacity, which says nothing about the object.
+    return np.asarray(image != 0) if image.ndim == 2 else (image[..., :3] != 0).any(axis=2)
+
+
+def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
+    content: Any = json.loads(path.read_text())
+    annotations = content["annotations"] if isinstance(content, dict) and "annotations" in content else content
+    if not isinstance(annotations, list):
+        raise ValueError(f"{path} is neither COCO annotations nor COCO results")
+    images = content.get("images", []) if isinstance(content, dict) else []
+    sizes = {image["id"]: (image["height"], image["width"]) for image in images}
+    for annotation in annotations:
+        segmentation = annotation.get("segmentation")
+        if not segmentation or annotation.get("iscrowd"):
+            continue
+        size = sizes.get(annotation["image_id"])
+        if size is None and isinstance(segmentation, dict):
+            size = tuple(segmentation["size"])
+        if size is None:
+            raise ValueError(f"{path} holds polygons, but not the size of image {annotation['image_id']}")
+        yield decode_segmentation(segmentation, size), annotation.get("bbox")
+
+
+def _box_area(mask: Mask, box: Sequence[float] | None) -> float:
+    if box is not None:
+        return box[2] * box[3]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
