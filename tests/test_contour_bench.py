@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from vista.codec_bench import boundary_f, codec_bench, main
+from vista.boundary import boundary_f
+from vista.codec_bench import codec_bench, main
 from vista.mask_files import read_masks
 
 SQUARE = [[20.0, 10.0, 60.0, 10.0, 60.0, 50.0, 20.0, 50.0]]

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from vista.boundary import boundary_f
 from vista.codec_plot import plot_curves
 from vista.contour import Method, Multipart, decode, encode
 from vista.contour_rings import find_rings
@@ -108,31 +109,6 @@ def codec_bench(
         curves.setdefault(f"{row.method}, {row.multipart}", []).append((row.tokens_paper, row.iou))
     plot_curves(curves, "tokens per mask (6 per point)", "IoU (%)", out / "codec_bench.png")
     print(f"wrote {out / 'codec_bench.csv'} and {out / 'codec_bench.png'}")
-
-
-def boundary_f(prediction: Mask, target: Mask, tolerance: int = 2) -> float:
-    """F-measure of boundary pixels that lie within a distance of the other mask's boundary.
-
-    Args:
-        prediction: bool (H, W).
-        target: bool (H, W).
-        tolerance: distance in pixels.
-
-    Returns:
-        0..1; 1 where both are empty.
-    """
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    edges = []
-    for mask in (prediction, target):
-        padded = np.pad(mask, 1).view(np.uint8)
-        edges.append(cv2.subtract(padded, cv2.erode(padded, cross)))
-    counts = [np.count_nonzero(edge) for edge in edges]
-    if not all(counts):
-        return float(counts[0] == counts[1])
-    near = [np.count_nonzero(cv2.multiply(one, cv2.dilate(other, disc))) for one, other in (edges, edges[::-1])]
-    precision, recall = near[0] / counts[0], near[1] / counts[1]
-    return 2 * precision * recall / max(precision + recall, 1e-12)
 
 
 def _measure(note: Measurements, mask: Mask, method: Method, multipart: Multipart, points: int, num_bins: int) -> None:
