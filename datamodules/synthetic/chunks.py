@@ -78,3 +78,8 @@ def run(root: Path, jobs: Sequence[Chunk], pool: ProcessPoolExecutor | None, wor
 def column(pieces: Sequence[Pieces], name: str) -> list[str]:
     """The records of one name, chunk after chunk; chunks without such records are left out."""
     return [piece.json[name] for piece in pieces if piece.json.get(name)]
+
+
+def each(pieces: Sequence[Pieces], name: str) -> list[str]:
+    """The records of one name, one by one, in JSON."""
+    return [line for piece in column(pieces, name) for line in piece.split("\n")]

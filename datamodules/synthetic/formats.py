@@ -9,6 +9,7 @@ from typing import Any
 from datamodules.synthetic import (
     flickr30k_entities,
     grefcoco,
+    iconqa,
     llava_instruct,
     pointingqa,
     pope,
@@ -32,6 +33,7 @@ FORMATS: dict[str, Format] = {
     "llava_instruct": llava_instruct.FORMAT,
     "pope": pope.FORMAT,
     "textvqa": textvqa.FORMAT,
+    "iconqa": iconqa.FORMAT,
 }
 
 

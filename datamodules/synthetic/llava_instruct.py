@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.chunks import Chunk, Pieces, column, each
 from datamodules.synthetic.coco import image_id
 from datamodules.synthetic.conversations import KINDS, Turns, conversation
 from datamodules.synthetic.files import json_lines, write_lines, write_list
@@ -65,8 +65,7 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     train, bench = of_stream(pieces, "train"), of_stream(pieces, "test")
     for kind, name in {**FILES, "all": "llava_instruct_150k"}.items():
         write_list(root / f"{name}.json", column(train, kind))
-    lines = [line for piece in column(bench, "bench") for line in piece.split("\n")]
-    write_lines(root / "coco2014_val_gpt4_qa_30x3.jsonl", lines[: NUM_BENCH * len(KINDS)])
+    write_lines(root / "coco2014_val_gpt4_qa_30x3.jsonl", each(bench, "bench")[: NUM_BENCH * len(KINDS)])
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:

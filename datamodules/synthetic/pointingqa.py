@@ -23,7 +23,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.chunks import Chunk, Pieces, each
 from datamodules.synthetic.files import json_lines, write_object
 from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import ANYTHING, matches, noun, wording
@@ -105,9 +105,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    look, local_, ids = (
-        [line for piece in column(pieces, name) for line in piece.split("\n")] for name in ("look", "local", "ids")
-    )
+    look, local_, ids = (each(pieces, name) for name in ("look", "local", "ids"))
     asked = [(number, records) for number, records in zip(ids, local_, strict=True) if records != "[]"]
     write_object(root / "LookTwiceQA" / "looktwiceqa_dataset.json", zip(ids, look, strict=True))
     write_object(root / "LocalQA" / "localqa_dataset.json", asked)

@@ -23,7 +23,7 @@ from itertools import permutations
 from pathlib import Path
 
 from datamodules.synthetic import coco
-from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.chunks import Chunk, Pieces, each
 from datamodules.synthetic.files import json_lines, write_lines
 from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import with_article
@@ -80,7 +80,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    images = [json.loads(line) for piece in column(pieces, "images") for line in piece.split("\n")][:NUM_IMAGES]
+    images = [json.loads(line) for line in each(pieces, "images")][:NUM_IMAGES]
     for setting in SETTINGS:
         lines = questions(setting, images, random.Random(setting))
         write_lines(root / f"coco_pope_{setting}.json", [json_lines(lines)])

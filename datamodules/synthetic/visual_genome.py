@@ -20,7 +20,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.chunks import Chunk, Pieces, column, each
 from datamodules.synthetic.coco import image_id
 from datamodules.synthetic.files import json_lines, save_image, write_list
 from datamodules.synthetic.format import Format, of_stream
@@ -44,7 +44,7 @@ def genome_scenes(chunk: Chunk) -> Iterator[tuple[int, Scene]]:
 
 def image_ids(pieces: Sequence[Pieces], stream: str) -> list[int]:
     """The `ids` of all pieces of one stream."""
-    return [int(line) for piece in column(of_stream(pieces, stream), "ids") for line in piece.split()]
+    return [int(line) for line in each(of_stream(pieces, stream), "ids")]
 
 
 def xywh(box: Box) -> dict[str, int]:
