@@ -9,6 +9,7 @@ from typing import Any
 from datamodules.synthetic import (
     flickr30k_entities,
     grefcoco,
+    hateful_memes,
     iconqa,
     llava_instruct,
     pointingqa,
@@ -34,6 +35,7 @@ FORMATS: dict[str, Format] = {
     "pope": pope.FORMAT,
     "textvqa": textvqa.FORMAT,
     "iconqa": iconqa.FORMAT,
+    "hateful_memes": hateful_memes.FORMAT,
 }
 
 
