@@ -195,6 +195,8 @@ class VistaModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Fresh evaluators of all sources on every process, also where one has no question of a source."""
         self.evaluators = {name: task.evaluator().to(self.device) for name, task in self.tasks.items()}
+        for evaluator in self.evaluators.values():
+            evaluator.quick = not self.trainer.testing
 
     on_test_epoch_start = on_validation_epoch_start
 

@@ -134,6 +134,11 @@ def _spice(gts: Corpus, res: Corpus) -> list[float]:
 _SCORERS = {"CIDEr": _cider, "METEOR": _meteor, "ROUGE_L": _rouge, "BLEU": _bleu, "SPICE": _spice}
 
 
+def quicker(metrics: Sequence[str], tokenizer: str, quick: bool) -> tuple[Sequence[str], str]:
+    """Metrics and tokenizer that need no Java where `quick`, else as given."""
+    return ([m for m in metrics if m not in ("METEOR", "SPICE")], "python") if quick else (metrics, tokenizer)
+
+
 class CaptionMetric(CorpusEvaluator):
     """Caption scores of a set. Reference: `{"id": str, "captions": [str, ...]}`; prediction: `answer`.
 
@@ -168,6 +173,5 @@ class CaptionMetric(CorpusEvaluator):
             twice = next(a for a, b in itertools.pairwise(ids) if a == b)
             raise ValueError(f"sample {twice} has more than one caption")
         captions, references = [r[1] for r in records], [r[2] for r in records]
-        return self.on_first(
-            lambda: caption_scores(captions, references, self.metrics, self.tokenizer, self.allow_download)
-        )
+        metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
+        return self.on_first(lambda: caption_scores(captions, references, metrics, tokenizer, self.allow_download))

@@ -38,6 +38,7 @@ class Evaluator(Metric):
     """
 
     full_state_update = False
+    quick = False  # set it to leave out what starts another program (Java), as while training
 
     def __init__(self, *sums: str) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vista.data import Box, Prediction
-from vista.metrics.caption import caption_scores, strip_markup
+from vista.metrics.caption import caption_scores, quicker, strip_markup
 from vista.metrics.evaluator import CorpusEvaluator, percent
 from vista.metrics.overlap import box_iou, enclosing_box
 
@@ -105,7 +105,8 @@ class SpotCaptionMetric(CorpusEvaluator):
         """Caption scores of the whole set, shares of all phrases and of those of each type."""
         records = self.gathered()
         captions, references = [r[0] for r in records], [r[1] for r in records]
-        scores = self.on_first(lambda: caption_scores(captions, references, self.metrics, self.tokenizer))
+        metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
+        scores = self.on_first(lambda: caption_scores(captions, references, metrics, tokenizer))
         scores |= {
             "recall_at_1": percent(total["hit"], total["phrases"]),
             "recall_at_1_merged": percent(total["hit_merged"], total["phrases"]),
