@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.synthetic import (
+    coseg,
     flickr30k_entities,
     grefcoco,
+    groupwise_res,
     hateful_memes,
     iconqa,
     llava_instruct,
@@ -36,6 +38,8 @@ FORMATS: dict[str, Format] = {
     "textvqa": textvqa.FORMAT,
     "iconqa": iconqa.FORMAT,
     "hateful_memes": hateful_memes.FORMAT,
+    "coseg": coseg.FORMAT,
+    "groupwise_res": groupwise_res.FORMAT,
 }
 
 

@@ -1,0 +1,130 @@
+"""Group-wise RES of the generated world: an expression and a group of images, half of which hold such an object.
+
+    groupwise_res/{train,val,test}/images.pkl, annotations.pkl, sentences.pkl, groups.pkl   pickled {id: record}
+    groupwise_res/images/<split>/<group>/<number>.jpg
+
+    image       {"id": 220000000, "file_name": "train/0/0.jpg", "height": 96, "width": 96, "anno_id": [220000000],
+                 "group_id": 22000000, ...}
+    annotation  {"id": 220000000, "sent_id": [22000000], "image_id": 220000000, "segmentation": RLE, ...}
+    sentence    {"id": 22000000, "anno_id": [220000000, ...], "raw_sent": "a large red circle", ...}
+    group       {"id": 22000000, "inner_sent_id": [22000000], "img_id": [220000000, ...], ...}
+
+The layout is D-cube's (https://github.com/shikras/d-cube), since the data of Wu et al., ICCV 2023 is not public.
+AttCoSeg takes two images with the object and some without it: a pair agrees in size, color and shape of one object, and
+no other two objects of the group agree in both color and shape. That is what makes an image a negative.
+"""
+
+import json
+import pickle
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datamodules.synthetic.chunks import Chunk, Pieces, each
+from datamodules.synthetic.coco import image_id
+from datamodules.synthetic.coseg import CLASSES, find, other_kinds
+from datamodules.synthetic.files import json_lines, save_image
+from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.outline import run_lengths
+from datamodules.synthetic.phrases import with_article, wording
+from datamodules.synthetic.questions import VALUES
+from datamodules.synthetic.scene import Kind, Scene, SceneObject, draw_scene, generator
+
+SPLITS = ("train", "val", "test")
+GROUP = 8  # images, half of them with the object
+MAX_OBJECTS = 3  # of an image, so that all kinds of a group can differ
+TABLES = ("images", "annotations", "sentences", "groups")
+Record = dict[str, Any]
+
+
+def group_kinds(rng: random.Random) -> tuple[Kind, list[list[Kind]]]:
+    """The kind that a group is about, and what each image holds; every second one holds that kind, as its first."""
+    common = rng.choice(CLASSES)._replace(size=rng.choice(VALUES["size"]))
+    numbers = [rng.randint(1, MAX_OBJECTS) for _ in range(GROUP)]
+    others = other_kinds(common, sum(numbers) - GROUP // 2, rng)
+    held = [[common] if k % 2 else [] for k in range(GROUP)]
+    return common, [
+        [*kinds, *(others.pop() for _ in range(n - len(kinds)))] for kinds, n in zip(held, numbers, strict=True)
+    ]
+
+
+def _draw(root: Path, chunk: Chunk) -> Pieces:
+    records: dict[str, list[Any]] = defaultdict(list)
+    split = chunk.stream.removeprefix("groupwise_res_")
+    for index in range(chunk.start, chunk.stop):
+        rng, number = wording(chunk.seed, chunk.stream, index), image_id(chunk.stream, index)
+        (root / "images" / split / str(index)).mkdir(parents=True, exist_ok=True)
+        common, contents = group_kinds(rng)
+        order = rng.sample(range(GROUP), GROUP)
+        annotations, images = [], []
+        for k, position in enumerate(order):
+            kinds = contents[position]
+            scene = draw_scene(generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size)
+            file_name = f"{split}/{index}/{k}.jpg"
+            save_image(root / "images" / file_name, scene.image)
+            held = [_annotation(find(scene, common), number, 10 * number + k)] if common in kinds else []
+            images.append(_image(scene, file_name, number, 10 * number + k, [one["id"] for one in held]))
+            annotations += held
+        records["images"] += images
+        records["annotations"] += annotations
+        records["sentences"].append(_sentence(common, number, [one["id"] for one in annotations]))
+        records["groups"].append(_group(number, [one["id"] for one in images]))
+    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+
+
+def _image(scene: Scene, file_name: str, group: int, number: int, annotations: list[int]) -> Record:
+    height, width = scene.image.shape[:2]
+    about = {"id": number, "file_name": file_name, "height": height, "width": width}
+    return {**about, "flickr_url": "", "anno_id": annotations, "group_id": group, "license": 0}
+
+
+def _annotation(item: SceneObject, group: int, number: int) -> Record:
+    x0, y0, x1, y1 = item.box
+    return {
+        "id": number,
+        "sent_id": [group],
+        "segmentation": run_lengths(item.mask),
+        "area": int(item.mask.sum()),
+        "iscrowd": 0,
+        "image_id": number,
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "group_id": group,
+    }
+
+
+def _sentence(kind: Kind, group: int, annotations: list[int]) -> Record:
+    words = {"raw_sent": with_article(" ".join(kind)), "raw_sent_zh": ""}
+    return {"id": group, "anno_id": annotations, "group_id": [group], "is_negative": False, **words}
+
+
+def _group(number: int, images: list[int]) -> Record:
+    sentences = {"pos_sent_id": [number], "inner_sent_id": [number], "outer_sent_id": []}
+    return {"id": number, **sentences, "img_id": images, "scene": [], "group_name": "shapes", "group_name_zh": ""}
+
+
+def _write(root: Path, pieces: Sequence[Pieces]) -> None:
+    for split in SPLITS:
+        (root / split).mkdir(exist_ok=True)
+        for table in TABLES:
+            # A pickle says which strings are one object; read from text, that does not depend on the process they come from.
+            lines = each(of_stream(pieces, f"groupwise_res_{split}"), table)
+            records = {record["id"]: record for record in json.loads(f"[{','.join(lines)}]")}
+            (root / split / f"{table}.pkl").write_bytes(pickle.dumps(records, protocol=2))
+
+
+def _texts(scene: Scene, rng: random.Random) -> list[str]:
+    return [with_article(item.name) for item in scene.objects]
+
+
+FORMAT = Format(
+    streams={
+        "groupwise_res_train": ("num_train", 0.05),
+        "groupwise_res_val": ("num_val", 0.1),
+        "groupwise_res_test": ("num_test", 0.1),
+    },
+    draw=_draw,
+    write=_write,
+    texts=_texts,
+)
