@@ -17,13 +17,13 @@ import numpy as np
 SETTINGS = "world.json"
 _COMMON: dict[str, Any] = {"description": "Generated world of coloured shapes", "version": "1.0", "year": 2024}
 INFO = {**_COMMON, "url": "", "contributor": "", "date_created": "2024-01-01 00:00:00"}
+_OPTIONS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
 LICENSE = {"url": "https://creativecommons.org/publicdomain/zero/1.0/", "id": 1, "name": "CC0 1.0"}
 
 
 def save_image(path: Path, image: np.ndarray) -> None:
-    """Writes an image, uint8 (H, W, 3) in RGB, as JPEG of quality 95 or as PNG; the folder must be there."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    if not cv2.imwrite(str(path), image[..., ::-1], options):
+    """Writes an image, uint8 (H, W, 3) in RGB, as JPEG of quality 95, PNG or BMP; the folder must be there."""
+    if not cv2.imwrite(str(path), image[..., ::-1], _OPTIONS.get(path.suffix, [])):
         raise OSError(f"could not write the image {path}")
 
 

@@ -44,10 +44,10 @@ def group_kinds(rng: random.Random) -> tuple[Kind, list[list[Kind]]]:
     common = rng.choice(CLASSES)._replace(size=rng.choice(VALUES["size"]))
     numbers = [rng.randint(1, MAX_OBJECTS) for _ in range(GROUP)]
     others = other_kinds(common, sum(numbers) - GROUP // 2, rng)
-    held = [[common] if k % 2 else [] for k in range(GROUP)]
-    return common, [
-        [*kinds, *(others.pop() for _ in range(n - len(kinds)))] for kinds, n in zip(held, numbers, strict=True)
-    ]
+    contents = [[common] if k % 2 else [] for k in range(GROUP)]
+    for kinds, number in zip(contents, numbers, strict=True):
+        kinds += [others.pop() for _ in range(number - len(kinds))]
+    return common, contents
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
@@ -108,7 +108,7 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in SPLITS:
         (root / split).mkdir(exist_ok=True)
         for table in TABLES:
-            # A pickle says which strings are one object; read from text, that does not depend on the process they come from.
+            # A pickle says which strings are one object; that must not depend on the process they come from.
             lines = each(of_stream(pieces, f"groupwise_res_{split}"), table)
             records = {record["id"]: record for record in json.loads(f"[{','.join(lines)}]")}
             (root / split / f"{table}.pkl").write_bytes(pickle.dumps(records, protocol=2))
