@@ -6,7 +6,7 @@ Both data sets answer `__getitems__`, so that an image several samples of a batc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from torch.utils.data import Dataset
 from datamodules.order import Key
 from tasks import Task
 from vista.data import Annotation, Example
+from vista.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
-from vista.packing import IGNORE, Sample, collate, encode_example
+from vista.packing import IGNORE, Sample, collate, encode_example, learn_free_tokens
 from vista.tokenizer import Tokenizer
 
 Batch = dict[str, Any]
+LossOn = Literal["all", "free"]
 Turns = tuple[tuple[str, str], ...]
 
 
@@ -90,7 +92,12 @@ class TrainingSet(Dataset[Batch]):
     """Batches for `VistaLLM.forward`."""
 
     def __init__(
-        self, sources: Sequence[LoadedSource], encoding: Encoding, seed: int = 0, max_tokens: int = 2048
+        self,
+        sources: Sequence[LoadedSource],
+        encoding: Encoding,
+        seed: int = 0,
+        max_tokens: int = 2048,
+        loss_on: LossOn = "all",
     ) -> None:
         """Keep the sources.
 
@@ -99,8 +106,10 @@ class TrainingSet(Dataset[Batch]):
             encoding: how examples become tensors.
             seed: of the choice of templates.
             max_tokens: a longer sample is not learned from, and counted.
+            loss_on: `all` tokens of an answer, or only the `free` ones, see `vista.packing.learn_free_tokens`.
         """
         self.sources, self.encoding, self.seed, self.max_tokens = sources, encoding, seed, max_tokens
+        self.loss_on = loss_on
 
     def __getitems__(self, keys: list[Key]) -> Batch:
         """The batch of these keys, with the source of each sample and what could not be used."""
@@ -109,7 +118,11 @@ class TrainingSet(Dataset[Batch]):
             loaded = self.sources[source]
             rng = np.random.default_rng((self.seed, epoch, position))
             annotation = loaded.annotations[index]
-            samples.append(self.encoding.sample(loaded, annotation, loaded.task.turns(annotation, rng)))
+            sample = self.encoding.sample(loaded, annotation, loaded.task.turns(annotation, rng))
+            if self.loss_on == "free":
+                grammar = compile_grammar(loaded.task.grammar(annotation), self.encoding.tokenizer)
+                sample = learn_free_tokens(sample, grammar)
+            samples.append(sample)
         images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
         lengths = [len(s.input_ids) + (self.encoding.num_queries - 1) * len(s.images) for s in samples]
         usable = [self.encoding.readable(s) and n <= self.max_tokens for s, n in zip(samples, lengths, strict=True)]

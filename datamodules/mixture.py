@@ -42,6 +42,7 @@ class MixtureData(LightningDataModule):
         epoch_samples: int | None = None,
         questions_per_image: int = 4,
         max_tokens: int = 2048,
+        loss_on: LossOn = "all",
         max_val: int | None = 256,
         max_test: int | None = None,
         num_workers: int = 1,
@@ -67,6 +68,7 @@ class MixtureData(LightningDataModule):
             epoch_samples: samples in an epoch; none: every sample as often as its source's weight says.
             questions_per_image: most samples of one image that stand together, so that it is encoded once.
             max_tokens: longest sequence; a longer sample is not learned from.
+            loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
             max_val: questions of each source that are scored while training; none: all.
             max_test: questions of each source that `test` scores; none: all.
             num_workers: loader processes.
@@ -79,7 +81,7 @@ class MixtureData(LightningDataModule):
         self.tasks, self.replay_tasks, self.replay = tasks, replay_tasks or [], replay
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
         self.batch_size, self.eval_batch_size, self.epoch_samples = batch_size, eval_batch_size, epoch_samples
-        self.questions_per_image, self.max_tokens = questions_per_image, max_tokens
+        self.questions_per_image, self.max_tokens, self.loss_on = questions_per_image, max_tokens, loss_on
         self.max_val, self.max_test = max_val, max_test
         self.num_workers, self.allow_missing = num_workers, allow_missing
         self.world_scenes, self.seed = world_scenes, seed
@@ -187,7 +189,7 @@ class MixtureData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the current epoch, from the current batch on."""
-        dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens)
+        dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens, self.loss_on)
         if (trainer := self.trainer) is None:
             return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
         # A resumed run goes on after the last batch of its checkpoint, which may have ended an epoch.

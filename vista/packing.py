@@ -7,12 +7,13 @@ The prompt is never learned, every answer is. An image that several samples of a
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vista.automaton import END, Automaton
 from vista.data import Example
 from vista.tokenizer import Tokenizer
 
@@ -68,6 +69,28 @@ def encode_example(
     if len(instruction_ids) > max_instruction:
         warnings.warn(f"the QFormer reads only the first {max_instruction} tokens of an instruction", stacklevel=2)
     return Sample(example.images, input_ids, labels, instruction_ids[:max_instruction])
+
+
+def learn_free_tokens(sample: Sample, automaton: Automaton) -> Sample:
+    """The same sample, learned only where its grammar leaves a choice (`loss_on: free`).
+
+    A model trained so must be decoded under the grammar: it never learns a comma or a bracket.
+
+    Args:
+        sample: one whose answers the automaton accepts.
+        automaton: the compiled grammar of an answer.
+
+    Raises:
+        ValueError: an answer is not legal.
+    """
+    labels, state = [], 0
+    for label in sample.labels:
+        forced = label != IGNORE and automaton.forced(state) is not None
+        labels.append(IGNORE if forced else label)
+        if label != IGNORE:
+            state = automaton.step(state, label)
+            state = 0 if state == END else state  # the next turn's answer
+    return replace(sample, labels=labels)
 
 
 def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list[int], list[int]]:
