@@ -83,8 +83,8 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    words = rng.choice(MOCKERY)
-    return [" ".join(_lines(kind, words)) for kind in mocked(scene, rng, Quota()).values()]
+    kinds = mocked(scene, rng, Quota()).values()
+    return [" ".join(_lines(kind, words)) for words in MOCKERY for kind in kinds]
 
 
 FORMAT = Format(

@@ -1,26 +1,30 @@
 """Sentences of the generated world, of all kinds, for building a vocabulary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
 from datamodules.synthetic.captions import captions
+from datamodules.synthetic.formats import FORMATS, chosen_formats
 from datamodules.synthetic.phrases import describe, wording
 from datamodules.synthetic.questions import Quota, questions
-from datamodules.synthetic.scene import draw_kinds, draw_scene, generator
+from datamodules.synthetic.scene import MAX_OBJECTS, draw_kinds, draw_scene, generator
 from datamodules.synthetic.statements import STATEMENT_KINDS, draw_statement
 
+OTHER_SCENES = 1 << 32  # first index of the scenes that the further formats speak of
 
-def sentences(seed: int, n: int) -> list[str]:
+
+def sentences(seed: int, n: int, formats: str | Sequence[str] = ()) -> list[str]:
     """Captions, expressions, questions, answers and statements about scenes of a stream of their own.
 
     Args:
         seed: seed of the scenes and of the wording.
-        n: how many; two thousand hold every word there is.
+        n: how many; two thousand hold every word there is, five thousand where all formats are asked for.
+        formats: names of further formats whose texts are wanted too, or "all"; see `write_world`.
     """
-    return list(islice(_sentences(seed), n))
+    return list(islice(_sentences(seed, chosen_formats(formats)), n))
 
 
-def _sentences(seed: int) -> Iterator[str]:
+def _sentences(seed: int, formats: Sequence[str]) -> Iterator[str]:
     quota = Quota()
     for index in count():
         rng, words = generator(seed, "language", index), wording(seed, "language", index)
@@ -30,3 +34,13 @@ def _sentences(seed: int) -> Iterator[str]:
         yield from (text for text in (describe(scene, item, words) for item in scene.objects) if text)
         for question in questions(scene, words, quota):
             yield from (question.text, question.answer)
+        if formats:
+            yield from _texts(seed, index, formats)
+
+
+def _texts(seed: int, index: int, formats: Sequence[str]) -> Iterator[str]:
+    """What the formats say of a scene of four objects."""
+    rng = generator(seed, "language", OTHER_SCENES + index)
+    scene = draw_scene(rng, draw_kinds(rng, MAX_OBJECTS))
+    for name in formats:
+        yield from FORMATS[name].texts(scene, wording(seed, f"language {name}", index))

@@ -14,6 +14,7 @@ The images are COCO's: the first of train2017, three of five for short questions
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    return [text for kind in KINDS for turn in conversation(kind, scene, rng, Quota()) for text in turn]
+    scenes = (scene, replace(scene, objects=scene.objects[:2]))  # two may have nothing in common
+    said = [conversation(kind, some, rng, Quota()) for some in scenes for kind in KINDS]
+    return [text for turns in said for turn in turns for text in turn]
 
 
 FORMAT = Format(

@@ -115,7 +115,7 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     large = replace(scene, image=scene.image.copy())
     found = readings(large, inscribe(large, rng), rng)
-    return [text for reading in found for text in (reading.text, reading.answer)]
+    return [text for reading in found for text in (reading.text, reading.answer)] + rng.sample(WORDS, 4)
 
 
 FORMAT = Format(
