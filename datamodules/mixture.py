@@ -11,7 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, TrainingSet
+from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
 from datamodules.order import GlobalBatches, Order
 from datamodules.source import Source, check_source, group_by_image, nearest, read_annotations
 from datamodules.synthetic.world import write_world
@@ -161,7 +161,7 @@ class MixtureData(LightningDataModule):
 
     def _questions(self) -> LoadedSource:
         """A person's images and text as a source of one annotation."""
-        self.encoding.exif, self.num_workers = True, 0
+        self.encoding.exif = True
         images = [load_image(Path(path), exif=True) for path in self.question_images]
         annotation = Annotation(
             id="0",
@@ -203,7 +203,11 @@ class MixtureData(LightningDataModule):
         """One loader for each scored source."""
         return [self._evaluation_loader(source) for source in self.eval_sources]
 
-    test_dataloader = predict_dataloader = val_dataloader
+    test_dataloader = val_dataloader
+
+    def predict_dataloader(self) -> list[list[Batch]]:
+        """A person's question as the only batch of a plain list, which Lightning leaves alone."""
+        return [[EvaluationSet(source, self.encoding).__getitems__([0])] for source in self.eval_sources]
 
     def _evaluation_loader(self, source: LoadedSource) -> DataLoader[Any]:
         trainer = self.trainer
