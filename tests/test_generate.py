@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.tiny import ask, question, tiny_model, tokenizer
-from vista.generate import generate
+from vista import generate as decoding
 from vista.grammar import END, Choice, Grammar, Literal, Regions, Text, TextWithBoxes, compile_grammar
+from vista.lengths import legal_tokens
 from vista.models.vistallm import VistaLLM
 
 LIMIT = 24
@@ -33,6 +34,10 @@ QUESTIONS = [
 ]
 
 
+def generate(*arguments: Any, **settings: Any) -> list[list[int]]:
+    return [answer.token_ids for answer in decoding.generate(*arguments, **settings)]
+
+
 def slowly(model: VistaLLM, batch: dict[str, Any], grammar: Grammar, layout: str, limit: int) -> list[int]:
     """One sample, one token at a time, the whole sequence read again for each."""
     automaton = compile_grammar(grammar, tokenizer(layout))
@@ -40,7 +45,8 @@ def slowly(model: VistaLLM, batch: dict[str, Any], grammar: Grammar, layout: str
     while state != END and len(answer) < limit:
         ids = torch.cat([batch["input_ids"], torch.tensor([answer], dtype=torch.long)], dim=1)
         logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[0, -1]
-        answer.append(int(logits.masked_fill(~automaton.mask(state), -torch.inf).argmax()))
+        legal = legal_tokens(automaton, state, limit - len(answer))
+        answer.append(int(logits.masked_fill(~legal, -torch.inf).argmax()))
         state = automaton.step(state, answer[-1])
     return answer
 
@@ -98,7 +104,8 @@ def test_free_text_equals_transformers_generate():
         pad_token_id=t.pad_id,
         suppress_tokens=[t.bos_id, t.pad_id, t.image_id],
     )
-    answers = generate(model, batch, [compile_grammar((Text(),), t)] * len(QUESTIONS), LIMIT)
+    # One token more, for ours end at the limit, while `generate` cuts.
+    answers = [a[:LIMIT] for a in generate(model, batch, [compile_grammar((Text(),), t)] * len(QUESTIONS), LIMIT + 1)]
     assert {len(a) for a in answers} != {LIMIT}
     padded = [a + [t.pad_id] * (expected.shape[1] - len(a)) for a in answers]
     assert padded == expected.tolist()

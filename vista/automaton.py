@@ -1,6 +1,7 @@
 """Which tokens may follow: the automaton that `vista/grammar.py` builds and `vista/generate.py` walks."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -86,6 +87,17 @@ class Automaton:
         if self.any_next[node] is None and len(self.edges[node]) == 1:
             return next(iter(self.edges[node]))
         return None
+
+    def asks_coordinate(self, state: int) -> bool:
+        """Whether the next token is a number of a region, written as one token."""
+        return state % len(self.edges) in self._coordinate_nodes
+
+    @cached_property
+    def _coordinate_nodes(self) -> frozenset[int]:
+        """Nodes from which a token leads that only regions hold; needed when all edges are there."""
+        tokens = frozenset(self.number_ids[10:])  # the LLM's own digits also stand in words
+        closed = (node for node, loop in enumerate(self.any_next) if loop is None)
+        return frozenset(node for node in closed if not tokens.isdisjoint(self.edges[node]))
 
     def mask(self, state: int) -> Tensor:
         """Which tokens may follow, bool (V,); not to be written to."""

@@ -74,6 +74,8 @@ class Prediction:
         masks: bool (H, W) each, at the original size.
         choice: index of the chosen option, None where nothing was chosen.
         scores: likelihoods that some metrics need, by name.
+        confidence: mean log-probability, in nats, of the tokens that the answer's grammar left open; 0 is certain.
+        spreads: standard deviation, in bins, of what the model thought of each coordinate, in the order of the text.
     """
 
     text: str = ""
@@ -83,6 +85,8 @@ class Prediction:
     masks: list[Mask] = field(default_factory=list)
     choice: int | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    spreads: list[float] = field(default_factory=list)
 
 
 def decode_segmentation(segmentation: Any, size: Size) -> Mask:

@@ -1,102 +1,133 @@
-"""Greedy decoding of a batch under the tasks' grammars, with a KV cache.
+"""Decoding under the tasks' grammars: greedy or sampled, in batches whose rows need not be in step.
 
-Tokens that the grammar forces are not asked for: they are fed together with the next token the model chooses. Rows may
-be in different states; a row that has less to feed is padded on the left, and the padding is masked for good.
+Tokens that the grammar forces are not asked for: they are fed together with the next token the model chooses. Greedy
+answers equal those of decoding one token at a time. An answer that ends leaves the batch, and a waiting question takes
+its place. Beam search stands in `vista/beam.py`, the likelihood of given answers in `vista/scoring.py`.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from vista.grammar import END, Automaton
+from vista.answer import Answer
+from vista.automaton import Automaton
+from vista.kv_batch import KVBatch
 from vista.models.vistallm import VistaLLM
 
 
-class _Row:
-    """One answer in the making: its tokens, its state and the tokens not fed yet."""
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn instead of taking the likeliest.
 
-    def __init__(self, automaton: Automaton, limit: int) -> None:
-        self.automaton, self.limit = automaton, limit
-        self.state, self.token_ids, self.pending = 0, [], []  # type: int, list[int], list[int]
+    Attributes:
+        temperature: logits are divided by it.
+        top_p: only the likeliest tokens that together have this probability are drawn.
+        seed: each question draws from a stream of its own, so that its answer does not depend on the batch.
+    """
 
-    def advance(self) -> None:
-        """Append what the grammar forces."""
-        while self.state != END and (token := self.automaton.forced(self.state)) is not None:
-            self.append(token)
-
-    def append(self, token: int) -> None:
-        self.state = self.automaton.step(self.state, token)
-        self.token_ids.append(token)
-        self.pending.append(token)
-
-    def take(self) -> list[int]:
-        """Tokens that the model has not read yet; they count as read from now on."""
-        pending, self.pending = self.pending, []
-        return pending
-
-    @property
-    def done(self) -> bool:
-        return self.state == END or len(self.token_ids) >= self.limit
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
 
 
 @torch.no_grad()
 def generate(
-    model: VistaLLM, batch: dict[str, Any], automata: Sequence[Automaton], max_new_tokens: int | Sequence[int] = 512
-) -> list[list[int]]:
-    """Answer every sample of a batch greedily.
+    model: VistaLLM,
+    batch: dict[str, Any],
+    automata: Sequence[Automaton],
+    max_new_tokens: int | Sequence[int] = 512,
+    sampling: Sampling | None = None,
+    max_rows: int = 64,
+) -> list[Answer]:
+    """Answer every sample of a batch.
 
     Args:
         model: in evaluation mode.
         batch: as for `VistaLLM.forward`, prompts only, padded on either side.
         automata: the compiled grammar of each sample.
-        max_new_tokens: longest answer, of all samples or of each; a longer one is cut.
+        max_new_tokens: longest answer, of all samples or of each; see `vista.answer.Answer`.
+        sampling: how tokens are drawn; none: the likeliest is taken.
+        max_rows: answers in the making at a time; the other samples wait.
 
     Returns:
-        the answers' token ids, each ending with the end-of-sequence token unless it was cut.
+        the answers, in the order of the samples.
     """
     limits = [max_new_tokens] * len(automata) if isinstance(max_new_tokens, int) else max_new_tokens
-    rows = [_Row(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]
-    for row in rows:
-        row.advance()
-    llm, cache = cast(Any, model.language_model), DynamicCache()
-    prompts = _prompts(batch, rows)
-    embeds, mask = model.embed(prompts), prompts["attention_mask"]
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    while not all(row.done for row in rows):
-        logits = llm(
-            inputs_embeds=embeds, attention_mask=mask, position_ids=positions, cache=cache, logits_to_keep=1
-        ).logits[:, -1]
-        _choose(rows, logits)
-        feed, fed = _pad_left([row.take() for row in rows], mask.device)
-        positions = (mask.sum(1, keepdim=True) + fed.cumsum(1) - 1).clamp(min=0)
-        embeds, mask = llm.get_input_embeddings()(feed), torch.cat([mask, fed], dim=1)
-    return [row.token_ids[: row.limit] for row in rows]
+    answers = [Answer(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]
+    prompts = read_prompts(model, batch)
+    seeds = [torch.Generator().manual_seed(sampling.seed + i) if sampling else None for i in range(len(answers))]
+    open_ = [i for i in range(len(answers)) if not answers[i].done]
+    # The longest come first, so that none is left over at the end and neighbours need little padding.
+    waiting = deque(sorted(open_, key=lambda i: len(prompts[i]) + limits[i], reverse=True))
+    rows, live = KVBatch(model.language_model), list[int]()
+    while live or waiting:
+        logits = [rows.feed([answers[i].take() for i in live])] if live else []
+        if waiting and (not live or len(live) <= max_rows - max(1, max_rows // 4)):
+            new = [waiting.popleft() for _ in range(min(len(waiting), max_rows - len(live)))]
+            logits.append(rows.add([torch.cat([prompts[i], rows.embed(answers[i].take())]) for i in new]))
+            live += new
+        _choose([answers[i] for i in live], torch.cat(logits), sampling, [seeds[i] for i in live])
+        kept = [row for row, i in enumerate(live) if not answers[i].done]
+        if len(kept) < len(live):
+            rows.select(kept)
+            live = [live[row] for row in kept]
+    return answers
 
 
-def _prompts(batch: dict[str, Any], rows: Sequence[_Row]) -> dict[str, Any]:
-    """The batch with the first forced tokens behind every prompt, so that each row ends in a token that was fed."""
-    prompts = zip(batch["input_ids"], batch["attention_mask"].bool(), rows, strict=True)
-    joined = [ids[keep].tolist() + row.take() for ids, keep, row in prompts]
-    input_ids, mask = _pad_left(joined, batch["input_ids"].device)
-    return batch | {"input_ids": input_ids, "attention_mask": mask}
+def read_prompts(model: VistaLLM, batch: dict[str, Any]) -> list[Tensor]:
+    """Embeddings of each sample's prompt without its padding, float (t, D) each."""
+    real = batch["attention_mask"].bool()
+    return [row[keep] for row, keep in zip(model.embed(batch), real, strict=True)]
 
 
-def _pad_left(rows: Sequence[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of tokens as int (B, t), and which of them are real, int (B, t)."""
-    width = max(len(row) for row in rows)
-    feed = torch.tensor([[0] * (width - len(row)) + row for row in rows], dtype=torch.long, device=device)
-    mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-    return feed, torch.tensor(mask, dtype=torch.long, device=device)
+def _choose(
+    answers: Sequence[Answer], logits: Tensor, sampling: Sampling | None, seeds: Sequence[torch.Generator | None]
+) -> None:
+    """Append the next token to every answer."""
+    log_probs = legal_log_probs(answers, logits)
+    tokens = log_probs.argmax(1) if sampling is None else _draw(log_probs, sampling, seeds)
+    chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
+    table = torch.stack([tokens.double(), chosen.double(), _spreads(answers, log_probs, tokens).double()], dim=1)
+    for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):
+        answer.append(int(token), log_prob, spread)
 
 
-def _choose(rows: Sequence[_Row], logits: Tensor) -> None:
-    """Append the likeliest legal token to every row that is not done."""
-    legal = torch.stack([r.automaton.mask(0 if r.done else r.state) for r in rows]).to(logits.device)
-    tokens = logits.masked_fill(~legal, -torch.inf).argmax(1).tolist()
-    for row, token in zip(rows, tokens, strict=True):
-        if not row.done:
-            row.append(token)
-            row.advance()
+def legal_log_probs(answers: Sequence[Answer], logits: Tensor) -> Tensor:
+    """Log-probabilities among the legal tokens, float (B, V), -inf for the others."""
+    masks = [answer.legal() for answer in answers]
+    known = list({id(mask): mask for mask in masks}.values())  # answers in one state share their mask
+    places = {id(mask): place for place, mask in enumerate(known)}
+    legal = torch.stack(known).to(logits.device)[[places[id(mask)] for mask in masks]]
+    return logits.float().masked_fill(~legal, -torch.inf).log_softmax(1)
+
+
+def _spreads(answers: Sequence[Answer], log_probs: Tensor, tokens: Tensor) -> Tensor:
+    """Standard deviation in bins of each coordinate's distribution, float (B,); NaN where a token is none."""
+    spreads = torch.full((len(answers),), torch.nan, device=log_probs.device)
+    numbers = answers[0].automaton.number_ids
+    rows = [row for row, a in enumerate(answers) if a.automaton.asks_coordinate(a.state)]
+    if rows:
+        values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
+        probs = log_probs[rows][:, numbers].softmax(1)
+        deviation = values - (probs @ values)[:, None]  # (b, N)
+        is_number = (tokens[rows][:, None] == torch.tensor(numbers, device=tokens.device)).any(1)
+        spread = (probs * deviation**2).sum(1).sqrt()
+        spreads[rows] = spread.where(is_number, torch.nan)
+    return spreads
+
+
+def _draw(log_probs: Tensor, sampling: Sampling, seeds: Sequence[torch.Generator | None]) -> Tensor:
+    """Draw a token for each row, int (B,)."""
+    probs = (log_probs / sampling.temperature).softmax(1)
+    ranked, order = probs.sort(dim=1, descending=True, stable=True)
+    ranked[ranked.cumsum(1) - ranked >= sampling.top_p] = 0
+    # One uniform number a row, from the stream of its question, looked up in the cumulated probabilities.
+    uniform = torch.stack([torch.rand(1, generator=seed) for seed in seeds]).to(probs.device)
+    cumulated = ranked.cumsum(1)
+    places = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)
+    last = (ranked > 0).sum(1, keepdim=True) - 1
+    return order.gather(1, places.minimum(last)).squeeze(1)

@@ -1,6 +1,7 @@
 """Training and evaluation of VistaLLM (Section 5.2) as one LightningModule."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from vista.answer import Answer
 from vista.codec import Codec
-from vista.data import Prediction
+from vista.data import Annotation, Prediction
 from vista.generate import generate
 from vista.grammar import Text, compile_grammar
+from vista.lengths import longest_answer
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
@@ -163,12 +166,15 @@ class VistaModule(LightningModule):
         tasks, annotations = list(tasks), batch["annotations"]
         grammars = [t.grammar(a) if self.grammar else (Text(),) for t, a in zip(tasks, annotations, strict=True)]
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        limits = [task.max_new_tokens for task in tasks]
-        texts = [self.tokenizer.decode(ids) for ids in generate(self.model, batch, automata, limits)]
-        return [
-            task.parse(text, a) if ok else Prediction(malformed=True)
-            for task, text, a, ok in zip(tasks, texts, annotations, batch["readable"], strict=True)
-        ]
+        limits = [longest_answer(m) or task.max_new_tokens for m, task in zip(automata, tasks, strict=True)]
+        answers = generate(self.model, batch, automata, limits)
+        answered = zip(tasks, annotations, answers, batch["readable"], strict=True)
+        return [self._parse(*each) if each[-1] else Prediction(malformed=True) for each in answered]
+
+    def _parse(self, task: Any, annotation: Annotation, answer: Answer, readable: bool) -> Prediction:
+        """What an answer says, and how sure the model was."""
+        prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
+        return replace(prediction, confidence=answer.confidence, spreads=answer.spreads)
 
     def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
         task = self.tasks[batch["source"]]
