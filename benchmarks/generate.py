@@ -1,0 +1,171 @@
+"""Decoding against transformers' `generate`: the same model, prompts and lengths, in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/generate.py
+
+A model with random weights (LLM of width 256 and 4 layers, paper layout) answers captions, VQA, REC and RES. `generate`
+decodes freely and is held to the length of our answers; ours runs freely, under the grammar token by token, and with
+forced tokens fed along. Each figure is the best of some rounds, in which all ways take turns. On one thread CPU-seconds
+are counted, so that other processes disturb little. The last line printed is one JSON object.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from vista.codec import Codec
+from vista.data import Example
+from vista.generate import generate
+from vista.grammar import Grammar, Regions, Text, compile_grammar
+from vista.lengths import longest_answer
+from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.vistallm import VistaLLM
+from vista.packing import collate, encode_example
+from vista.tokenizer import Tokenizer
+
+TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
+TASKS: dict[str, tuple[Grammar, int]] = {  # grammar, longest answer where the grammar leaves it open
+    "caption": ((Text(),), 64),
+    "vqav2": ((Text(),), 16),
+    "rec": ((Regions(numbers=4),), 512),
+    "res": ((Regions(numbers=64),), 512),
+}
+WORDS = ["what", "where", "is", "the", "red", "blue", "circle", "square", "on", "left", "of", "a", "large", "one"]
+
+
+class Bench:
+    """A model, its prompts, and the ways to decode."""
+
+    def __init__(self, width: int, layers: int, device: str) -> None:
+        torch.manual_seed(0)
+        self.tokenizer, self.device = Tokenizer(TOKENIZER), device
+        heads = max(1, width // 64)
+        qformer = QFormer(vocab_size=len(self.tokenizer))
+        llm = LLM(len(self.tokenizer), width, layers, heads, 3 * width)
+        self.model = VistaLLM(Encoder(), qformer, llm, self.tokenizer.image_id).eval().to(device)
+        # No answer of `generate` may end early, nor hold what ours never hold.
+        t = self.tokenizer
+        self.never = [t.bos_id, t.eos_id, t.pad_id, t.image_id]
+
+    def prompts(self, count: int) -> dict[str, Any]:
+        """A batch of questions of 4 to 14 words."""
+        questions = [" ".join(WORDS[(i + k) % len(WORDS)] for k in range(4 + 5 * i % 11)) for i in range(count)]
+        examples = [Example((f"{i}",), ((f"<image> {q}", ""),)) for i, q in enumerate(questions)]
+        samples = [encode_example(e, self.tokenizer, answer=False) for e in examples]
+        images = {f"{i}": torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(i)) for i in range(count)}
+        batch = collate(samples, images, self.tokenizer, 16, pad_left=True)
+        return {key: value.to(self.device) for key, value in batch.items()}
+
+    @torch.no_grad()
+    def baseline(self, batch: dict[str, Any], length: int) -> list[list[int]]:
+        """Transformers' own loop, without a grammar."""
+        settings = {"do_sample": False, "suppress_tokens": self.never, "pad_token_id": self.tokenizer.pad_id}
+        llm: Any = self.model.language_model
+        return llm.generate(
+            inputs_embeds=self.model.embed(batch), attention_mask=batch["attention_mask"],
+            min_new_tokens=length, max_new_tokens=length, **settings,
+        ).tolist()  # fmt: skip
+
+    def ours(self, batch: dict[str, Any], grammars: list[Grammar], limit: int, jump: bool = True) -> list[list[int]]:
+        """Ours; without `jump` every token is asked for."""
+        automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
+        if jump:
+            return [a.token_ids for a in generate(self.model, batch, automata, limit)]
+        with patch("vista.answer.forced_token", lambda *_: None):
+            return [a.token_ids for a in generate(self.model, batch, automata, limit)]
+
+
+def seconds(ways: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Least seconds of each way."""
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = clock()
+            way()
+            best[name] = min(best[name], clock() - began)
+    return best
+
+
+def measure(bench: Bench, task: str, size: int, rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
+    """Answers and tokens a second of all ways at one batch size."""
+    grammar, limit = TASKS[task]
+    length = longest_answer(compile_grammar(grammar, bench.tokenizer)) or limit
+    batch, free = bench.prompts(size), [(Text(),)] * size
+    ways = {
+        "generate": lambda: bench.baseline(batch, length),
+        "ours, no grammar": lambda: bench.ours(batch, free, length),
+        "ours, grammar": lambda: bench.ours(batch, [grammar] * size, length, jump=False),
+        "ours": lambda: bench.ours(batch, [grammar] * size, length),
+    }
+    if grammar == (Text(),):
+        del ways["ours, no grammar"]
+    written = {name: sum(map(len, way())) for name, way in ways.items()}  # warms up as well
+    best = seconds(ways, rounds, clock)
+    return {
+        "task": task,
+        "batch": size,
+        "answers_per_s": {name: round(size / s, 3) for name, s in best.items()},
+        "tokens_per_s": {name: round(written[name] / s, 1) for name, s in best.items()},
+    }
+
+
+def mixed(bench: Bench, rounds: int, clock: Callable[[], float]) -> float:
+    """Answers a second of 64 numbers in one to eight brackets, four kinds in a batch over one kind."""
+    kinds = [(Regions(numbers=64 // count, separator="<msep>", count=count),) for count in (1, 2, 4, 8)]
+    automata = [compile_grammar(grammar, bench.tokenizer) for grammar in kinds]
+    batch = bench.prompts(8)
+    ways = {
+        "alike": lambda: [generate(bench.model, batch, [automaton] * 8) for automaton in automata],
+        "mixed": lambda: [generate(bench.model, batch, automata * 2) for _ in automata],
+    }
+    best = seconds(ways, rounds + 1, clock)
+    return best["alike"] / best["mixed"]
+
+
+def malformed(bench: Bench) -> int:
+    """RES and REC answers that cannot be read, of 32 each."""
+    batch, codec, bad = bench.prompts(32), Codec(), 0
+    for task, read in (("rec", codec.parse_boxes), ("res", codec.parse_masks)):
+        for ids in bench.ours(batch, [TASKS[task][0]] * 32, 512):
+            regions, broken = read(bench.tokenizer.decode(ids), (480, 640))
+            bad += broken or len(regions) != 1
+    return bad
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--task", nargs="+", default=list(TASKS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    bench = Bench(arguments.width, arguments.layers, arguments.device)
+    one_thread = arguments.device == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if one_thread else time.perf_counter
+    rows = []
+    for task in arguments.task:
+        for size in arguments.batch:
+            rows.append(measure(bench, task, size, arguments.rounds, clock))
+            print(json.dumps(rows[-1]), flush=True)
+    rates = {(row["task"], row["batch"]): row["answers_per_s"] for row in rows}
+    ours = rates["res", 8]["ours"]
+    summary = {
+        "benchmark": "generate", "width": arguments.width, "layers": arguments.layers, "device": arguments.device,
+        "clock": clock.__name__, "threads": torch.get_num_threads(),
+        "ratio": round(ours / rates["res", 8]["generate"], 2),
+        "ratio_unbatched": round(ours / rates["res", 1]["generate"], 2) if ("res", 1) in rates else None,
+        "ratio_mixed": round(mixed(bench, arguments.rounds, clock), 3), "malformed": malformed(bench),
+    }  # fmt: skip
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
