@@ -6,6 +6,8 @@ therefore keeps a minimum gap along the contour between kept points and measures
 Both return points in contour order (in order of angle, as Alg. 1 lists them, they would be no polygon).
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -19,11 +21,12 @@ def sample_uniform(ring: np.ndarray, num_points: int) -> np.ndarray:
     Returns:
         float (num_points, 2), in contour order.
     """
-    closed = np.concatenate((ring, ring[:1]))
-    step = np.diff(closed, axis=0)
-    length = np.concatenate(([0.0], np.cumsum(np.hypot(step[:, 0], step[:, 1]))))
+    line = np.ascontiguousarray(ring).view(np.complex128)[:, 0]
+    closed = np.concatenate((line, line[:1]))
+    length = np.zeros(len(closed))
+    np.abs(closed[1:] - closed[:-1]).cumsum(out=length[1:])
     at = np.arange(num_points) * (length[-1] / num_points)
-    return np.stack((np.interp(at, length, closed[:, 0]), np.interp(at, length, closed[:, 1])), axis=1)
+    return np.interp(at, length, closed).view(np.float64).reshape(-1, 2)
 
 
 def sample_by_angle(
@@ -57,11 +60,17 @@ def _turning_angle(samples: np.ndarray, smooth: float, baseline: int) -> np.ndar
     line = samples.view(np.complex128)[:, 0]
     if smooth > 0:
         reach = min(int(3 * smooth + 0.5), count - 1)
-        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / smooth) ** 2)
-        line = np.convolve(_wrapped(line, reach), kernel / kernel.sum(), mode="valid")
+        line = np.convolve(_wrapped(line, reach), _gaussian(smooth, reach), mode="valid")
     around = _wrapped(line, min(baseline, count - 1))
     turn = (around[-count:] - line) * np.conj(line - around[:count])
     return np.abs(np.arctan2(turn.imag, turn.real))
+
+
+@lru_cache(maxsize=16)
+def _gaussian(sigma: float, reach: int) -> np.ndarray:
+    """Weights that sum to 1, shape (2 * reach + 1,)."""
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return weights / weights.sum()
 
 
 def _wrapped(line: np.ndarray, reach: int) -> np.ndarray:
