@@ -1,7 +1,9 @@
 """Readers of official dataset files, by dataset name."""
 
+from datamodules.readers.attcoseg_coco import AttCoSegCoco
 from datamodules.readers.coco import Coco, CocoInstances
 from datamodules.readers.coseg import CoSeg
+from datamodules.readers.coseg_groups import CoSegGroups
 from datamodules.readers.flickr30k_entities import Flickr30kEntities
 from datamodules.readers.grefcoco import GRefCOCO
 from datamodules.readers.groupwise_res import AttCoSeg, GroupwiseRES
@@ -21,9 +23,11 @@ from datamodules.readers.vqav2 import VQAv2
 
 READERS: dict[str, type[Reader]] = {
     "attcoseg": AttCoSeg,
+    "attcoseg_coco": AttCoSegCoco,
     "coco": Coco,
     "coco_instances": CocoInstances,
     "coseg": CoSeg,
+    "coseg_groups": CoSegGroups,
     "flickr30k_entities": Flickr30kEntities,
     "grefcoco": GRefCOCO,
     "groupwise_res": GroupwiseRES,
