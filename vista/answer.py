@@ -40,10 +40,10 @@ class Answer:
         Args:
             token: a legal one.
             log_prob: its log-probability among the legal ones, in nats.
-            spread: of the coordinate's distribution, in bins; NaN where the token is none.
+            spread: of the coordinate's distribution, in bins; NaN where none was asked for.
         """
         self.log_probs.append(log_prob)
-        if not math.isnan(spread):
+        if not math.isnan(spread) and self.automaton.is_number(token):  # else the end of an empty bracket
             self.spreads.append(spread)
         self._push(token)
         self._append_forced()

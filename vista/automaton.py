@@ -88,6 +88,10 @@ class Automaton:
             return next(iter(self.edges[node]))
         return None
 
+    def is_number(self, token: int) -> bool:
+        """Whether a token is one of 0, 1, 2, ..."""
+        return token in self._numbers
+
     def asks_coordinate(self, state: int) -> bool:
         """Whether the next token is a number of a region, written as one token."""
         return state % len(self.edges) in self._coordinate_nodes

@@ -91,7 +91,7 @@ def _choose(
     log_probs = legal_log_probs(answers, logits)
     tokens = log_probs.argmax(1) if sampling is None else _draw(log_probs, sampling, seeds)
     chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
-    table = torch.stack([tokens.double(), chosen.double(), _spreads(answers, log_probs, tokens).double()], dim=1)
+    table = torch.stack([tokens.double(), chosen.double(), coordinate_spreads(answers, log_probs).double()], dim=1)
     for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):
         answer.append(int(token), log_prob, spread)
 
@@ -105,18 +105,16 @@ def legal_log_probs(answers: Sequence[Answer], logits: Tensor) -> Tensor:
     return logits.float().masked_fill(~legal, -torch.inf).log_softmax(1)
 
 
-def _spreads(answers: Sequence[Answer], log_probs: Tensor, tokens: Tensor) -> Tensor:
-    """Standard deviation in bins of each coordinate's distribution, float (B,); NaN where a token is none."""
+def coordinate_spreads(answers: Sequence[Answer], log_probs: Tensor) -> Tensor:
+    """Standard deviation in bins of the next coordinate's distribution, float (B,); NaN where none comes next."""
     spreads = torch.full((len(answers),), torch.nan, device=log_probs.device)
-    numbers = answers[0].automaton.number_ids
-    rows = [row for row, a in enumerate(answers) if a.automaton.asks_coordinate(a.state)]
+    rows = [row for row, answer in enumerate(answers) if answer.automaton.asks_coordinate(answer.state)]
     if rows:
+        numbers = answers[rows[0]].automaton.number_ids
         values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
-        probs = log_probs[rows][:, numbers].softmax(1)
-        deviation = values - (probs @ values)[:, None]  # (b, N)
-        is_number = (tokens[rows][:, None] == torch.tensor(numbers, device=tokens.device)).any(1)
-        spread = (probs * deviation**2).sum(1).sqrt()
-        spreads[rows] = spread.where(is_number, torch.nan)
+        probs = log_probs[rows][:, numbers].softmax(1)  # (b, N)
+        deviation = values - (probs @ values)[:, None]
+        spreads[rows] = (probs * deviation**2).sum(1).sqrt()
     return spreads
 
 
