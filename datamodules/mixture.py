@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
 from datamodules.order import GlobalBatches, Order
+from datamodules.readers import READERS
 from datamodules.source import Source, check_source, group_by_image, nearest, read_annotations
 from datamodules.synthetic.world import write_world
 from tasks import Task
@@ -106,7 +107,9 @@ class MixtureData(LightningDataModule):
         if self.root.name == "world":
             write_world(self.root, num_train=self.world_scenes)
         elif not self.root.is_dir():
-            raise FileNotFoundError(f"the data root {self.root} is not there; name it by --data.root")
+            name, source = next(iter(self.sources.items()), ("", None))
+            where = f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}" if source else ""
+            raise FileNotFoundError(f"the data root {self.root} is not there; name it by --data.root{where}")
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs: `fit`, `validate`, `test` or `predict`."""
@@ -155,7 +158,10 @@ class MixtureData(LightningDataModule):
             for score_name, split in splits.items():
                 key = source.dataset, root, split
                 if key not in self._read:
-                    self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
+                    try:
+                        self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
+                    except FileNotFoundError as error:
+                        raise FileNotFoundError(f"source {name}: {error}") from error
                 loaded.append(LoadedSource(score_name, task, root, task.regroup(self._read[key])))
         return loaded
 
@@ -205,9 +211,9 @@ class MixtureData(LightningDataModule):
 
     test_dataloader = val_dataloader
 
-    def predict_dataloader(self) -> list[list[Batch]]:
-        """A person's question as the only batch of a plain list, which Lightning leaves alone."""
-        return [[EvaluationSet(source, self.encoding).__getitems__([0])] for source in self.eval_sources]
+    def predict_dataloader(self) -> list[DataLoader[Any]]:
+        """A person's question as one batch."""
+        return [DataLoader(EvaluationSet(s, self.encoding), collate_fn=_as_is) for s in self.eval_sources]
 
     def _evaluation_loader(self, source: LoadedSource) -> DataLoader[Any]:
         trainer = self.trainer
