@@ -50,8 +50,16 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("VISTA_DEBUG"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def sentence(error: Exception) -> str:
+    """The error's text on one line; that of a loader process comes with its traceback, whose last line it is."""
+    lines = str(error).strip().splitlines()
+    if any("Original Traceback" in line for line in lines):
+        return lines[-1].partition(": ")[2]
+    return " ".join(" ".join(lines).split())
 
 
 def run_own_verb(verb: str, arguments: list[str]) -> None:
@@ -69,7 +77,8 @@ def run_own_verb(verb: str, arguments: list[str]) -> None:
 def run_lightning_verb(verb: str, arguments: list[str]) -> None:
     """Train, score or answer."""
     _quiet()
-    from vista.cli import PARSER_ERRORS, VistaCLI, explain, known_settings, plugins, resolve_arguments
+    from vista.arguments import explain, plugins, resolve_arguments
+    from vista.cli import PARSER_ERRORS, VistaCLI, known_settings
 
     resolved, name = resolve_arguments(verb, arguments)
     load_entry_points()
@@ -88,24 +97,29 @@ def run_pretraining(arguments: list[str]) -> None:
     """Stage 0: train the tiny encoder, see `vista/pretrain.py`."""
     _quiet()
     from datamodules.pretrain import PretrainingData
-    from vista.cli import PARSER_ERRORS, PretrainingCLI, config_paths, explain
+    from vista.arguments import config_paths, explain
+    from vista.cli import PARSER_ERRORS, PretrainingCLI, known_settings
     from vista.pretrain import EncoderPretraining
 
     try:
         PretrainingCLI(EncoderPretraining, PretrainingData, ["fit", *config_paths(arguments)])
     except PARSER_ERRORS as error:
-        raise ValueError(explain(error, [])) from error
+        raise ValueError(explain(error, known_settings(EncoderPretraining, PretrainingData))) from error
 
 
-def make_callbacks(folder: Path) -> list[Any]:
-    """What watches a run: speed, predictions, scores and pictures."""
+def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
+    """What watches a run: speed, predictions, scores and pictures; or, with `out`, what shows one answer."""
+    from callbacks.answers import Answers
     from callbacks.pictures import Pictures
     from callbacks.predictions import Predictions
     from callbacks.scores import ScoreTable
     from callbacks.throughput import Throughput
+    from callbacks.unusable import Unusable
 
+    if out is not None:
+        return [Answers(out)]
     lines = 0 if sys.stdout.isatty() else 50
-    return [Throughput(print_every=lines), Predictions(folder), Pictures(folder), ScoreTable(folder)]
+    return [Throughput(lines), Unusable(), Predictions(folder), Pictures(folder), ScoreTable(folder)]
 
 
 def _quiet() -> None:
@@ -116,7 +130,12 @@ def _quiet() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    for text in (".*LeafSpec.*", ".*does not have many workers.*", ".*persistent_workers.*", ".*treespec.*"):
+    advice = (
+        "LeafSpec", "treespec", "does not have many workers", "persistent_workers",
+        "Experiment logs directory", "callbacks used to create the checkpoint", "your dataloader is not resumable",
+        "The dirpath has changed",
+    )  # fmt: skip
+    for text in (f".*{part}.*" for part in advice):
         warnings.filterwarnings("ignore", text)
 
 

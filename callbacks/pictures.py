@@ -1,12 +1,14 @@
 """Pictures of what the model says: a sheet for each source at every validation, and one for `predict`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from vista.data import Prediction
+from vista.data import Annotation, Prediction
 from vista.draw import contact_sheet, draw_answer, save_png
 from vista.images import ImageError, load_image
 
@@ -36,8 +38,10 @@ class Pictures(Callback):
         if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
-        drawn = [draw_question(source, a, p) for a, p in zip(batch["annotations"], outputs, strict=True) if a.images]
-        sheet = contact_sheet(drawn[: self.count], columns=3)
+        shown = [(a, p) for a, p in zip(batch["annotations"], outputs, strict=True) if a.images][: self.count]
+        if not shown:
+            return
+        sheet = contact_sheet([draw_question(source, a, p) for a, p in shown], columns=3)
         save_png(self.folder / "pictures" / f"{source.name}_{trainer.global_step:06d}.png", sheet)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -56,17 +60,36 @@ class Pictures(Callback):
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
 
-def draw_question(source: Any, annotation: Any, prediction: Prediction) -> Any:
-    """The first image with the answer drawn on it and the prompt above, uint8 (H', W', 3); grey if unreadable."""
+def draw_question(source: Any, annotation: Annotation, prediction: Prediction, exif: bool = False) -> np.ndarray:
+    """The images side by side with the answer on them, the prompt and the text below the first.
+
+    Args:
+        source: gives the task and the data root.
+        annotation: what was asked; an image that cannot be read is grey.
+        prediction: the answer. Boxes lie in the first image; so do masks, unless there is one for each image.
+        exif: turn images upright, as they were for the model.
+
+    Returns:
+        uint8 (H', W', 3), RGB.
+    """
+    prompt = " ".join(source.task.prompt(annotation).replace("<image>", " ").split())
+    spread = len(annotation.images) > 1 and len(prediction.masks) == len(annotation.images)
+    drawn = []
+    for k, path in enumerate(annotation.images):
+        image, first = _image(source.root / path, annotation, k, exif), k == 0
+        masks = prediction.masks[k : k + 1] if spread else prediction.masks if first else []
+        fitting = [mask for mask in masks if mask.shape == image.shape[:2]]
+        own = Prediction(masks=fitting, boxes=prediction.boxes if first else [])
+        if first:
+            own = replace(own, text=prediction.text, malformed=prediction.malformed)
+        drawn.append(draw_answer(image, own, prompt if first else ""))
+    return contact_sheet(drawn, columns=len(drawn)) if len(drawn) > 1 else drawn[0]
+
+
+def _image(path: Path, annotation: Annotation, k: int, exif: bool) -> np.ndarray:
+    """Pixels of the k-th image, grey ones if it cannot be read."""
     try:
-        image = load_image(source.root / annotation.images[0])
+        return load_image(path, exif=exif)
     except ImageError:
-        return draw_answer(_grey(annotation), Prediction(text="(the image cannot be read)"), "")
-    return draw_answer(image, prediction, source.task.prompt(annotation).replace("<image>", "").strip())
-
-
-def _grey(annotation: Any) -> Any:
-    import numpy as np
-
-    height, width = annotation.sizes[0] if annotation.sizes else (96, 96)
-    return np.full((height, width, 3), 128, dtype=np.uint8)
+        size = annotation.sizes[k] if k < len(annotation.sizes) else (96, 96)
+        return np.full((*size, 3), 128, dtype=np.uint8)

@@ -37,7 +37,9 @@ class Predictions(Callback):
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
             prompt = source.task.prompt(annotation)
             record = {"id": annotation.id, "prompt": prompt, "text": prediction.text, "malformed": prediction.malformed}
+            record |= {"scores": prediction.scores} if prediction.scores else {}
             self.files[source.name].write(json.dumps(record, ensure_ascii=False) + "\n")
+        self.files[source.name].flush()  # a killed test leaves whole batches
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the files."""

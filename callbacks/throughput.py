@@ -16,15 +16,24 @@ class Throughput(Callback):
             print_every: steps from one printed line to the next; 0: no lines.
         """
         self.print_every = print_every
-        self.unusable = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
         self.began = self.mark = self.batch_end = time.perf_counter()
         self.waited, self.samples, self.tokens = 0.0, 0, 0
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clocks."""
+        self.paused = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validation while training is neither training nor waiting for data."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            pause = time.perf_counter() - self.paused
+            self.mark, self.batch_end = self.mark + pause, self.batch_end + pause
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation between epochs is no waiting for data."""
+        """What happens between epochs, such as saving a checkpoint, is no waiting for data."""
         self.batch_end = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -38,10 +47,10 @@ class Throughput(Callback):
         self.batch_end = time.perf_counter()
         self.samples += len(batch["input_ids"])
         self.tokens += int(batch["attention_mask"].sum())
-        self.unusable += int(batch["unusable"])
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module)
-        if self.print_every and trainer.global_step % self.print_every == 0:
+        if self.print_every and trainer.global_step % self.print_every == 0 and trainer.is_global_zero:
             loss = float(trainer.callback_metrics["train/loss"])
             seconds = time.perf_counter() - self.began
             print(
@@ -55,7 +64,6 @@ class Throughput(Callback):
             "speed/samples_per_s": self.samples / seconds,
             "speed/tokens_per_s": self.tokens / seconds,
             "speed/data_wait": self.waited / seconds,
-            "data/unusable_samples": float(self.unusable),
         }
         pl_module.log_dict(speed, batch_size=1)
         self.mark, self.waited, self.samples, self.tokens = time.perf_counter(), 0.0, 0, 0

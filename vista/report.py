@@ -66,19 +66,23 @@ class ScoredSource(Protocol):
     annotations: list[Annotation]
 
 
-def score_row(source: ScoredSource, stage: str, metrics: Mapping[str, float]) -> dict[str, Any] | None:
+def score_row(
+    source: ScoredSource, stage: str, metrics: Mapping[str, float], own: slice = slice(None)
+) -> dict[str, Any] | None:
     """One line of the table, or None where the source was not scored.
 
     Args:
         source: what was scored; its baseline is computed here.
         stage: `val` or `test`.
         metrics: all scores as `<stage>/<source>/<metric>`.
+        own: the annotations that this process counts, where several ask for the same row.
     """
     headline = source.task.headline
     score = metrics.get(f"{stage}/{source.name}/{headline}")
     if score is None:
         return None
     evaluator = source.task.evaluator()
+    evaluator.quick = True
     predictions = source.task.baseline(source.annotations)
     for start in range(0, len(predictions), BATCH):
         some = slice(start, start + BATCH)

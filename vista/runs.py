@@ -32,6 +32,14 @@ def find_config(name: str) -> Path:
     raise FileNotFoundError(f"there is no config {name!r} here or in configs/; {hint}")
 
 
+def find_file(name: str | Path | None) -> Path | None:
+    """A file or folder that a setting names: where it says, else beside `main.py`, else as it was."""
+    if name is None:
+        return None
+    own = CONFIGS.parent / name
+    return own if own.exists() and not Path(name).exists() else Path(name)
+
+
 def new_run(name: str) -> Path:
     """A folder that does not exist yet: `runs/<name>`, else `runs/<name>-2` and so on."""
     folder, count = RUNS / name, 1
@@ -56,12 +64,13 @@ def newest_run(name: str = "") -> Path:
     return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
 
 
-def find_checkpoint(where: str | Path) -> Path:
+def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     """The checkpoint that a path or the name of a run means.
 
     Args:
         where: a checkpoint (a file, or the folder of a sharded one), a run's folder, or a run's name such as `stage1`
             (the newest of that name); empty: the newest run.
+        which: of a run's checkpoints, `best` to be scored or built upon, `last` to go on from.
 
     Raises:
         FileNotFoundError: there is no such file or run.
@@ -75,7 +84,9 @@ def find_checkpoint(where: str | Path) -> Path:
     if run is None and len(path.parts) > 1:
         raise FileNotFoundError(f"{path} is no folder of a finished run: it holds no done.json")
     run = run or newest_run(path.name)
-    return run / json.loads((run / "done.json").read_text())["checkpoint"]
+    best = run / json.loads((run / "done.json").read_text())["checkpoint"]
+    last = best.with_name("last.ckpt")
+    return last if which == "last" and last.exists() else best
 
 
 def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:

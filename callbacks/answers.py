@@ -1,0 +1,40 @@
+"""The answer to a person's question: `predict` prints its text and draws it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from callbacks.pictures import draw_question
+from vista.draw import save_png
+
+
+class Answers(Callback):
+    """Prints the answer alone on the standard output; where the picture went is said on the standard error."""
+
+    def __init__(self, out: Path) -> None:
+        """Keep the place.
+
+        Args:
+            out: where the picture goes, PNG.
+        """
+        self.out = out
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Print and draw the one answer."""
+        if not trainer.is_global_zero:
+            return
+        source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
+        for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
+            print(prediction.text)
+            save_png(self.out, draw_question(source, annotation, prediction, exif=True))
+            print(f"picture: {self.out}", file=sys.stderr)
