@@ -1,7 +1,6 @@
 """Training and evaluation of VistaLLM (Section 5.2) as one LightningModule."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,9 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from vista.answer import Answer
+from vista.answering import Answering
 from vista.codec import Codec
-from vista.data import Annotation, Prediction
-from vista.generate import generate
-from vista.grammar import Text, compile_grammar
-from vista.lengths import longest_answer
+from vista.data import Prediction
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
@@ -48,6 +44,9 @@ class VistaModule(LightningModule):
         warmup_share: float = 0.03,
         coordinate_init: CoordinateInit = "sinusoid",
         grammar: bool = True,
+        rank_options: bool = False,
+        num_beams: int = 1,
+        temperature: float = 0.0,
         weights: Path | None = None,
         init_from: Path | None = None,
     ) -> None:
@@ -67,6 +66,9 @@ class VistaModule(LightningModule):
             warmup_share: share of all steps in which the learning rate rises.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             grammar: decode under each task's grammar.
+            rank_options: answer multiple-choice questions by the likeliest option instead of decoding.
+            num_beams: of beam search; 1: greedy.
+            temperature: above 0, tokens are drawn.
             weights: InstructBLIP checkpoint (file or folder) whose queries and projection are taken.
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
 
@@ -83,7 +85,8 @@ class VistaModule(LightningModule):
         init_coordinates(inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits)
         if weights is not None:
             load_shared(self.model, weights)
-        self.tokenizer, self.codec, self.grammar = tokenizer, codec, grammar
+        self.tokenizer, self.codec = tokenizer, codec
+        self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
         self.trainable, self.learning_rate, self.betas = trainable, learning_rate, betas
         self.weight_decay, self.warmup_share = weight_decay, warmup_share
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
@@ -163,18 +166,8 @@ class VistaModule(LightningModule):
             batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
             tasks: of each question.
         """
-        tasks, annotations = list(tasks), batch["annotations"]
-        grammars = [t.grammar(a) if self.grammar else (Text(),) for t, a in zip(tasks, annotations, strict=True)]
-        automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        limits = [longest_answer(m) or task.max_new_tokens for m, task in zip(automata, tasks, strict=True)]
-        answers = generate(self.model, batch, automata, limits)
-        answered = zip(tasks, annotations, answers, batch["readable"], strict=True)
-        return [self._parse(*each) if each[-1] else Prediction(malformed=True) for each in answered]
-
-    def _parse(self, task: Any, annotation: Annotation, answer: Answer, readable: bool) -> Prediction:
-        """What an answer says, and how sure the model was."""
-        prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
-        return replace(prediction, confidence=answer.confidence, spreads=answer.spreads)
+        answers = self.answering(self.model, batch, list(tasks), batch["annotations"])
+        return [p if ok else Prediction(malformed=True) for p, ok in zip(answers, batch["readable"], strict=True)]
 
     def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
         task = self.tasks[batch["source"]]
