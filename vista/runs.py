@@ -9,7 +9,6 @@ import json
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -103,8 +102,10 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
 
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
-    except (RuntimeError, EOFError, UnpicklingError, ValueError) as error:
-        raise ValueError(f"{path} is no checkpoint, or is damaged: {str(error).strip().splitlines()[0]}") from error
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file may make the unpickler fail in any way
+        raise ValueError(f"{path} is no checkpoint, or is damaged") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
         raise ValueError(f"{path} is no checkpoint of VistaLLM")
     return checkpoint
