@@ -1,5 +1,6 @@
 """The answer to a person's question: `predict` prints its text and draws it."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,8 @@ class Answers(Callback):
             print(prediction.text)
             save_png(self.out, draw_question(source, annotation, prediction, exif=True))
             print(f"picture: {self.out}", file=sys.stderr)
+            if prediction.confidence is not None:
+                print(f"mean probability of the words: {math.exp(prediction.confidence):.2f}", file=sys.stderr)
+            if prediction.spreads:
+                spread = sum(prediction.spreads) / len(prediction.spreads)
+                print(f"mean spread of the coordinates: {spread:.0f} bins", file=sys.stderr)

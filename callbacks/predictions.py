@@ -1,4 +1,8 @@
-"""Every prediction of `test`, as it is made: `predictions/<source>.jsonl`, one JSON object a line."""
+"""Every prediction of `test`, as it is made: `predictions/<source>.jsonl`, one JSON object a line.
+
+While a test runs, `predictions/unfinished.json` says of what. If it is killed, the next test of the same checkpoint
+under the same settings takes the answers that are there and asks for the others only.
+"""
 
 import json
 from pathlib import Path
@@ -6,9 +10,11 @@ from typing import Any, TextIO
 
 from lightning import Callback, LightningModule, Trainer
 
+from vista.records import read_records, to_record
+
 
 class Predictions(Callback):
-    """Writes id, prompt and text of every answer."""
+    """Writes id, prompt, text and confidence of every answer."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the folder.
@@ -19,10 +25,43 @@ class Predictions(Callback):
         self.folder = folder / "predictions"
         self.files: dict[str, TextIO] = {}
 
+    def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Hand the answers of a killed test to the model, or begin anew."""
+        names = [source.name for source in trainer.datamodule.eval_sources]  # type: ignore[attr-defined]
+        mark, subject = self.folder / "unfinished.json", subject_of(trainer, pl_module)
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            goes_on = mark.is_file() and mark.read_text() == subject
+            for name in names:
+                self._join(name, goes_on)
+            mark.write_text(subject)
+        trainer.strategy.barrier()
+        recorded = {name: self._read(name) for name in names}
+        pl_module.recorded = recorded
+        if trainer.is_global_zero and (count := sum(map(len, recorded.values()))):
+            print(f"{count} answers of an unfinished test are taken from {self.folder}")
+        trainer.strategy.barrier()  # all have read before anyone writes
+
+    def _join(self, name: str, keep: bool) -> None:
+        """Bring the answers of all processes into one file, without a cut line; or remove them."""
+        path, parts = self.folder / f"{name}.jsonl", sorted(self.folder.glob(f"{name}.*jsonl"))
+        lines = [json.dumps(r, ensure_ascii=False) + "\n" for part in parts for r in read_records(part)]
+        if keep and lines:
+            joined = path.with_suffix(".joined")
+            joined.write_text("".join(dict.fromkeys(lines)), encoding="utf-8")
+            joined.replace(path)
+        for part in parts:
+            if part != path or not keep:
+                part.unlink()
+
+    def _read(self, name: str) -> dict[str, dict[str, Any]]:
+        path = self.folder / f"{name}.jsonl"
+        return {record["id"]: record for record in read_records(path)} if path.is_file() else {}
+
     def on_test_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        pl_module: Any,
         outputs: Any,
         batch: Any,
         batch_idx: int,
@@ -31,14 +70,12 @@ class Predictions(Callback):
         """Append the answers of a batch."""
         source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
         if source.name not in self.files:
-            self.folder.mkdir(parents=True, exist_ok=True)
             rank = f".{trainer.global_rank}" if trainer.global_rank else ""
-            self.files[source.name] = (self.folder / f"{source.name}{rank}.jsonl").open("w", encoding="utf-8")
+            self.files[source.name] = (self.folder / f"{source.name}{rank}.jsonl").open("a", encoding="utf-8")
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
-            prompt = source.task.prompt(annotation)
-            record = {"id": annotation.id, "prompt": prompt, "text": prediction.text, "malformed": prediction.malformed}
-            record |= {"scores": prediction.scores} if prediction.scores else {}
-            self.files[source.name].write(json.dumps(record, ensure_ascii=False) + "\n")
+            if annotation.id not in pl_module.recorded[source.name]:
+                record = to_record(annotation, source.task.prompt(annotation), prediction)
+                self.files[source.name].write(json.dumps(record, ensure_ascii=False) + "\n")
         self.files[source.name].flush()  # a killed test leaves whole batches
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,3 +83,16 @@ class Predictions(Callback):
         for file in self.files.values():
             file.close()
         self.files = {}
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            (self.folder / "unfinished.json").unlink(missing_ok=True)
+
+
+def subject_of(trainer: Trainer, module: Any) -> str:
+    """What the answers depend on, as JSON: the checkpoint, the settings of text and decoding, the sources."""
+    checkpoint = Path(str(trainer.ckpt_path))
+    decoding = {name: value for name, value in vars(module.answering).items() if name != "tokenizer"}
+    sources = [(s.name, str(s.root), len(s.annotations)) for s in trainer.datamodule.eval_sources]  # type: ignore[attr-defined]
+    modified = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    subject = {"checkpoint": str(checkpoint), "modified": modified, "decoding": decoding, "sources": sources}
+    return json.dumps(subject | {"text": module.text_settings()}, default=str)

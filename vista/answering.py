@@ -60,8 +60,9 @@ class Answering:
             annotations: what is asked about.
         """
         grammars = [task.grammar(a) if self.grammar else (Text(),) for task, a in zip(tasks, annotations, strict=True)]
-        if self.rank_options and all(isinstance(g[0], Choice) and len(g) == 1 for g in grammars):
-            return self._rank(model, batch, tasks, annotations, [g[0].options for g in grammars])
+        choices = [g[0].options for g in grammars if len(g) == 1 and isinstance(g[0], Choice)]
+        if self.rank_options and len(choices) == len(grammars):
+            return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         limits = [longest_answer(a) or task.max_new_tokens for a, task in zip(automata, tasks, strict=True)]
         answers = self._decode(model, batch, automata, limits)

@@ -37,7 +37,7 @@ class _Search:
         totals = log_probs + torch.tensor([[sum(a.log_probs)] for a in self.live], device=log_probs.device)
         # At most half of so many end, so that as many beams as before can go on.
         best = totals.flatten().topk(min(2 * self.num_beams, totals.numel()))
-        parents, live = [], []
+        parents, live = list[int](), list[Answer]()
         for rank, (total, place) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
             beam, token = divmod(place, log_probs.shape[1])
             if total == -torch.inf or len(live) == self.num_beams:
