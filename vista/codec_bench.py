@@ -104,9 +104,9 @@ def codec_bench(
     out.mkdir(parents=True, exist_ok=True)
     _print(rows, single)
     _write_csv(rows, out / "codec_bench.csv")
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
-        curves.setdefault(f"{row.method}, {row.multipart}", []).append((row.tokens_paper, row.iou))
+        curves.setdefault((row.method, row.multipart), []).append((row.tokens_paper, row.iou))
     plot_curves(curves, "tokens per mask (6 per point)", "IoU (%)", out / "codec_bench.png")
     print(f"wrote {out / 'codec_bench.csv'} and {out / 'codec_bench.png'}")
 

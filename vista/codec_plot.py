@@ -15,32 +15,39 @@ RESOLUTION, SMOOTHING = 2, 2  # pixels per unit in the file, and how much larger
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+DASHES = (0.0, 7.0, 2.5)  # length of a dash; 0: an unbroken line
 SCORES = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9)
 
 
-def plot_curves(curves: Mapping[str, Curve], x_label: str, y_label: str, path: Path) -> None:
+def plot_curves(curves: Mapping[tuple[str, str], Curve], x_label: str, y_label: str, path: Path) -> None:
     """Write one line per curve to a PNG file.
 
     Both axes are logarithmic, the upright one in what is missing to 100, so that 98 and 99 are as far apart as 80
     and 90.
 
     Args:
-        curves: name -> points (x above 0, score in percent).
+        curves: (name, variant) -> points (x above 0, score in percent). Curves of one name share their colour and mark,
+            those of one variant their dashes.
         x_label: what the x axis shows.
         y_label: what the y axis shows.
         path: of the PNG file.
     """
     figure = _Figure(curves)
     figure.axes(x_label, y_label)
-    for i, (name, points) in enumerate(curves.items()):
-        figure.curve(i, name, sorted(points))
-    figure.image.resize((SIZE[0] * RESOLUTION, SIZE[1] * RESOLUTION), Image.Resampling.LANCZOS).save(path)
+    names, variants = (list(dict.fromkeys(keys)) for keys in zip(*curves, strict=True))
+    for row, ((name, variant), points) in enumerate(curves.items()):
+        style = names.index(name), DASHES[variants.index(variant) % len(DASHES)]
+        legend_y = TOP + 14 + 22 * row
+        figure.curve([figure.place(*point) for point in sorted(points)], *style)
+        figure.curve([(RIGHT + 14, legend_y), (RIGHT + 46, legend_y)], *style)
+        figure.text(RIGHT + 56, legend_y, f"{name}, {variant}", "lm")
+    figure.image.resize((SIZE[0] * RESOLUTION, SIZE[1] * RESOLUTION), Image.Resampling.LANCZOS).save(path, optimize=True)
 
 
 class _Figure:
     """A canvas with axes fitted to the curves."""
 
-    def __init__(self, curves: Mapping[str, Curve]) -> None:
+    def __init__(self, curves: Mapping[tuple[str, str], Curve]) -> None:
         self.scale = RESOLUTION * SMOOTHING
         self.image = Image.new("RGB", (SIZE[0] * self.scale, SIZE[1] * self.scale), "white")
         self.draw = ImageDraw.Draw(self.image)
@@ -75,25 +82,16 @@ class _Figure:
         self.text((LEFT + RIGHT) / 2, SIZE[1] - 6, x_label, "mb", 15)
         self.upright_text(16, (TOP + BOTTOM) / 2, y_label, 15)
 
-    def curve(self, i: int, name: str, points: Curve) -> None:
-        """A line with a mark at each point, and its entry of the legend; after seven curves lines are dashed."""
-        color, dashed, y = COLORS[i % len(COLORS)], i >= len(COLORS), TOP + 14 + 22 * i
-        for places, is_legend in (
-            ([self.place(*p) for p in points], False),
-            ([(RIGHT + 14, y), (RIGHT + 44, y)], True),
-        ):
-            for start, end in pairwise(places):
-                self.segment(start, end, color, dashed)
-            for at in [(RIGHT + 29, y)] if is_legend else places:
-                self.mark(at[0], at[1], i, color)
-        self.text(RIGHT + 52, y, name, "lm")
-
-    def segment(self, start: tuple[float, float], end: tuple[float, float], color: str, dashed: bool) -> None:
-        """A straight piece of a curve."""
-        pieces = max(1, 2 * round(math.dist(start, end) / 14) + 1) if dashed else 1
-        for k in range(0, pieces, 2):
-            a, b = (tuple(s + (e - s) * t / pieces for s, e in zip(start, end, strict=True)) for t in (k, k + 1))
-            self.line([(a[0], a[1]), (b[0], b[1])], color, 1.8)
+    def curve(self, places: Sequence[tuple[float, float]], i: int, dash: float) -> None:
+        """A line with a mark at each place, in the colour and with the mark of the i-th name."""
+        color = COLORS[i % len(COLORS)]
+        for (x0, y0), (x1, y1) in pairwise(places):
+            pieces = 2 * round(math.dist((x0, y0), (x1, y1)) / dash / 2) + 1 if dash else 1
+            for k in range(0, pieces, 2):
+                ends = [(x0 + (x1 - x0) * t / pieces, y0 + (y1 - y0) * t / pieces) for t in (k, k + 1)]
+                self.line(ends, color, 1.8)
+        for x, y in places:
+            self.mark(x, y, i, color)
 
     def line(self, places: Sequence[tuple[float, float]], color: str, width: float) -> None:
         """A line through places in units."""
