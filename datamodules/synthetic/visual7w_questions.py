@@ -83,7 +83,8 @@ def _attribute(name: str) -> Callable[[Scene, random.Random], Options]:
 
 
 def _place(scene: Scene, rng: random.Random) -> Options:
-    names = [(item, minimal(identifying(scene, item))) for item in scene.objects]
+    # Not by size: a small object is found at the edges, a large one cannot be.
+    names = [(item, minimal(identifying(scene, item, hidden="size"))) for item in scene.objects]
     return [(f"where is the {noun(rng.choice(found))}?", clear_place(scene, item)) for item, found in names if found]
 
 
