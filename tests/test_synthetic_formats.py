@@ -1,6 +1,5 @@
 """The further formats of the generated world: written once, read whole by their readers, no scene in two splits."""
 
-import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -77,12 +76,16 @@ COUNTS = {
 }
 
 
-@functools.cache
+WORLDS: list[Path] = []
+
+
 def small_world(factory: pytest.TempPathFactory) -> Path:
     """A world of all formats, written once for all tests of a run."""
-    root = factory.mktemp("data") / "world"
-    write_world(root, **SMALL, num_workers=1, formats="all")
-    return root
+    if not WORLDS:
+        root = factory.mktemp("data") / "world"
+        write_world(root, **SMALL, num_workers=1, formats="all")
+        WORLDS.append(root)
+    return WORLDS[0]
 
 
 @pytest.fixture(scope="module")
