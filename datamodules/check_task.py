@@ -3,9 +3,9 @@
     python main.py check-task res
     python main.py check-task my_task --plugin my_task.py --config my_source.yaml --root data
 
-The task is checked on annotations of its sources. Where their files are missing, a small generated world is written to
-a temporary folder. A task that no source of the configs has gets annotations made by hand: every field is filled, but
-`extra` is empty, so a task that needs more is checked with `--config` and `--root`.
+The task is checked on annotations of its sources, or, where the configs have none, of the data sets that it names.
+Where their files are missing, a small generated world is written to a temporary folder. A task without either gets
+annotations made by hand: every field is filled, but `extra` is empty.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.configured import Setup, add_arguments, read_setup, read_split
-from datamodules.source import check_source, group_by_image, nearest
+from datamodules.readers import READERS
+from datamodules.source import Source, check_source, group_by_image, nearest
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from tasks.check import Finding, check_task
@@ -29,7 +30,7 @@ from vista.runs import CONFIGS
 from vista.settings import make_part
 from vista.tokenizer import Tokenizer
 
-SMALL_WORLD = {"num_train": 12, "num_val": 5, "num_test": 10}  # scenes
+SMALL_WORLD = {"num_train": 12, "num_val": 5, "num_test": 40}  # scenes
 
 
 def main(arguments: list[str]) -> None:
@@ -80,21 +81,29 @@ def annotations_of(setup: Setup, task: type[Task], limit: int) -> list[tuple[str
         task: the class.
         limit: most annotations of each source, spread evenly.
     """
-    names = [name for name, source in setup.sources.items() if source.task == task.name]
-    if not names:
+    sources = {name: source for name, source in setup.sources.items() if source.task == task.name}
+    sources = sources or {name: _all_splits(task.name, name) for name in sorted(task.datasets)}
+    if not sources:
         return [("annotations made by hand, since no source of the configs has the task", by_hand(task))]
-    for name in names:
-        check_source(name, setup.sources[name])
+    for name, source in sources.items():
+        check_source(name, source)
     with tempfile.TemporaryDirectory() as folder:
-        found = [_of_source(setup, name, limit, Path(folder)) for name in names]
+        found = [_of_source(setup, name, source, limit, Path(folder)) for name, source in sources.items()]
     if not any(found):
         raise FileNotFoundError(f"no source of task {task.name} has its files; name their data root by --root")
     return [each for each in found if each]
 
 
-def _of_source(setup: Setup, name: str, limit: int, folder: Path) -> tuple[str, list[Annotation]] | None:
+def _all_splits(task: str, dataset: str) -> Source:
+    """A source that may be any split of a data set, those for training last, since they are large."""
+    splits = READERS[dataset].splits if dataset in READERS else ()
+    return Source(task, dataset, test={split: split for split in sorted(splits, key=lambda name: "train" in name)})
+
+
+def _of_source(
+    setup: Setup, name: str, source: Source, limit: int, folder: Path
+) -> tuple[str, list[Annotation]] | None:
     """The first split of a source that has its files, in the data root or in a generated world below `folder`."""
-    source = setup.sources[name]
     splits = [split for split in (source.val, *source.test.values(), source.train) if split]
     missing = ""
     for place in (source.root or setup.root, folder):

@@ -69,6 +69,15 @@ class Case:
         """The raw truth of each annotation."""
         return self.each("reference", self.task.reference, dict)
 
+    @cached_property
+    def baseline(self) -> Sequence[Prediction]:
+        """Predictions without a look at the images, one for each annotation."""
+        preds = self.task.baseline(self.annotations)
+        if len(preds) != len(self.annotations) or not all(isinstance(pred, Prediction) for pred in preds):
+            given = f"baseline gives {SHORT.repr(preds)} for {len(self.annotations)} annotations"
+            raise BrokenLaw(f"{given}; expected is a Prediction for each")
+        return preds
+
     def each(self, name: str, function: Callable[[Annotation], Any], kind: type) -> list[Any]:
         """A method's results on all annotations, each of the type that the contract says."""
         found = []

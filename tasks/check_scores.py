@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from tasks.check_case import SHORT, BrokenLaw, Case, at
 from vista.data import Annotation, Prediction
@@ -20,24 +19,14 @@ GARBAGE = (
 LEAST = {"mIoU": 75.0, "gIoU": 75.0, "J": 75.0, "CIDEr": 0.0}
 LEAST_ELSE, HIGH = 80.0, 90.0
 BATCH = 64
-SLOW = ("METEOR", "SPICE")  # they start Java, for seconds
-
-
-def evaluator_of(case: Case) -> Metric:
-    """A fresh evaluator, without the caption scores that start Java unless one is the headline."""
-    evaluator = case.task.evaluator()
-    if isinstance(names := getattr(evaluator, "metrics", None), tuple):
-        evaluator.metrics = tuple(n for n in names if n not in SLOW or n == case.task.headline)
-    if getattr(evaluator, "tokenizer", "") == "auto":
-        evaluator.tokenizer = "python"
-    return evaluator
 
 
 def scores_of(
     case: Case, preds: Sequence[Prediction], batch: int = BATCH, backwards: bool = False
 ) -> dict[str, Tensor]:
     """The scores of one prediction for each annotation, whatever the batches and the order."""
-    evaluator, pairs = evaluator_of(case), list(zip(preds, case.references, strict=True))
+    evaluator, pairs = case.task.evaluator(), list(zip(preds, case.references, strict=True))
+    evaluator.quick, evaluator.tokenizer = True, "python"  # caption scores are to start no Java
     pairs = pairs[::-1] if backwards else pairs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,20 +77,12 @@ def check_scores(case: Case) -> str:
 
 def check_ceiling(case: Case) -> str:
     """Right answers score high; less than the baseline only where that is made of true regions, which lose nothing."""
-    name, score, baseline = case.task.headline, headline_of(case, case.right), _baseline(case)
+    name, score, baseline = case.task.headline, headline_of(case, case.right), headline_of(case, case.baseline)
     least = LEAST.get(name, LEAST_ELSE)
     if score > least and score >= min(baseline, HIGH):
         return f"right answers have {name} {score:.1f}, the baseline ({case.task.baseline_name}) {baseline:.1f}"
     expected = f"more than {least:.0f} and no less than the baseline's {baseline:.1f}"
     raise BrokenLaw(f"right answers have {name} {score:.1f}; expected is {expected}. {_worst(case)}")
-
-
-def _baseline(case: Case) -> float:
-    preds = case.task.baseline(case.annotations)
-    if len(preds) != len(case.annotations) or not all(isinstance(pred, Prediction) for pred in preds):
-        told = f"baseline gives {SHORT.repr(preds)} for {len(case.annotations)} annotations"
-        raise BrokenLaw(f"{told}; expected is a Prediction for each")
-    return headline_of(case, preds)
 
 
 def _worst(case: Case) -> str:
@@ -123,7 +104,7 @@ def _worst(case: Case) -> str:
 def check_garbage(case: Case) -> str:
     """Garbage raises nothing and scores half of what right answers do at most, or as the baseline, but clearly less."""
     score = headline_of(case, case.right)
-    limit = max(0.5 * score, min(_baseline(case), 0.8 * score))
+    limit = max(0.5 * score, min(headline_of(case, case.baseline), 0.8 * score))
     for text in GARBAGE:
         score = headline_of(case, [_parsed(case, text, a) for a in case.annotations])
         if score > limit + 1e-6:

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 import main as command_line
-from datamodules.check_task import annotations_of, by_hand, check, main
+from datamodules.check_task import SMALL_WORLD, annotations_of, by_hand, check, main
 from datamodules.configured import read_setup
+from datamodules.synthetic.world import write_world
 from tasks import Task
 from tasks.check import TEXT_LAWS, check_task
 from tasks.check_scores import SCORE_LAWS
@@ -100,6 +101,21 @@ def test_tasks_of_the_project_on_official_formats(setup, name):
     found = broken(setup, Task.known[name], annotations)
     # Two annotations are too few for a majority to be worth less than the truth.
     assert not set(found) - {"garbage"}, found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "small"
+    write_world(root, formats="all", num_workers=1, **SMALL_WORLD)
+    return root
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, task in Task.known.items() if task.__module__.startswith("tasks."))
+)
+def test_tasks_of_the_project_on_the_generated_world(world, name, capsys):
+    main([name, "--root", str(world), "--limit", "20"])
+    assert f"{name} on source" in capsys.readouterr().out
 
 
 def bad(method):

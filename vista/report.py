@@ -83,10 +83,10 @@ def score_row(
         return None
     evaluator = source.task.evaluator()
     evaluator.quick = True
-    predictions = source.task.baseline(source.annotations)
+    predictions, annotations = source.task.baseline(source.annotations)[own], source.annotations[own]
     for start in range(0, len(predictions), BATCH):
         some = slice(start, start + BATCH)
-        evaluator.update(predictions[some], [source.task.reference(a) for a in source.annotations[some]])
+        evaluator.update(predictions[some], [source.task.reference(a) for a in annotations[some]])
     # `world.json` is what the writer of the generated world leaves beside its files.
     official = stage == "test" and not (source.root / "world.json").is_file()
     return {
