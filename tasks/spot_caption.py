@@ -38,8 +38,9 @@ class SpotCaption(Task):
         return (TextWithBoxes(self.codec.num_bins),)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
-        """The caption without its boxes, and the boxes in order, xyxy in pixels."""
-        boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
+        """The caption without its boxes, and the boxes in order, xyxy in pixels; bare numbers are words."""
+        bracket = "[" in text or "]" in text
+        boxes, malformed = self.codec.parse_boxes(text, size_of(annotation)) if bracket else ([], False)
         return Prediction(text=text, answer=strip_markup(text), boxes=boxes, malformed=malformed)
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from vista.lengths import longest_answer
 from vista.packing import collate, encode_example
 
 CODECS = [Codec(num_points=32), Codec(num_points=16, multipart="bridge"), Codec(num_bins=200, num_points=8)]
-SOURCES = [source for source in ON_FORMATS if source[1] != "choose_img_val"]
+SOURCES = ON_FORMATS
 
 
 def ask_task(task: Task, asked: list[Annotation], layout: str) -> dict:

@@ -59,7 +59,7 @@ def walk(grammar, tokenizer, rng, limit=400):
     ((Literal("The answer is"), Text()), ["The answer is 4.", "The answer is"], ["4", "The answer"]),
     ((Choice(("1", "10", "red", "red cup")),), ["1", "10", "red", "red cup"], ["", "1 0", "cup", "red cup red"]),
     ((TextWithBoxes(),), ["a man", "", "two men [1, 2, 30, 40] <bsep> [0, 0, 9, 9] in a shirt [5, 5, 6, 6] ."],
-     ["a man [1, 2]", "a man [1, 2, 3, 4"]),
+     ["a man [1, 2]", "a man [1, 2, 3, 4", "a man] ", "a ] man [1, 2, 30, 40]", "[sic]"]),
 ])  # fmt: skip
 def test_legal_and_illegal(grammar, legal, illegal, tokenizer):
     assert [text for text in legal if not accepts(grammar, text, tokenizer)] == []

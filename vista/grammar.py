@@ -128,7 +128,8 @@ class TextWithBoxes:
     num_bins: int = 1000
 
     def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
-        """As `Text`, but an opening bracket is that of a box; after it the text goes on."""
+        """As `Text`, but an opening bracket is that of a box; after it the text goes on. Words hold no bracket."""
+        automaton.never |= _bracket_tokens(tokenizer)
         Text().add(automaton, starts, tokenizer)
         ends = Regions(numbers=4, num_bins=self.num_bins).add(automaton, starts, tokenizer)
         for node in starts:
@@ -137,6 +138,12 @@ class TextWithBoxes:
             automaton.any_next[node] = starts[0]
             automaton.edges[node].update(automaton.edges[starts[0]])
         return [*starts, *ends]
+
+
+@lru_cache(maxsize=8)
+def _bracket_tokens(tokenizer: Tokenizer) -> frozenset[int]:
+    """Tokens that write a square bracket, the bytes among them."""
+    return frozenset(token for token in range(len(tokenizer)) if not {"[", "]"}.isdisjoint(tokenizer.decode([token])))
 
 
 def _chain(automaton: Automaton, nodes: list[int], tokens: Iterable[int]) -> list[int]:
