@@ -14,7 +14,7 @@ from vista.records import from_record, read_records, to_record
 
 @pytest.fixture
 def tested(finished_run, tmp_path, monkeypatch):
-    """A copy of the finished run after a whole test; how to test it again: flags -> questions that the model was asked."""
+    """A copy of the finished run after a test; how to test it again: flags -> questions that the model was asked."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "runs" / "stage1"
     shutil.copytree(finished_run.folder, folder)
