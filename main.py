@@ -133,7 +133,7 @@ def _quiet() -> None:
     advice = (
         "LeafSpec", "treespec", "does not have many workers", "persistent_workers",
         "Experiment logs directory", "callbacks used to create the checkpoint", "your dataloader is not resumable",
-        "The dirpath has changed",
+        "The dirpath has changed", "could not find the monitored key",
     )  # fmt: skip
     for text in (f".*{part}.*" for part in advice):
         warnings.filterwarnings("ignore", text)

@@ -88,6 +88,7 @@ class MixtureData(LightningDataModule):
         self.world_scenes, self.seed = world_scenes, seed
         self.question_images: list[str] = []
         self.question_text = ""
+        self.place = 0, 0  # epoch, and batch in it, at which training begins
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
         self._read: dict[tuple[str, Path, str], list[Annotation]] = {}
@@ -198,12 +199,23 @@ class MixtureData(LightningDataModule):
         dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens, self.loss_on)
         if (trainer := self.trainer) is None:
             return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
-        # A resumed run goes on after the last batch of its checkpoint, which may have ended an epoch.
-        epochs, batches = trainer.fit_loop.epoch_progress.current.ready, trainer.fit_loop.epoch_loop.batch_progress
+        epoch, start = max(self.place, (trainer.current_epoch, 0))
+        return self._loader(
+            dataset, GlobalBatches(self.order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start)
+        )
+
+    def state_dict(self) -> dict[str, int]:
+        """Where a run goes on that is resumed from the checkpoint that is being saved."""
+        assert self.trainer is not None
+        loop = self.trainer.fit_loop
+        epochs, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
         done: int = batches.current.processed  # type: ignore[attr-defined]
-        epoch, start = (epochs, 0) if batches.is_last_batch else (max(0, epochs - 1), done)
-        place = trainer.global_rank, trainer.world_size, epoch, start
-        return self._loader(dataset, GlobalBatches(self.order, self.batch_size, *place))
+        epoch, batch = (epochs, 0) if batches.is_last_batch else (max(0, epochs - 1), done)
+        return {"epoch": epoch, "batch": batch}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on there. Lightning's own counters come too late: the schedule asks for the loader before them."""
+        self.place = state_dict["epoch"], state_dict["batch"]
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each scored source."""

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 # Threads that sleep while they wait, no network, no version check.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -30,3 +31,30 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "tiny"  # `fit` would write a whole world where a root is called `world`
     write_world(root, num_train=64, num_val=12, num_test=12, num_workers=1)
     return root
+
+
+class FinishedRun(NamedTuple):
+    """A small training run: the working folder, the run's folder in it, and what was printed."""
+
+    cwd: Path
+    folder: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """Stage 1 of the smallest model on three tasks: two epochs of ten steps."""
+    from tests.tiny import FLAGS, run
+
+    cwd = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        settings = (
+            f"--data.root={tiny_world} --data.tasks=[vqav2,rec,res] --data.batch_size=16 --data.epoch_samples=160"
+        )
+        code, out, err = run(
+            "fit", "--config", "stage1", *FLAGS, *settings.split(), "--data.max_val=8", "--trainer.log_every_n_steps=5"
+        )
+    assert code == 0, err
+    return FinishedRun(cwd, cwd / "runs" / "stage1", out, err)

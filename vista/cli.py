@@ -31,15 +31,19 @@ FILES = (
 class RunFolder(Callback):
     """Writes `config.yaml` when training begins and `done.json` when it has ended, so that `test` finds the run."""
 
-    def __init__(self, folder: Path, config: str, checkpoint: ModelCheckpoint) -> None:
+    def __init__(self, folder: Path, config: str) -> None:
         """Keep what is written.
 
         Args:
             folder: of the run; made when the data was read without a complaint.
             config: all settings as YAML.
-            checkpoint: knows the best and the last checkpoint.
         """
-        self.folder, self.config, self.checkpoint = folder, config, checkpoint
+        self.folder, self.config = folder, config
+        # Two callbacks: with `save_last` Lightning keeps only those last checkpoints that are the best, too.
+        self.best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/mean", mode="max")
+        self.last = ModelCheckpoint(
+            folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True
+        )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the whole configuration beside the run."""
@@ -50,8 +54,8 @@ class RunFolder(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Name the best checkpoint, or the last one where none was scored."""
-        paths = [Path(p) for p in (self.checkpoint.best_model_path, self.checkpoint.last_model_path) if p]
         folder = self.folder.resolve()
+        paths = [Path(p) for p in (self.best.best_model_path, self.last.best_model_path) if p]
         own = [p for p in paths if p.is_relative_to(folder)]  # a resumed run remembers the best of the run before it
         if trainer.is_global_zero and own and not trainer.interrupted:
             content = {"checkpoint": str(own[0].relative_to(folder)), "step": trainer.global_step}
@@ -144,11 +148,8 @@ class VistaCLI(LightningCLI):
         callbacks = list(self.make_callbacks(self.folder, config.get("out")))
         kwargs["logger"] = False
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
-            checkpoint = ModelCheckpoint(
-                self.folder / "checkpoints", filename="best", monitor="val/mean", mode="max", save_last=True
-            )
-            settings = self._parser("fit").dump(config, skip_unset=False)
-            callbacks += [checkpoint, RunFolder(self.folder, settings, checkpoint), LearningRateMonitor("step")]
+            run = RunFolder(self.folder, self._parser("fit").dump(config, skip_unset=False))
+            callbacks += [run, run.best, run.last, LearningRateMonitor("step")]
             kwargs["logger"] = [TensorBoardLogger(self.folder, "", "logs"), CSVLogger(self.folder, "", "logs")]
         if sys.stdout.isatty():
             callbacks.append(RichProgressBar())
