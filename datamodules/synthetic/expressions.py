@@ -101,8 +101,11 @@ def _related(scene: Scene, rng: random.Random) -> list[Expression]:
         is_so = [item is not anchor and clearly(scene, item, relation, anchor) for item in scene.objects]
         if names and None not in is_so:
             text = f"all objects {relation} the {noun(rng.choice(names))}"
-            options.append(Expression(text, tuple(i for i, so in enumerate(is_so) if so), "related"))
-    return options
+            form = f"related {len(text.split())}"
+            options.append(Expression(text, tuple(i for i, so in enumerate(is_so) if so), form))
+    # A longer name hints at more objects, so each length has a quota of its own.
+    form = rng.choice(options).form if options else ""
+    return [option for option in options if option.form == form]
 
 
 _MAKERS = {"all": _all, "the": _the, "and": _and, "related": _related}
