@@ -1,6 +1,7 @@
 """The verb `score`: answers in files of several forms, scored as `test` scores them, without a model."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -285,3 +286,27 @@ def test_from_the_command_line_without_lightning(setup, config, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "100.0" in done.stdout
+
+
+def test_the_numbers_of_test_for_the_answers_that_it_left(finished_run, tmp_path, monkeypatch):
+    from tests.tiny import run
+
+    folder = tmp_path / "runs" / "stage1"
+    shutil.copytree(finished_run.folder, folder, ignore=shutil.ignore_patterns("logs", "pictures"))
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("test", "--task", "rec", "vqav2")
+    assert code == 0, err
+    tested = json.loads((folder / "scores_test.json").read_text())
+    files = sorted((folder / "predictions").glob("*.jsonl"))
+    assert [file.stem for file in files] == ["rec_refcoco_testA", "rec_refcoco_testB", "rec_refcoco_val", "vqav2_val"]
+    code, out, err = run("score", "--predictions", *files)
+    assert code == 0, err
+    rows, scores = [], {}
+    for file in files:
+        content = json.loads(file.with_suffix(".scores.json").read_text())
+        rows += content["table"]
+        scores |= content["all"]
+    assert sorted(rows, key=lambda row: row["name"]) == sorted(tested["table"], key=lambda row: row["name"])
+    assert scores == {key: pytest.approx(tested["all"][key], 1e-5) for key in scores}
+    assert scores.keys() == tested["all"].keys() - {"test/mean"}
+    assert all(file.stem in out for file in files)
