@@ -1,7 +1,9 @@
 """Groups for CoSeg and pairs for AttCoSeg, made of COCO's instances, PASCAL VOC and Visual Genome's attributes."""
 
 import json
+import os
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -312,3 +314,16 @@ def test_the_task_takes_the_pairs(generated):
 def test_a_sample_has_three_images_at_least(tmp_path):
     with pytest.raises(ValueError, match="three images at least, not 2"):
         READERS["attcoseg_coco"](tmp_path, "train2017", num_images=2)
+
+
+@pytest.mark.skipif("VISTA_REALDATA" not in os.environ, reason="VISTA_REALDATA names no official samples")
+def test_official_files():
+    root = Path(os.environ["VISTA_REALDATA"])
+    made = groups(root)
+    assert len(made) > 10 and {len(g.images) for g in made} <= {2, 3, 4}
+    for sample in [*made, *samples(root)]:
+        for path, size, segmentation in zip(sample.images, sample.sizes, sample.segmentations, strict=True):
+            mask = decode_segmentation(segmentation, size)
+            assert mask.any() == bool(segmentation)
+            with Image.open(root / path) as image:
+                assert image.size == mask.shape[::-1]
