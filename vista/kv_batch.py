@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+
+from vista.kv_cache import growing_cache
 
 
 class KVBatch:
@@ -28,7 +29,7 @@ class KVBatch:
         """
         self.llm = cast(Any, llm)
         self.device = self.llm.get_input_embeddings().weight.device
-        self.cache: Any = DynamicCache()
+        self.cache: Any = growing_cache()
         self.mask = torch.zeros(0, 0, dtype=torch.long, device=self.device)  # (B, slots)
         self.lengths: list[int] = []  # tokens that each row has read
 
@@ -76,7 +77,7 @@ class KVBatch:
             unused = int(self.mask.any(0).long().argmax())
             self.mask = self.mask[:, unused:]
             for layer in self.cache.layers:
-                layer.keys, layer.values = layer.keys[:, :, unused:], layer.values[:, :, unused:]
+                layer.hold(layer.keys[:, :, unused:], layer.values[:, :, unused:])
 
     def _read(self, embeds: Tensor, counts: list[int], logits_to_keep: int = 1) -> Tensor:
         """Feed embeddings (B, t, D), the last `counts` of each row being real."""
@@ -99,11 +100,9 @@ class KVBatch:
         """Take the rows of another batch; the shorter cache gets masked slots in front."""
         if self.lengths:
             slots = max(self.mask.shape[1], new.mask.shape[1])
-            pairs = list(zip(self.cache.layers, new.cache.layers, strict=True))
-            for name in ("keys", "values"):
-                for ours, theirs in pairs:
-                    joined = torch.cat([_widen(getattr(layer, name), slots, 2) for layer in (ours, theirs)])
-                    setattr(ours, name, joined)
+            for ours, theirs in zip(self.cache.layers, new.cache.layers, strict=True):
+                pairs = (ours.keys, theirs.keys), (ours.values, theirs.values)
+                ours.hold(*(torch.cat([_widen(tensor, slots, 2) for tensor in pair]) for pair in pairs))
             self.mask = torch.cat([_widen(batch.mask, slots, 1) for batch in (self, new)])
         else:
             self.cache, self.mask = new.cache, new.mask
