@@ -50,7 +50,7 @@ def report(results: list[dict], threads: int) -> str:
         "# Results of the demo",
         "",
         "Written by `benchmarks/results.py`; do not edit. The tiny model on the generated world, one row for each",
-        f"score of `test` after stage 2. Seeds {seeds}; {threads} thread(s); mean and spread (lowest .. highest) over seeds.",
+        f"score of `test` after stage 2. Seeds {seeds}; {threads} thread(s); mean and lowest .. highest over seeds.",
         "",
         "| score | metric | mean | lowest .. highest | baseline | baseline is | n |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -41,7 +41,8 @@ def plot_curves(curves: Mapping[tuple[str, str], Curve], x_label: str, y_label: 
         figure.curve([figure.place(*point) for point in sorted(points)], *style)
         figure.curve([(RIGHT + 14, legend_y), (RIGHT + 46, legend_y)], *style)
         figure.text(RIGHT + 56, legend_y, f"{name}, {variant}", "lm")
-    figure.image.resize((SIZE[0] * RESOLUTION, SIZE[1] * RESOLUTION), Image.Resampling.LANCZOS).save(path, optimize=True)
+    full = SIZE[0] * RESOLUTION, SIZE[1] * RESOLUTION
+    figure.image.resize(full, Image.Resampling.LANCZOS).save(path, optimize=True)
 
 
 class _Figure:
