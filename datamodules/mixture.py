@@ -168,6 +168,8 @@ class MixtureData(LightningDataModule):
 
     def _questions(self) -> LoadedSource:
         """A person's images and text as a source of one annotation."""
+        if not self.tasks or len(self.tasks) > 1:
+            raise ValueError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
         self.encoding.exif = True
         images = [load_image(Path(path), exif=True) for path in self.question_images]
         annotation = Annotation(
@@ -177,8 +179,6 @@ class MixtureData(LightningDataModule):
             expression=self.question_text,
             question=self.question_text,
         )
-        if not self.tasks or len(self.tasks) > 1:
-            raise ValueError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
         return LoadedSource("predict", Task.known[self.tasks[0]](self.codec), Path(), [annotation])
 
     def _limit(self, most: int | None) -> None:

@@ -116,6 +116,9 @@ class VistaCLI(LightningCLI):
             parser.add_argument("--out", type=Path, default=Path("answer.png"), help="where the picture goes")
         return parser
 
+    def _parse_ckpt_path(self) -> None:
+        """Leave the checkpoint alone: Lightning would read all of it for hyper-parameters that it does not hold."""
+
     @property
     def verb_config(self) -> Any:
         """Settings of the verb that runs."""
