@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test demo clean
+.PHONY: help setup lint test test-all demo clean
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -22,7 +22,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## build the virtual environment (again only if a dependency changed)
 
@@ -38,8 +38,11 @@ lint: setup  ## style and types
 	time $(BIN)/ruff check .
 	time $(BIN)/mypy
 
-test: lint  ## style, types and all tests
-	time $(BIN)/python -m pytest -q
+test: lint  ## style, types and the tests that take seconds
+	time $(BIN)/python -m pytest -q -m 'not slow and not gpu'
+
+test-all: lint  ## the same with the tests that take minutes
+	time $(BIN)/python -m pytest -q --timeout 3600
 
 demo: setup  ## make the world, train the tiny model in both stages, test it (CPU, minutes)
 	time $(BIN)/python main.py fit --config stage1.yaml
