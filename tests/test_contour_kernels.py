@@ -119,6 +119,13 @@ def test_refinement_is_never_worse(points: list[tuple[int, int]], seed: int) -> 
     assert error(refined, mask) <= error(bins, mask)
 
 
+def test_refinement_keeps_what_is_smaller_than_a_bin() -> None:
+    mask = np.zeros((480, 640), dtype=bool)
+    mask[203:205, 311:313] = True
+    for method in ("fast", "optimal", "uniform+refine"):
+        assert (decode(encode(mask, 8, method, num_bins=50), mask.shape, num_bins=50) & mask).any()
+
+
 def test_the_sum_over_sides_is_the_count_of_wrong_pixels() -> None:
     mask = blob(3)
     bins = encode(mask, 12, "fast")[0]

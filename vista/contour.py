@@ -27,7 +27,7 @@ from vista.contour_rings import Ring, canonical_start, find_rings, signed_area
 from vista.contour_sampling import sample_by_angle, sample_uniform
 from vista.contour_vertices import Choices, by_dynamic_programming, by_removal
 from vista.polygon_fill import even_odd_fill
-from vista.quantize import Scale, dequantize, quantize
+from vista.quantize import Scale, bin_of_extent, dequantize, quantize
 
 Method: TypeAlias = Literal["uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"]
 Multipart: TypeAlias = Literal["largest", "separate", "bridge"]
@@ -79,10 +79,7 @@ def encode(
     sequences = []
     for group in groups if rings else []:
         drawn, points, counts = _choose_points(group, num_points, method)
-        bins = [
-            _fill_up(quantize(p, mask.shape[::-1], num_bins, scale), n, num_bins)
-            for p, n in zip(points, counts, strict=True)
-        ]
+        bins = [_to_bins(p, n, mask.shape[::-1], num_bins, scale) for p, n in zip(points, counts, strict=True)]
         if method in _SWEEPS:
             targets = _targets(mask, drawn, alone=multipart == "separate" and len(outer) > 1)
             bins = [refine(b, t, _SWEEPS[method], num_bins, scale) for b, t in zip(bins, targets, strict=True)]
@@ -147,21 +144,28 @@ def _targets(mask: np.ndarray, drawn: list[Ring], alone: bool) -> list[np.ndarra
     return [everything ^ fill for fill in fills]
 
 
-def _fill_up(bins: np.ndarray, num_points: int, num_bins: int) -> np.ndarray:
-    """Drop repeated neighbours, widen what is thinner than a bin, split the longest sides until there are N points."""
-    points = bins.tolist()
-    points = [p for p, before in zip(points, points[-1:] + points[:-1], strict=True) if p != before]
+def _to_bins(points: np.ndarray, num_points: int, extent: tuple[int, ...], num_bins: int, scale: Scale) -> np.ndarray:
+    """Quantize at most N points; then split the longest sides until there are N.
+
+    Repeated neighbours are dropped, and what is thinner than a bin is drawn as a box one bin wide.
+    """
+    bins = quantize(points, extent, num_bins, scale)
     low, high = bins.min(axis=0), bins.max(axis=0)
     if (low == high).any():
-        low = np.minimum(low, num_bins - 2)
-        (x0, y0), (x1, y1) = low.tolist(), np.maximum(high, low + 1).tolist()
-        points = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]][:num_points]
-    while len(points) < num_points:
-        ahead = points[1:] + points[:1]
-        sides = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(points, ahead, strict=True)]
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2 * (bin_of_extent(num_bins, scale) / np.array(extent))
+        low = np.where(low == high, middle.astype(np.int64).clip(0, num_bins - 2), low)
+        high = np.where(bins.min(axis=0) == high, low + 1, high)
+        (x0, y0), (x1, y1) = low.tolist(), high.tolist()
+        kept = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]][:num_points]
+    else:
+        kept = bins.tolist()
+        kept = [p for p, before in zip(kept, kept[-1:] + kept[:-1], strict=True) if p != before]
+    while len(kept) < num_points:
+        ahead = kept[1:] + kept[:1]
+        sides = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(kept, ahead, strict=True)]
         i = sides.index(max(sides))
-        points.insert(i + 1, [(points[i][0] + ahead[i][0]) // 2, (points[i][1] + ahead[i][1]) // 2])
-    return np.array(points, dtype=np.int64)
+        kept.insert(i + 1, [(kept[i][0] + ahead[i][0]) // 2, (kept[i][1] + ahead[i][1]) // 2])
+    return np.array(kept, dtype=np.int64)
 
 
 def _canonical(bins: np.ndarray) -> np.ndarray:

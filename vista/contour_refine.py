@@ -51,7 +51,9 @@ def refine(
             sweep(sums, moved, active, pixels, corner, limit, step)
             if not active.any():
                 break
-    return moved if _wrong(moved * pixels, target, window, corner) < _wrong(points, target, window, corner) else bins
+    (hit, wrong), (start_hit, start_wrong) = (_score(p, target, window, corner) for p in (moved * pixels, points))
+    # An object much smaller than a bin has fewer wrong pixels when it is not drawn at all.
+    return moved if wrong < start_wrong and (hit or not start_hit) else bins
 
 
 def descend(
@@ -161,8 +163,8 @@ def _step_sizes(bins: np.ndarray) -> list[int]:
     return [1 << k for k in reversed(range(largest))]
 
 
-def _wrong(points: np.ndarray, target: np.ndarray, window: np.ndarray, corner: np.ndarray) -> int:
-    """Wrong pixels of the filled polygon (N, 2) within a window that it does not leave."""
-    filled = even_odd_fill(points, target.shape)
+def _score(points: np.ndarray, target: np.ndarray, window: np.ndarray, corner: np.ndarray) -> tuple[bool, int]:
+    """Whether the filled polygon (N, 2) meets its target, and its wrong pixels within a window it does not leave."""
     x, y = corner
-    return int(np.count_nonzero(filled[y : y + window.shape[0], x : x + window.shape[1]] ^ window))
+    filled = even_odd_fill(points, target.shape)[y : y + window.shape[0], x : x + window.shape[1]]
+    return bool((filled & window).any()), int(np.count_nonzero(filled ^ window))
