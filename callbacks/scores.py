@@ -33,11 +33,11 @@ class ScoreTable(Callback):
             self._report(trainer, "val")
 
     def _report(self, trainer: Trainer, stage: str) -> None:
+        if not trainer.is_global_zero:
+            return
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(f"{stage}/")}
-        # The evaluators of the baselines add up over processes like any other: each process gives its share.
-        own = slice(trainer.global_rank, None, trainer.world_size)
-        rows = [row for s in trainer.datamodule.eval_sources if (row := score_row(s, stage, metrics, own))]  # type: ignore[attr-defined]
-        if not rows or not trainer.is_global_zero:
+        rows = [row for s in trainer.datamodule.eval_sources if (row := score_row(s, stage, metrics))]  # type: ignore[attr-defined]
+        if not rows:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {"step": trainer.global_step, "table": rows, "all": metrics}

@@ -14,6 +14,7 @@ from tasks.task import Task
 from vista.data import Annotation, Prediction
 from vista.grammar import Grammar, Text
 from vista.metrics.caption import CaptionMetric
+from vista.metrics.evaluator import alone
 
 
 class Caption(Task):
@@ -57,7 +58,7 @@ class Caption(Task):
         candidates = dict.fromkeys(a.captions[0] for a in annotations[:20])
         best, best_score = "", -1.0
         for caption in candidates:
-            metric = CaptionMetric(metrics=("CIDEr",), tokenizer="python")
+            metric = alone(CaptionMetric(metrics=("CIDEr",), tokenizer="python"))
             metric.update([self.parse(caption, a) for a in annotations], references)
             if (score := float(metric.compute()["CIDEr"])) > best_score:
                 best, best_score = caption, score

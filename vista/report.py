@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vista.data import Annotation
+from vista.metrics.evaluator import alone
 
 # VistaLLM-13B, arXiv:2312.12423, tables 2 to 8. (eval name, metric) -> score. The paper does not say which split of
 # gRefCOCO and of Hateful Memes it reports: they stand beside `val` (Table A.1) and `test_seen`.
@@ -66,24 +67,21 @@ class ScoredSource(Protocol):
     annotations: list[Annotation]
 
 
-def score_row(
-    source: ScoredSource, stage: str, metrics: Mapping[str, float], own: slice = slice(None)
-) -> dict[str, Any] | None:
+def score_row(source: ScoredSource, stage: str, metrics: Mapping[str, float]) -> dict[str, Any] | None:
     """One line of the table, or None where the source was not scored.
 
     Args:
         source: what was scored; its baseline is computed here.
         stage: `val` or `test`.
         metrics: all scores as `<stage>/<source>/<metric>`.
-        own: the annotations that this process counts, where several ask for the same row.
     """
     headline = source.task.headline
     score = metrics.get(f"{stage}/{source.name}/{headline}")
     if score is None:
         return None
-    evaluator = source.task.evaluator()
+    evaluator = alone(source.task.evaluator())
     evaluator.quick = True
-    predictions, annotations = source.task.baseline(source.annotations)[own], source.annotations[own]
+    predictions, annotations = source.task.baseline(source.annotations), source.annotations
     for start in range(0, len(predictions), BATCH):
         some = slice(start, start + BATCH)
         evaluator.update(predictions[some], [source.task.reference(a) for a in annotations[some]])

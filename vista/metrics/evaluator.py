@@ -21,6 +21,7 @@ from torchmetrics import Metric
 from vista.data import Prediction
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Metric)
 
 
 def percent(part: float, whole: float) -> float:
@@ -41,7 +42,7 @@ class Evaluator(Metric):
     quick = False  # set it to leave out what starts another program (Java), as while training
 
     def __init__(self, *sums: str) -> None:
-        super().__init__()
+        super().__init__(distributed_available_fn=_distributed)
         self.sums = ("n", "parse_failures", *sums)
         for name in self.sums:
             self.add_state(f"sum_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
@@ -95,7 +96,7 @@ class CorpusEvaluator(Evaluator):
 
     def gathered(self) -> list[tuple[Any, ...]]:
         """The records of all processes, sorted, so that no score depends on their order; the same on every process."""
-        if not _distributed():
+        if not self.distributed_available_fn():
             return sorted(self.records)
         parts: list[Any] = [None] * dist.get_world_size(self.process_group)
         dist.all_gather_object(parts, self.records, group=self.process_group)
@@ -103,7 +104,7 @@ class CorpusEvaluator(Evaluator):
 
     def on_first(self, function: Callable[[], T]) -> T:
         """Call a function on the first process only and give every process its result, or its exception."""
-        if not _distributed():
+        if not self.distributed_available_fn():
             return function()
         outcome: list[Any] = [None, None]
         if dist.get_rank(self.process_group) == 0:
@@ -116,6 +117,12 @@ class CorpusEvaluator(Evaluator):
         if outcome[1] is not None:
             raise outcome[1]
         return outcome[0]
+
+
+def alone(metric: M) -> M:
+    """Let a metric count on this process only: the others count something else, or nothing."""
+    metric.distributed_available_fn = lambda: False
+    return metric
 
 
 def _distributed() -> bool:
