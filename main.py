@@ -18,7 +18,7 @@ from vista.plugins import load_entry_points, load_plugin
 
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
 OWN_VERBS = {  # verb -> module, function
-    "codec-bench": ("vista.codec_bench", "codec_bench"),
+    "codec-bench": ("vista.codec_bench", "main"),
     "score": ("datamodules.score", "main"),
     "check-task": ("datamodules.check_task", "main"),
 }
@@ -63,15 +63,9 @@ def sentence(error: Exception) -> str:
 
 
 def run_own_verb(verb: str, arguments: list[str]) -> None:
-    """Call the function of a verb of ours; a `main` takes the words, the signature of another is its command line."""
+    """Hand the words to a verb of ours."""
     module, name = OWN_VERBS[verb]
-    function = getattr(import_module(module), name)
-    if name == "main":
-        function(arguments)
-        return
-    from jsonargparse import auto_cli
-
-    auto_cli(function, args=arguments)
+    getattr(import_module(module), name)(arguments)
 
 
 def run_lightning_verb(verb: str, arguments: list[str]) -> None:

@@ -12,7 +12,8 @@ from datamodules.readers import READERS
 from vista.data import Annotation
 
 ROOT = Path(__file__).parent / "formats"
-ELSEWHERE = ("attcoseg", "coseg", "groupwise_res")  # binary files, made by test_readers_groups.py
+# Binary files, made by test_readers_groups.py, and groups of other readers' annotations, see test_coseg_groups.py.
+ELSEWHERE = ("attcoseg", "attcoseg_coco", "coseg", "coseg_groups", "groupwise_res")
 SOURCES = [(n, s) for n, r in READERS.items() if n not in ELSEWHERE for s in r.splits if not s.endswith("2014")]
 
 
