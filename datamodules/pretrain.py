@@ -84,15 +84,20 @@ class PretrainingData(LightningDataModule):
             batch_size: scenes a step.
             num_workers: loader processes.
             seed: of the scenes.
+
+        Raises:
+            ValueError: no scene is left to train on or to measure on.
         """
         super().__init__()
+        if not 0 < num_val < num_scenes:
+            raise ValueError(f"of {num_scenes} scenes, {num_val} cannot be held out")
         self.root, self.num_scenes, self.num_val, self.seed = root, num_scenes, num_val, seed
         self.image_size, self.patch_size = image_size, patch_size
         self.batch_size, self.num_workers = batch_size, num_workers
 
     def prepare_data(self) -> None:
         """Write the scenes where they are missing."""
-        write_pretraining(self.root, seed=self.seed, num_scenes=self.num_scenes)
+        write_pretraining(self.root, self.seed, self.num_scenes, self.image_size)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the instances."""

@@ -82,6 +82,8 @@ class EncoderPretraining(LightningModule):
 
     def on_train_end(self) -> None:
         """Write the encoder, and nothing else."""
+        if not self.trainer.is_global_zero:
+            return
         self.out.parent.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in self.encoder.state_dict().items()}, self.out)
 

@@ -8,7 +8,7 @@
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 
@@ -21,15 +21,19 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
 
     Raises:
         FileNotFoundError: no safetensors file is there.
+        ValueError: a file is damaged.
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise FileNotFoundError(f"no .safetensors file at {path}; download the weights into that folder")
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
-        with safe_open(file, framework="pt") as shard:
-            names = [name for name in shard.keys() if name.startswith(prefix)]  # noqa: SIM118
-            tensors.update({name[len(prefix) :]: shard.get_tensor(name) for name in names})
+        try:
+            with safe_open(file, framework="pt") as shard:
+                names = [name for name in shard.keys() if name.startswith(prefix)]  # noqa: SIM118
+                tensors.update({name[len(prefix) :]: shard.get_tensor(name) for name in names})
+        except SafetensorError as error:
+            raise ValueError(f"{file} is no safetensors file, or is damaged: {error}") from error
     return tensors if tensors or not prefix else read_tensors(path)
 
 
