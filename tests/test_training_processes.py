@@ -46,6 +46,7 @@ def test_two_processes_equal_one(tiny_world, tmp_path, monkeypatch):
     assert [row["n"] for row in tables[0]["table"]] == [7, 5, 10]
     ends = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two_)]
     for name, tensor in ends[0].items():
-        if name != "learned_words":
+        # A key's bias shifts all logits of a query alike: its gradient is rounding, which Adam makes into whole steps.
+        if name != "learned_words" and not name.endswith("key.bias"):
             assert torch.allclose(tensor, ends[1][name], atol=2e-4), name
     assert json.loads((two_ / "done.json").read_text())["step"] == 10
