@@ -21,6 +21,7 @@ class Throughput(Callback):
         """Start the clocks."""
         self.began = self.mark = self.batch_end = time.perf_counter()
         self.waited, self.samples, self.tokens = 0.0, 0, 0
+        self.step = trainer.global_step
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clocks."""
@@ -47,6 +48,9 @@ class Throughput(Callback):
         self.batch_end = time.perf_counter()
         self.samples += len(batch["input_ids"])
         self.tokens += int(batch["attention_mask"].sum())
+        if trainer.global_step == self.step:  # gradients are accumulated over more batches
+            return
+        self.step = trainer.global_step
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module)

@@ -81,7 +81,9 @@ class Log:
         self.rows.append(values)
 
 
-def test_speed_leaves_out_validation(monkeypatch, capsys):
+@pytest.mark.parametrize("halves", [1, 2])
+def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
+    """Four steps, each of one batch or of two that are accumulated."""
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     trainer: Any = SimpleNamespace(
@@ -90,13 +92,18 @@ def test_speed_leaves_out_validation(monkeypatch, capsys):
     )  # fmt: skip
     speed, log = Throughput(print_every=4), Log()
     batch = {"input_ids": np.zeros((8, 5)), "attention_mask": np.ones((8, 5))}
+    half = {key: value[:4] for key, value in batch.items()}
     speed.on_train_start(trainer, log)  # type: ignore[arg-type]
     for step in range(1, 5):
         clock[0] += 1  # waiting for data
         speed.on_train_batch_start(trainer, log, batch, step)  # type: ignore[arg-type]
-        clock[0] += 3  # training
+        clock[0] += 1.5  # half of the training
+        if halves == 2:
+            speed.on_train_batch_end(trainer, log, None, half, step)  # type: ignore[arg-type]
+            speed.on_train_batch_start(trainer, log, half, step)  # type: ignore[arg-type]
+        clock[0] += 1.5
         trainer.global_step = step
-        speed.on_train_batch_end(trainer, log, None, batch, step)  # type: ignore[arg-type]
+        speed.on_train_batch_end(trainer, log, None, half if halves == 2 else batch, step)  # type: ignore[arg-type]
         if step == 2:
             speed.on_validation_start(trainer, log)  # type: ignore[arg-type]
             clock[0] += 100
