@@ -24,7 +24,6 @@ def losses(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k.startswith("train/")} for row in rows if "train/loss" in row]
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one(tiny_world, tmp_path, monkeypatch):
     """Ten steps and one validation of 7, 5 and 10 questions; about 30 CPU-seconds, most of it imports; seed 0."""
     monkeypatch.chdir(tmp_path)
