@@ -31,25 +31,28 @@ ANSWERS = ("yes", "no", *SHAPES, *COLORS)
 
 
 class EasyVQA(Reader):
-    """One annotation per question. The data root is any folder above the installed package; `/` always is."""
+    """One annotation per question. The data root is any folder above the installed package; `/` always is.
+
+    The split `train_words` is `train` without the questions that are answered by yes or no.
+    """
 
     name = "easy_vqa"
     fields = frozenset({"question", "label", "sizes"})
-    splits = ("train", "test")
+    splits = ("train", "train_words", "test")
     source = "https://pypi.org/project/easy-vqa"
 
     def _annotations(self) -> Iterator[Annotation]:
         try:
-            folder = Path(str(files("easy_vqa"))) / "data" / self.split
+            folder = Path(str(files("easy_vqa"))) / "data" / self.split.removesuffix("_words")
         except ModuleNotFoundError as error:
             raise FileNotFoundError(f"{self.name} needs the package of that name: pip install easy-vqa") from error
         place = folder.relative_to(self.root.resolve()).as_posix()
         for number, (question, answer, image) in enumerate(self.json(f"{place}/questions.json")):
-            if answer in ANSWERS:
+            if answer not in ANSWERS:
+                self.leave_out(number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones")
+            elif self.split != "train_words" or answer not in ("yes", "no"):
                 images = (f"{place}/images/{image}.png",)
                 yield Annotation(str(number), images, sizes=((64, 64),), question=question, label=answer)
-            else:
-                self.leave_out(number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones")
 
 
 class Accuracy(Evaluator):

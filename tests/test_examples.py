@@ -28,7 +28,9 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     load_plugin(ROOT / "examples" / "easy_vqa.py")
 
 
-@pytest.mark.parametrize(("split", "questions", "images"), [("train", 38575, 4000), ("test", 9673, 1000)])
+@pytest.mark.parametrize(
+    ("split", "questions", "images"), [("train", 38575, 4000), ("train_words", 10168, 3816), ("test", 9673, 1000)]
+)
 def test_reader_reads_the_official_files(split: str, questions: int, images: int) -> None:
     reader = READERS["easy_vqa"](Path("/"), split)
     annotations = list(reader)
