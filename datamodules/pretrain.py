@@ -16,7 +16,7 @@ from vista.images import ImageTransform, load_image
 
 
 class PatchTargets(Dataset[dict[str, Tensor]]):
-    """For every patch: the category, box and pixels of the object that covers most of it."""
+    """For every patch: the words and box of the object that covers most of it."""
 
     def __init__(
         self, annotations: list[Annotation], categories: list[str], root: Path, image_size: int, patch_size: int
@@ -25,13 +25,13 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
 
         Args:
             annotations: with `boxes`, `segmentations` and `extra["categories"]`.
-            categories: all names; class k is the k-th of them, counted from one.
+            categories: names of all categories; each of their words is one target.
             root: the data root.
             image_size: side S that the images have on disk and in the model, in pixels.
             patch_size: side of a patch in pixels.
         """
         self.annotations, self.root, self.patch_size = annotations, root, patch_size
-        self.classes = {name: k for k, name in enumerate(categories, start=1)}
+        self.words = sorted({word for name in categories for word in name.split()})
         self.transform = ImageTransform(image_size)
 
     def __len__(self) -> int:
@@ -39,23 +39,21 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
         return len(self.annotations)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`pixel_values` (3, S, S), `category` (P,), `box` (P, 4), `pixels` (P, patch * patch)."""
+        """`pixel_values` (3, S, S), `words` (P, W), `box` (P, 4)."""
         annotation = self.annotations[index]
         height, width = annotation.sizes[0]
         masks = np.stack([decode_segmentation(s, (height, width)) for s in annotation.segmentations])
         p = self.patch_size
-        patches = masks.reshape(len(masks), height // p, p, width // p, p).transpose(1, 3, 0, 2, 4)
-        patches = patches.reshape(-1, len(masks), p * p)  # (P, objects, pixels)
-        cover = patches.sum(2)
+        patches = masks.reshape(len(masks), height // p, p, width // p, p)
+        cover = patches.sum((2, 4)).reshape(len(masks), -1).T  # (P, objects) pixels
         best = cover.argmax(1)
-        classes = np.array([self.classes[name] for name in annotation.extra["categories"]])
-        category = np.where(cover.max(1) > 0, classes[best], 0)
+        names = [name.split() for name in annotation.extra["categories"]]
+        words = np.array([[word in name for word in self.words] for name in names])[best] & (cover.max(1) > 0)[:, None]
         boxes = np.array(annotation.boxes, dtype=np.float32) / np.array([width, height, width, height], np.float32)
         return {
             "pixel_values": self.transform(load_image(self.root / annotation.images[0])),
-            "category": torch.from_numpy(category.astype(np.int64)),
+            "words": torch.from_numpy(words.astype(np.float32)),
             "box": torch.from_numpy(boxes[best]),
-            "pixels": torch.from_numpy(patches[np.arange(len(best)), best].astype(np.float32)),
         }
 
 
@@ -69,7 +67,7 @@ class PretrainingData(LightningDataModule):
         num_val: int = 500,
         image_size: int = 96,
         patch_size: int = 8,
-        batch_size: int = 64,
+        batch_size: int = 32,
         num_workers: int = 1,
         seed: int = 0,
     ) -> None:
