@@ -21,6 +21,7 @@ OWN_VERBS = {  # verb -> module, function
     "codec-bench": ("vista.codec_bench", "main"),
     "score": ("datamodules.score", "main"),
     "check-task": ("datamodules.check_task", "main"),
+    "consolidate": ("vista.sharded_files", "main"),
 }
 
 

@@ -89,6 +89,7 @@ class MixtureData(LightningDataModule):
         self.question_images: list[str] = []
         self.question_text = ""
         self.place = 0, 0  # epoch, and batch in it, at which training begins
+        self.batches: GlobalBatches | None = None
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
         self._read: dict[tuple[str, Path, str], list[Annotation]] = {}
@@ -200,9 +201,8 @@ class MixtureData(LightningDataModule):
         if (trainer := self.trainer) is None:
             return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
         epoch, start = max(self.place, (trainer.current_epoch, 0))
-        return self._loader(
-            dataset, GlobalBatches(self.order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start)
-        )
+        self.batches = GlobalBatches(self.order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start)
+        return self._loader(dataset, self.batches)
 
     def state_dict(self) -> dict[str, int]:
         """Where a run goes on that is resumed from the checkpoint that is being saved."""
@@ -214,8 +214,14 @@ class MixtureData(LightningDataModule):
         return {"epoch": epoch, "batch": batch}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on there. Lightning's own counters come too late: the schedule asks for the loader before them."""
+        """Go on there, with a loader that is there already, too.
+
+        Lightning's own counters come too late: the schedule asks for the loader before them. A sharded run restores
+        even this only after its loader was made.
+        """
         self.place = state_dict["epoch"], state_dict["batch"]
+        if self.batches is not None:
+            self.batches.epoch, self.batches.start = self.place
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each scored source."""

@@ -134,12 +134,13 @@ def test_words_that_a_frozen_llm_never_learned_are_named_once(monkeypatch):
     monkeypatch.setattr(VistaModule, "print", lambda self, text: printed.append(text))
     yes, no = (tokenizer().encode(word)[0] for word in ("yes", "no"))
     trained = module()
-    trained._note_words(torch.tensor([[-100, yes, tokenizer().eos_id]]))
+    words = torch.arange(len(tokenizer()))
+    trained._note_words(torch.isin(words, torch.tensor([yes, tokenizer().eos_id])))
     assert trained.learned_words.nonzero().flatten().tolist() == sorted([yes, tokenizer().eos_id])
     frozen = module(trainable=["tokenizer"])
     frozen.load_state_dict(trained.state_dict())
     for _ in range(2):
-        frozen._note_words(torch.tensor([[-100, yes, no]]))
+        frozen._note_words(torch.isin(words, torch.tensor([yes, no])))
     assert printed == ["warning: the frozen LLM is asked to say words it was never trained on: ['no']"]
     assert not frozen.learned_words[no]
 

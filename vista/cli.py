@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vista.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.runs import find_checkpoint, find_file, new_run, read_checkpoint, run_of
+from vista.sharded_files import read_metadata
 from vista.tokenizer import Tokenizer
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
@@ -134,6 +135,10 @@ class VistaCLI(LightningCLI):
             config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
             if checkpoint.is_file():
                 read_checkpoint(checkpoint, lazy=True)
+            elif self.subcommand == "fit":
+                read_metadata(checkpoint)
+            else:  # any number of processes may score the weights of a sharded run
+                config.ckpt_path, config.model.init_from = None, checkpoint
         elif config.model.init_from:
             config.model.init_from = find_checkpoint(config.model.init_from)
         if config.get("task"):
@@ -176,7 +181,7 @@ class VistaCLI(LightningCLI):
     def before_test(self) -> None:
         """Say what is scored."""
         if self.trainer.is_global_zero:
-            print(f"checkpoint: {self.verb_config.ckpt_path}")
+            print(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 
     before_validate = before_test
 

@@ -19,6 +19,7 @@ from vista.models.weights import load_part, read_tensors
 from vista.records import Record, from_record
 from vista.runs import read_checkpoint
 from vista.schedule import warmup_cosine
+from vista.sharding import gather, release, shard
 from vista.tokenizer import Tokenizer
 
 PARTS = {  # what may be trained or frozen -> the names in VistaLLM
@@ -106,6 +107,11 @@ class VistaModule(LightningModule):
 
     # Training
 
+    def configure_model(self) -> None:
+        """Shard the model where the strategy is `ModelParallelStrategy`; Lightning calls this when processes exist."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
+
     def on_train_start(self) -> None:
         """Sums behind the mean loss of each source."""
         self.loss_sums = torch.zeros(len(self.trainer.datamodule.train_sources), 2, device=self.device)  # type: ignore[attr-defined]
@@ -116,7 +122,7 @@ class VistaModule(LightningModule):
         learned = batch["labels"][:, 1:] >= 0
         # DDP averages gradients over processes: dividing by the mean count weights every token alike on all of them.
         count = self.trainer.strategy.reduce(learned.sum().float(), reduce_op="mean").clamp(min=1)
-        self._note_words(batch["labels"])
+        self._note_words(self._said(batch["labels"]))
         self._log_losses(loss.detach().sum(1), learned.sum(1), batch["source"])
         total = loss.sum() / count
         self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
@@ -133,10 +139,15 @@ class VistaModule(LightningModule):
                     self.log(f"train/{loaded.name}/loss", nats / tokens)
             self.loss_sums.zero_()
 
-    def _note_words(self, labels: Tensor) -> None:
+    def _said(self, labels: Tensor) -> Tensor:
+        """Which words are a target of any process, bool (V,)."""
+        said = torch.zeros(len(self.tokenizer), device=self.device)
+        said[labels[labels >= 0]] = 1
+        return self.trainer.strategy.reduce(said, reduce_op="max") > 0
+
+    def _note_words(self, said: Tensor) -> None:
         """Remember which words were ever a target: a frozen LLM cannot learn to say another."""
-        words = labels[labels >= 0].unique()
-        unseen = words[~self.learned_words[words]]  # type: ignore[index]
+        unseen = (said & ~self.learned_words).nonzero()[:, 0]  # type: ignore[operator]
         if "llm" not in self.trainable:
             new = {self.tokenizer.decode([int(w)]) or str(int(w)) for w in unseen} - self.new_words
             if new:
@@ -202,6 +213,8 @@ class VistaModule(LightningModule):
         self.evaluators = {name: task.evaluator().to(self.device) for name, task in self.tasks.items()}
         for evaluator in self.evaluators.values():
             evaluator.quick = not self.trainer.testing
+        if self.device_mesh is not None:
+            gather(self.model)
 
     on_test_epoch_start = on_validation_epoch_start
 
@@ -214,6 +227,8 @@ class VistaModule(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, stage: str) -> None:
+        if self.device_mesh is not None:
+            release(self.model)
         headlines = []
         for source, evaluator in self.evaluators.items():
             scores = {k: v.float() for k, v in evaluator.compute().items()}

@@ -78,8 +78,8 @@ class EncoderPretraining(LightningModule):
         """Losses and measures of one batch.
 
         Args:
-            batch: `pixel_values` float (B, 3, S, S); `words` float (B, P, W), 1 for each word of the category, all 0 for
-                background; `box` float (B, P, 4), xyxy as shares of the image.
+            batch: `pixel_values` float (B, 3, S, S); `words` float (B, P, W), 1 for each word of the category, all 0
+                for background; `box` float (B, P, 4), xyxy as shares of the image.
 
         Returns:
             `loss`; `category_accuracy`, the share of object patches whose words are all right; `box_error` in shares of

@@ -92,7 +92,7 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
     """A checkpoint of ours; no code in it is run.
 
     Args:
-        path: a file.
+        path: a file, or the folder of a sharded one, which comes without the optimizer's state.
         lazy: leave the tensors on the disk, to look at names and shapes alone.
 
     Raises:
@@ -100,6 +100,10 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
     """
     import torch
 
+    if path.is_dir():
+        from vista.sharded_files import read_sharded
+
+        return read_sharded(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
     except OSError:

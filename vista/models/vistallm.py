@@ -113,7 +113,9 @@ class VistaLLM(nn.Module):
         for rows in lengths.argsort().chunk(buckets):
             longest = int(lengths[rows].max())
             hidden[rows, :longest] = decoder(
-                inputs_embeds=inputs_embeds[rows, :longest], attention_mask=attention_mask[rows, :longest]
+                inputs_embeds=inputs_embeds[rows, :longest],
+                attention_mask=attention_mask[rows, :longest],
+                use_cache=False,
             ).last_hidden_state
         return hidden
 

@@ -1,0 +1,60 @@
+"""Sharding by FSDP2: every process keeps its share of all weights, gradients and optimizer states.
+
+`ModelParallelStrategy` calls `VistaModule.configure_model`, which comes here. Each transformer layer is one unit, whose
+weights are gathered when it runs; what is left (embeddings, head, norms, queries, projection) is the root's. Frozen
+parts are sharded too. A weight outside of all units would never be synchronised, so the root takes everything else.
+"""
+
+import torch
+from torch import nn
+from torch.distributed._composable import checkpoint
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from transformers.models.instructblip.modeling_instructblip import InstructBlipEncoderLayer, InstructBlipQFormerLayer
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+LAYERS = (InstructBlipEncoderLayer, InstructBlipQFormerLayer, LlamaDecoderLayer)
+
+
+def shard(model: nn.Module, mesh: DeviceMesh, bf16: bool = False, checkpointing: bool = True) -> None:
+    """Shard a model in place; once.
+
+    Args:
+        model: called as a whole in training, since only its own forward gathers the root's weights.
+        mesh: processes, (nodes, devices of a node) as Lightning arranges them: the second dimension shares the weights,
+            the first one repeats them.
+        bf16: compute and gather in bfloat16; weights and the sums of gradients stay float32.
+        checkpointing: compute the activations of layers that are trained a second time instead of keeping them.
+    """
+    if isinstance(model, FSDPModule):
+        return
+    mesh = mesh if mesh.ndim == 1 or mesh.size(0) > 1 else mesh[mesh.mesh_dim_names[1]]  # type: ignore[index]
+    half = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    policy = half if bf16 else MixedPrecisionPolicy()
+    for layer in [module for module in model.modules() if isinstance(module, LAYERS)]:
+        if checkpointing and any(p.requires_grad for p in layer.parameters()):
+            checkpoint(layer)
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+
+
+def gather(model: nn.Module) -> None:
+    """Put all weights on every process, so that none waits for another while answers of different lengths are decoded.
+
+    Args:
+        model: sharded or not; until `release` it must not be trained.
+    """
+    for unit in _units(model):
+        unit.set_reshard_after_forward(False, recurse=False)
+        unit.unshard()
+
+
+def release(model: nn.Module) -> None:
+    """The end of `gather`: every process keeps its share again."""
+    for unit in _units(model):
+        unit.set_reshard_after_forward(unit is not model, recurse=False)
+        unit.reshard()
+
+
+def _units(model: nn.Module) -> list[FSDPModule]:
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
