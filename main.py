@@ -103,8 +103,9 @@ def run_pretraining(arguments: list[str]) -> None:
 
 
 def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
-    """What watches a run: speed, predictions, scores and pictures; or, with `out`, what shows one answer."""
+    """What watches a run: speed, faults, predictions, scores and pictures; or, with `out`, what shows one answer."""
     from callbacks.answers import Answers
+    from callbacks.faults import Faults
     from callbacks.pictures import Pictures
     from callbacks.predictions import Predictions
     from callbacks.scores import ScoreTable
@@ -114,7 +115,7 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
     if out is not None:
         return [Answers(out)]
     lines = 0 if sys.stdout.isatty() else 50
-    return [Throughput(lines), Unusable(), Predictions(folder), Pictures(folder), ScoreTable(folder)]
+    return [Throughput(lines), Faults(), Unusable(), Predictions(folder), Pictures(folder), ScoreTable(folder)]
 
 
 def _quiet() -> None:

@@ -129,6 +129,7 @@ class TrainingSet(Dataset[Batch]):
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
         return collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries) | {
             "source": torch.tensor([key[2] for key in keys]),
+            "ids": [f"{self.sources[s].name}:{self.sources[s].annotations[i].id}" for _, _, s, i in keys],
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),
         }

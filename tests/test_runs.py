@@ -85,6 +85,22 @@ def test_what_a_checkpoint_may_be_called():
         find_checkpoint("x/stage1")  # not silently the run of that name under runs/
 
 
+def test_a_killed_run_goes_on_from_its_newest_sound_checkpoint(here):
+    folder = here / "runs/killed/checkpoints"
+    folder.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="runs/killed holds no checkpoint that can be read"):
+        find_checkpoint("runs/killed", "last")
+    for time, name in enumerate(("first", "second", "cut")):
+        torch.save({"state_dict": {"w": torch.zeros(99)}, "vista": {}}, folder / f"{name}.ckpt")
+        os.utime(folder / f"{name}.ckpt", (time, time))
+    (folder / "cut.ckpt").write_bytes((folder / "cut.ckpt").read_bytes()[:300])
+    os.utime(folder / "cut.ckpt", (9, 9))
+    with pytest.warns(UserWarning, match=r"cut\.ckpt is no checkpoint, or is damaged; the one before it is taken"):
+        assert find_checkpoint("runs/killed", "last").name == "second.ckpt"
+    with pytest.raises(FileNotFoundError, match="runs/killed is no folder of a finished run"):
+        find_checkpoint("runs/killed")
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_only_sound_checkpoints_are_read(here, lazy):
     good = {"state_dict": {"w": torch.zeros(2)}, "vista": {}}

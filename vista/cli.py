@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,19 +33,27 @@ FILES = (
 class RunFolder(Callback):
     """Writes `config.yaml` when training begins and `done.json` when it has ended, so that `test` finds the run."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, save_every: int = 0) -> None:
         """Keep what is written.
 
         Args:
             folder: of the run; made when the data was read without a complaint.
             config: all settings as YAML.
+            save_every: steps from one checkpoint to the next, beside those of each epoch; 0: one every half hour.
         """
         self.folder, self.config = folder, config
         # Two callbacks: with `save_last` Lightning keeps only those last checkpoints that are the best, too.
         self.best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/mean", mode="max")
         self.last = ModelCheckpoint(
-            folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True
-        )
+            folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True,
+            save_on_exception=True,
+        )  # fmt: skip
+
+        # Two of them: the older one is there while the newer one is written.
+        self.recent = ModelCheckpoint(
+            folder / "checkpoints", "{step}", monitor="step", mode="max", save_top_k=2,
+            every_n_train_steps=save_every or None, train_time_interval=None if save_every else timedelta(minutes=30),
+        )  # fmt: skip
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the whole configuration beside the run."""
@@ -100,6 +109,9 @@ class VistaCLI(LightningCLI):
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("qformer.num_queries", "data.num_queries")
         parser.add_argument("--name", type=str, default=self.default_name, help="folder of the run below runs/")
+        parser.add_argument(
+            "--save_every", type=int, default=0, help="steps from one checkpoint to the next; 0: one every half hour"
+        )
         parser.add_argument("--plugin", type=str, nargs="*", default=[], help="Python files with tasks, readers")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -156,8 +168,8 @@ class VistaCLI(LightningCLI):
         callbacks = list(self.make_callbacks(self.folder, config.get("out")))
         kwargs["logger"] = False
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
-            run = RunFolder(self.folder, self._parser("fit").dump(config, skip_unset=False))
-            callbacks += [run, run.best, run.last, LearningRateMonitor("step")]
+            run = RunFolder(self.folder, self._parser("fit").dump(config, skip_unset=False), config.save_every)
+            callbacks += [run, run.best, run.last, run.recent, LearningRateMonitor("step")]
             kwargs["logger"] = [TensorBoardLogger(self.folder, "", "logs"), CSVLogger(self.folder, "", "logs")]
         if sys.stdout.isatty():
             callbacks.append(RichProgressBar())

@@ -2,11 +2,12 @@
 
     runs/stage1/config.yaml, checkpoints/{best,last}.ckpt, pictures/, predictions/, scores_val.json, done.json
 
-`done.json` is written last, so a folder that holds one is a whole run.
+`done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be gone on with.
 """
 
 import json
 import re
+import warnings
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     Args:
         where: a checkpoint (a file, or the folder of a sharded one), a run's folder, or a run's name such as `stage1`
             (the newest of that name); empty: the newest run.
-        which: of a run's checkpoints, `best` to be scored or built upon, `last` to go on from.
+        which: of a run's checkpoints, `best` to be scored or built upon, `last` to go on from; the folder of a run that
+            was killed gives its newest sound one.
 
     Raises:
         FileNotFoundError: there is no such file or run.
@@ -80,12 +82,31 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     if path.suffix == ".ckpt":
         raise FileNotFoundError(f"there is no checkpoint {path}")
     run = path if where and (path / "done.json").is_file() else None
+    if run is None and which == "last" and (path / "checkpoints").is_dir():
+        return newest_sound(path)
     if run is None and len(path.parts) > 1:
         raise FileNotFoundError(f"{path} is no folder of a finished run: it holds no done.json")
     run = run or newest_run(path.name)
     best = run / json.loads((run / "done.json").read_text())["checkpoint"]
     last = best.with_name("last.ckpt")
     return last if which == "last" and last.exists() else best
+
+
+def newest_sound(run: Path) -> Path:
+    """The newest checkpoint of a run that can be read; a kill or a full disk may have spoilt one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = sorted((run / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in found:
+        try:
+            read_checkpoint(path, lazy=True)
+        except ValueError as error:
+            warnings.warn(f"{error}; the one before it is taken", stacklevel=2)
+        else:
+            return path
+    raise FileNotFoundError(f"{run} holds no checkpoint that can be read")
 
 
 def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
@@ -101,9 +122,9 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
     import torch
 
     if path.is_dir():
-        from vista.sharded_files import read_sharded
+        from vista.sharded_files import read_metadata, read_sharded
 
-        return read_sharded(path)
+        return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
     except OSError:

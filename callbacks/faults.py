@@ -1,0 +1,96 @@
+"""Faults of a long run: steps whose gradient is not finite are left out, steps that take too long are named."""
+
+import sys
+import threading
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
+
+
+class Faults(Callback):
+    """Leaves a bad step out on all processes, and names its samples; ends a run that has too many.
+
+    A step that is left out changes no weight and no moment of the optimizer, so the checkpoint that is written when
+    the run ends is sound.
+    """
+
+    def __init__(self, max_skipped: int = 20, slow_step: float = 900.0) -> None:
+        """Keep the settings.
+
+        Args:
+            max_skipped: steps that are left out before the run ends.
+            slow_step: seconds after which a step is said to hang.
+        """
+        self.max_skipped, self.slow_step = max_skipped, slow_step
+        self.skipped = 0
+        self.samples = "none yet"
+        self.timer: threading.Timer | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many steps were left out goes on with the run."""
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As saved."""
+        self.skipped = state_dict["skipped"]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Remember the samples, and start the clock."""
+        self.samples = " ".join(batch["ids"])
+        self._start(f"rank {trainer.global_rank}: step {trainer.global_step + 1}", "forward and backward")
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Drop all gradients where one of any process is not finite.
+
+        Raises:
+            RuntimeError: too many steps were left out.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        shards = [getattr(p.grad, "_local_tensor", p.grad) for p in parameters]
+        finite = torch.stack([shard.isfinite().all() for shard in shards]).all().float()
+        if trainer.strategy.reduce(finite, reduce_op="min") > 0:
+            return
+        for parameter in parameters:
+            parameter.grad = None
+        self.skipped += 1
+        self._say(
+            f"rank {trainer.global_rank}: step {trainer.global_step + 1} is left out, its gradient is not finite; "
+            f"samples {self.samples}"
+        )
+        if self.skipped > self.max_skipped:
+            raise RuntimeError(f"{self.skipped} steps had a gradient that is not finite; the run ends here")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count, and wait for the next samples."""
+        pl_module.log("faults/skipped_steps", float(self.skipped), batch_size=1)
+        self._start(f"rank {trainer.global_rank}: after step {trainer.global_step}", "reading the next samples")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Decoding takes its time."""
+        self._stop()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing more to wait for."""
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Nothing more to wait for."""
+        self._stop()
+
+    def _start(self, where: str, doing: str) -> None:
+        self._stop()
+        text = f"{where}: {doing} has taken {self.slow_step:.0f} s; samples {self.samples}"
+        self.timer = threading.Timer(self.slow_step, self._say, [text])
+        self.timer.daemon = True
+        self.timer.start()
+
+    def _stop(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _say(self, text: str) -> None:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
