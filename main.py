@@ -22,6 +22,7 @@ OWN_VERBS = {  # verb -> module, function
     "score": ("datamodules.score", "main"),
     "check-task": ("datamodules.check_task", "main"),
     "consolidate": ("vista.sharded_files", "main"),
+    "data": ("datamodules.data_checks", "main"),
 }
 
 

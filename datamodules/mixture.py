@@ -12,6 +12,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
+from datamodules.leakage import images_tested, keep_clean
 from datamodules.order import GlobalBatches, Order
 from datamodules.readers import READERS
 from datamodules.source import Source, check_source, group_by_image, nearest, read_annotations
@@ -41,6 +42,7 @@ class MixtureData(LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 128,
         epoch_samples: int | None = None,
+        sorted_epochs: int = 0,
         questions_per_image: int = 4,
         max_tokens: int = 2048,
         loss_on: LossOn = "all",
@@ -48,6 +50,7 @@ class MixtureData(LightningDataModule):
         max_test: int | None = None,
         num_workers: int = 1,
         allow_missing: bool = False,
+        drop_test_images: bool = True,
         world_scenes: int = 20000,
         seed: int = 0,
     ) -> None:
@@ -67,6 +70,8 @@ class MixtureData(LightningDataModule):
             batch_size: samples in a global batch, over all processes.
             eval_batch_size: questions in a batch of each process.
             epoch_samples: samples in an epoch; none: every sample as often as its source's weight says.
+            sorted_epochs: first epochs in which samples come in the order of their files, for the generated world from
+                one object an image to many; later ones are shuffled.
             questions_per_image: most samples of one image that stand together, so that it is encoded once.
             max_tokens: longest sequence; a longer sample is not learned from.
             loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
@@ -74,6 +79,7 @@ class MixtureData(LightningDataModule):
             max_test: questions of each source that `test` scores; none: all.
             num_workers: loader processes.
             allow_missing: leave out samples whose image is missing, however many.
+            drop_test_images: leave out training samples whose image is tested on by any source of the config.
             world_scenes: training scenes of the generated world.
             seed: of the order of samples and of the choice of templates.
         """
@@ -82,9 +88,10 @@ class MixtureData(LightningDataModule):
         self.tasks, self.replay_tasks, self.replay = tasks, replay_tasks or [], replay
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
         self.batch_size, self.eval_batch_size, self.epoch_samples = batch_size, eval_batch_size, epoch_samples
-        self.questions_per_image, self.max_tokens, self.loss_on = questions_per_image, max_tokens, loss_on
+        self.sorted_epochs, self.questions_per_image = sorted_epochs, questions_per_image
+        self.max_tokens, self.loss_on = max_tokens, loss_on
         self.max_val, self.max_test = max_val, max_test
-        self.num_workers, self.allow_missing = num_workers, allow_missing
+        self.num_workers, self.allow_missing, self.drop_test_images = num_workers, allow_missing, drop_test_images
         self.world_scenes, self.seed = world_scenes, seed
         self.question_images: list[str] = []
         self.question_text = ""
@@ -143,13 +150,31 @@ class MixtureData(LightningDataModule):
         if not wanted:
             raise ValueError("none of the chosen tasks has a source with a split to train on")
         self.train_sources = self._load({n: {n: s.train} for n, s in wanted.items()})
+        if self.drop_test_images:
+            self._drop_test_images()
         counts = np.array([len(s.annotations) * wanted[s.name].weight for s in self.train_sources])
         weights = np.array([wanted[s.name].weight for s in self.train_sources], dtype=float)
         old = np.array([s.name not in main for s in self.train_sources])
         if old.any():
             weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
         groups = [group_by_image(s.annotations, self.questions_per_image) for s in self.train_sources]
-        self.order = Order(groups, weights.tolist(), self.seed, self.epoch_samples)
+        self.order = Order(groups, weights.tolist(), self.seed, self.epoch_samples, self.sorted_epochs)
+
+    def _drop_test_images(self) -> None:
+        """Leave out, and count, what `python main.py data audit` finds."""
+        notes = keep_clean(self.train_sources, *images_tested(self.sources, self._annotations))
+        if self.trainer is None or self.trainer.is_global_zero:
+            print(*notes, sep="\n", end="\n" * bool(notes), flush=True)
+
+    def _annotations(self, name: str, source: Source, split: str) -> list[Annotation]:
+        """A split, read once."""
+        key = source.dataset, source.root or self.root, split
+        if key not in self._read:
+            try:
+                self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"source {name}: {error}") from error
+        return self._read[key]
 
     def _load(self, wanted: dict[str, dict[str, str]]) -> list[LoadedSource]:
         """Sources by name -> {name of the score: split}."""
@@ -158,13 +183,8 @@ class MixtureData(LightningDataModule):
             source = self.sources[name]
             task, root = Task.known[source.task](self.codec), source.root or self.root
             for score_name, split in splits.items():
-                key = source.dataset, root, split
-                if key not in self._read:
-                    try:
-                        self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
-                    except FileNotFoundError as error:
-                        raise FileNotFoundError(f"source {name}: {error}") from error
-                loaded.append(LoadedSource(score_name, task, root, task.regroup(self._read[key])))
+                annotations = self._annotations(name, source, split)
+                loaded.append(LoadedSource(score_name, task, root, task.regroup(annotations)))
         return loaded
 
     def _questions(self) -> LoadedSource:

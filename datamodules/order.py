@@ -22,6 +22,7 @@ class Order:
         weights: Sequence[float],
         seed: int = 0,
         epoch_samples: int | None = None,
+        sorted_epochs: int = 0,
     ) -> None:
         """Fix how many samples of each source an epoch holds.
 
@@ -30,8 +31,10 @@ class Order:
             weights: for every source how often a sample occurs in an epoch.
             seed: of all shuffles.
             epoch_samples: about how many samples an epoch has, the weights being scaled; None: as they are.
+            sorted_epochs: first epochs whose samples come in the order of their files, all sources side by side,
+                instead of shuffled.
         """
-        self.groups, self.seed = groups, seed
+        self.groups, self.seed, self.sorted_epochs = groups, seed, sorted_epochs
         self.sizes = [np.array([len(group) for group in source], dtype=np.int64) for source in groups]
         wanted = np.array([size.sum() * weight for size, weight in zip(self.sizes, weights, strict=True)])
         if epoch_samples is not None and wanted.sum():
@@ -45,16 +48,20 @@ class Order:
         A source that an epoch does not exhaust goes on where the epoch before ended, so every sample is seen before one
         is seen again.
         """
-        rows = [
-            np.stack([np.full(len(group), source), group], axis=1)
+        pieces = [
+            (place, np.stack([np.full(len(group), source), group], axis=1))
             for source, count in enumerate(self.counts)
-            for group in self._stream(source, epoch * count, count)
+            for place, group in self._stream(source, epoch * count, count)
         ]
-        shuffle = np.random.default_rng((self.seed, epoch, 1)).permutation(len(rows))
-        return np.concatenate([rows[i] for i in shuffle]) if rows else np.zeros((0, 2), dtype=int)
+        order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(pieces)).tolist()
+        if epoch < self.sorted_epochs:
+            order.sort(key=lambda i: pieces[i][0])
+        return np.concatenate([pieces[i][1] for i in order]) if pieces else np.zeros((0, 2), dtype=int)
 
-    def _stream(self, source: int, start: int, count: int) -> Iterator[np.ndarray]:
+    def _stream(self, source: int, start: int, count: int) -> Iterator[tuple[float, np.ndarray]]:
         """Samples start..start + count - 1 of the endless sequence of shuffled passes over a source, in their groups.
+
+        Each comes with the group's place in its source, 0 the first, 1 the last.
 
         Groups that lie across the start or the end are cut, so that every epoch has the same length.
         """
@@ -66,7 +73,7 @@ class Order:
             for i in range(int(ends.searchsorted(place, side="right")), len(groups)):
                 group = groups[shuffle[i]]
                 piece = group[place - int(ends[i]) + len(group) :][:count]
-                yield piece
+                yield float(shuffle[i]) / len(groups), piece
                 place, start, count = int(ends[i]), start + len(piece), count - len(piece)
                 if not count:
                     return

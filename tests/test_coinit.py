@@ -116,12 +116,12 @@ def test_the_page_of_sources_speaks_of_all_of_them():
             assert READERS[source.dataset].source.partition("#")[0] in text, source.dataset
 
 
-def test_the_list_of_held_out_images_as_the_page_writes_it(tmp_path, monkeypatch):
+def test_the_audit_knows_all_data_sets(tmp_path, monkeypatch):
     shutil.copytree(Path(__file__).parent / "formats", tmp_path / "data" / "coinit")
     monkeypatch.chdir(tmp_path)
-    program = re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)[1]
-    exec(compile(program, str(DOCS), "exec"), {})
-    held = set((tmp_path / "data" / "coinit" / "held_out.txt").read_text().split())
-    root = tmp_path / "data" / "coinit"
-    tests = [*READERS["refcoco"](root, "testA"), *READERS["vqav2"](root, "val"), *READERS["pope"](root, "random")]
-    assert {str(int(Path(a.images[0]).stem[-12:])) for a in tests} <= held
+    outcome = run("data", "audit", "--config", "coinit.yaml")
+    assert outcome.code == 0, outcome.err
+    lost = dict(re.findall(r"^(\w+) \(\w+\): ([\d,]+) of [\d,]+ samples", outcome.out, re.MULTILINE))
+    assert int(lost["vqav2"]) > 0, outcome.out
+    trained = [s for s in SETUPS["coinit"].sources.values() if s.train]
+    assert len(lost) + outcome.out.count("not looked at") >= len(trained)

@@ -16,7 +16,7 @@ def test_near_numbers_are_near_and_none_are_equal() -> None:
     table = torch.nn.functional.normalize(coordinate_sinusoids(1000, 64), dim=1)
     likeness = table @ table.T
     assert (likeness[500, 501] > likeness[500, 510]) and (likeness[500, 510] > likeness[500, 600])
-    assert likeness.fill_diagonal_(0).max() < 0.999
+    assert likeness.fill_diagonal_(0).max() < 0.9999
 
 
 @pytest.mark.parametrize("dim", [1, 7, 64])

@@ -112,3 +112,23 @@ def test_wrong_sizes_are_refused():
         GlobalBatches(order, 16)
     with pytest.raises(ValueError, match="0 samples"):
         GlobalBatches(order, 0)
+
+
+@given(SIZES, st.integers(1, 3))
+def test_a_sorted_epoch_follows_the_files_side_by_side(sizes, sorted_epochs):
+    order = make_order(sizes, sorted_epochs=sorted_epochs)
+    for epoch in range(sorted_epochs):
+        samples = pairs(order, epoch)
+        for source, lengths in enumerate(sizes):
+            assert [i for s, i in samples if s == source] == list(range(sum(lengths)))
+        group = {(s, i): g / len(n) for s, n in enumerate(sizes) for g, ids in enumerate(grouped(n)) for i in ids}
+        places = [group[sample] for sample in samples]
+        assert places == sorted(places)
+    assert sorted(pairs(order, sorted_epochs)) == sorted(pairs(order, 0))
+
+
+def test_a_part_of_the_files_is_sorted_too_and_later_epochs_are_shuffled():
+    order = make_order([[2] * 500, [1] * 500], epoch_samples=300, sorted_epochs=1)
+    first, second = ([i for s, i in pairs(order, epoch) if s == 0] for epoch in (0, 1))
+    assert first == sorted(first) and second != sorted(second)
+    assert len(first) == 200 and max(first) > 900 and not set(first) & set(second)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from datamodules.synthetic.chunks import chunks
 from datamodules.synthetic.outline import outlines, run_lengths, segmentation
 from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Kind, Scene, draw_kinds, draw_scene, generator
 from vista.data import decode_segmentation
@@ -114,3 +115,13 @@ def test_other_sizes_scale_and_too_many_objects_are_refused() -> None:
     assert large.image.shape == (192, 192, 3)
     with pytest.raises(ValueError, match="30 objects do not fit"):
         draw_scene(generator(0, "train", 0), [Kind("large", "red", "circle")] * 30, SIZE)
+
+
+def test_training_scenes_are_sorted_from_one_object_to_many() -> None:
+    numbers = [len(scene.objects) for chunk in chunks(0, "train", 400, 96) for _, scene in chunk.scenes()]
+    assert numbers[:70] == [1] * 70 and set(numbers[70:140]) == {1, 2} and set(numbers[140:210]) == {1, 2, 3}
+    assert {number: numbers[210:].count(number) for number in (1, 2, 3, 4)} == pytest.approx(
+        {1: 47.5, 2: 47.5, 3: 47.5, 4: 47.5}, abs=1
+    )
+    held_out = [len(scene.objects) for chunk in chunks(0, "test", 400, 96) for _, scene in chunk.scenes()]
+    assert {1, 2, 3, 4} == {*held_out[:40]}

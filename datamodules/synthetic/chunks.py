@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 
-from datamodules.synthetic.scene import Scene, draw_kinds, draw_scene, generator
+from datamodules.synthetic.scene import Scene, crowd, draw_kinds, draw_scene, generator
 
 SCENES_PER_CHUNK = 250
 GROUPS_PER_CHUNK = 25
@@ -24,19 +24,24 @@ GROUPED = ("nlvr2", "coseg", "groupwise_res")  # streams whose indices are group
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The scenes (groups) start..stop - 1 of one stream."""
+    """The scenes (groups) start..stop - 1 of the `total` of one stream."""
 
     seed: int
     stream: str
     start: int
     stop: int
     image_size: int
+    total: int
 
     def scenes(self, number_of: Callable[[int], int] = lambda index: 0) -> Iterator[tuple[int, Scene]]:
-        """(index, scene) of each; `number_of` gives a scene's number of objects, 0: one to four."""
+        """(index, scene) of each; `number_of` gives a scene's number of objects, 0: one to four.
+
+        The stream `train`, for which the choice is free, begins with few of them.
+        """
         for index in range(self.start, self.stop):
             rng = generator(self.seed, self.stream, index)
-            yield index, draw_scene(rng, draw_kinds(rng, number_of(index)), self.image_size)
+            number = 1 + index % crowd(index, self.total) if self.stream == "train" else number_of(index)
+            yield index, draw_scene(rng, draw_kinds(rng, number), self.image_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ Work = Callable[[Path, Chunk], Pieces]
 def chunks(seed: int, stream: str, number: int, image_size: int) -> list[Chunk]:
     """Cuts the first `number` scenes (groups) of a stream into chunks."""
     length = GROUPS_PER_CHUNK if stream.startswith(GROUPED) else SCENES_PER_CHUNK
-    return [Chunk(seed, stream, i, min(i + length, number), image_size) for i in range(0, number, length)]
+    return [Chunk(seed, stream, i, min(i + length, number), image_size, number) for i in range(0, number, length)]
 
 
 @contextmanager

@@ -7,8 +7,10 @@
     scene.objects[0].mask       # bool (96, 96): a pixel belongs to the object if its centre does
     scene.objects[0].box        # xyxy, pixels, edge convention: x1 is the last column + 1
 
-A scene is a pure function of (seed, stream, index). Streams are the splits: two streams, or two indices of one stream,
-use different keys of a counter-based generator (Philox), so splits share no scene and any process can draw any scene.
+A scene is a pure function of (seed, stream, index) and, in training, of the number of scenes: they are sorted from few
+objects to many (`crowd`), so that files can be learned from in their order. Streams are the splits: two streams, or two
+indices of one stream, use different keys of a counter-based generator (Philox), so splits share no scene and any
+process can draw any scene.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,6 +47,7 @@ COLORS = {
 RADII = {"small": (7.0, 9.5), "large": (13.0, 18.0)}  # pixels of an image of REFERENCE_SIZE
 REFERENCE_SIZE = 96
 MAX_OBJECTS = 4
+EASY_SHARE = 0.7
 GAP_SHARE = 0.04  # objects that are cut in two, so that masks of two parts exist
 SUBPIXELS = 3  # odd: the middle sample is the pixel's centre
 
@@ -106,6 +109,11 @@ class Scene:
 def generator(seed: int, stream: str, index: int) -> np.random.Generator:
     """The random generator that belongs to one index of one stream; every other one is independent of it."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, STREAMS.index(stream) << 40 | index], np.uint64)))
+
+
+def crowd(index: int, total: int) -> int:
+    """Most objects of a training scene: one at first, and as many as there may be after `EASY_SHARE` of all scenes."""
+    return min(MAX_OBJECTS, 1 + int(index * MAX_OBJECTS / (EASY_SHARE * total)))
 
 
 def draw_kinds(rng: np.random.Generator, number: int = 0) -> list[Kind]:

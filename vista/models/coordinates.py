@@ -13,7 +13,7 @@ from torch import Tensor
 
 CoordinateInit = Literal["sinusoid", "mean"]
 
-SHORTEST = 16.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
+SHORTEST = 100.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
 
 
 def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:

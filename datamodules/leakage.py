@@ -1,0 +1,101 @@
+"""No test image is trained on: which images of one data set are test images of another.
+
+    image_names(annotation)          {"coco 581857"}, the same for RefCOCO, VQAv2, Visual Genome, ...
+    tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
+    leaks(annotation, tested)        {"rec_refcoco_val"}
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from datamodules.dataset import LoadedSource
+from datamodules.source import Source
+from vista.data import Annotation
+
+# Releases and folders of one picture: COCO 2014 and 2017, Visual Genome and Visual7W, Flickr30k.
+NAMES = (
+    ("coco", re.compile(r"^(?:coco|refer)/.*?(\d{12})\.\w+$")),
+    ("vg", re.compile(r"(?:/VG_100K(?:_2)?/|/v7w_)(\d+)\.\w+$")),
+)
+Tested = dict[str, set[str]]
+Read = Callable[[str, Source, str], list[Annotation]]
+
+
+def image_names(annotation: Annotation) -> set[str]:
+    """A name for each image that does not depend on the data set it is used in.
+
+    An image of Visual Genome that is also one of COCO's is called by COCO's number (`extra["coco_id"]`, from Visual
+    Genome's own table), any other one by its own, and an image of neither by its path.
+    """
+    if annotation.extra.get("coco_id"):
+        return {f"coco {annotation.extra['coco_id']}"}
+    return {_name(path) for path in annotation.images}
+
+
+def _name(path: str) -> str:
+    for kind, pattern in NAMES:
+        if match := pattern.search(path):
+            return f"{kind} {int(match[1])}"
+    return path
+
+
+def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[str]]:
+    """Images of all splits that are scored.
+
+    Args:
+        sources: by name.
+        read: the annotations of a source's split; `FileNotFoundError` where its files are not there.
+
+    Returns:
+        the scores that each image is behind, and a sentence for each split that is not there.
+    """
+    tested: Tested = defaultdict(set)
+    absent: list[str] = []
+    for name, source in sources.items():
+        for score, split in source.test.items():
+            try:
+                annotations = read(name, source, split)
+            except FileNotFoundError as error:
+                absent.append(f"{score}: {error}")
+                continue
+            for annotation in annotations:
+                for image in image_names(annotation):
+                    tested[image].add(score)
+    return dict(tested), absent
+
+
+def leaks(annotation: Annotation, tested: Tested) -> set[str]:
+    """The scores that a sample's images are behind."""
+    return {score for image in image_names(annotation) for score in tested.get(image, ())}
+
+
+def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[str]) -> list[str]:
+    """Leave out, in place, what is tested on.
+
+    Returns:
+        a sentence for each source that lost samples, and for each split whose images are not known.
+    """
+    notes = [f"not kept out of training, since its files are not there: {sentence}" for sentence in absent]
+    for source in loaded:
+        number = len(source.annotations)
+        source.annotations, dropped = clean(source.annotations, tested)
+        if dropped:
+            behind = ", ".join(f"{score} {count:,}" for score, count in sorted(dropped.items()))
+            lost = number - len(source.annotations)
+            what = f"{lost:,} of {number:,} samples left out"
+            notes.append(f"{source.name}: {what}, their images are tested on ({behind})")
+    return notes
+
+
+def clean(annotations: Iterable[Annotation], tested: Tested) -> tuple[list[Annotation], dict[str, int]]:
+    """The samples whose images are behind no score, and how many others there are for each score."""
+    kept: list[Annotation] = []
+    dropped: dict[str, int] = defaultdict(int)
+    for annotation in annotations:
+        found = leaks(annotation, tested)
+        if not found:
+            kept.append(annotation)
+        for score in found:
+            dropped[score] += 1
+    return kept, dict(dropped)
