@@ -243,7 +243,7 @@ def test_tiny_is_like_llama() -> None:
         if len(piece.strip("▁")) > 1 and any(c in "0123456789]," for c in piece) and "<" not in piece
     ]
     assert sum(file.stat().st_size for file in TINY.iterdir()) < 100_000
-    assert len(fast) <= 1200
+    assert len(fast) <= 1600
 
 
 def test_every_word_of_the_world_is_one_piece() -> None:

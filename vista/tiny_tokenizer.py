@@ -20,7 +20,7 @@ _SPECIAL = ("<unk>", "<s>", "</s>")
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 
-def build_tiny(sentences: Iterable[str], vocab_size: int = 1200) -> PreTrainedTokenizerFast:
+def build_tiny(sentences: Iterable[str], vocab_size: int = 1600) -> PreTrainedTokenizerFast:
     """A LLaMA-like tokenizer of the words in the sentences. `<unk>` also pads, as in Vicuna.
 
     Args:
@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--sentences", default="-", help="text file, one sentence a line; - is standard input")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--vocab_size", type=int, default=1200, help="at most this many pieces")
+    parser.add_argument("--vocab_size", type=int, default=1600, help="at most this many pieces")
     args = parser.parse_args()
     text = sys.stdin.read() if args.sentences == "-" else Path(args.sentences).read_text()
     fast = build_tiny(text.splitlines(), args.vocab_size)
