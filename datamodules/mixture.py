@@ -15,7 +15,7 @@ from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, Lo
 from datamodules.leakage import images_tested, keep_clean
 from datamodules.order import GlobalBatches, Order
 from datamodules.readers import READERS
-from datamodules.source import Source, check_source, group_by_image, nearest, read_annotations
+from datamodules.source import Source, check_source, chosen_tasks, group_by_image, read_annotations
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.codec import Codec
@@ -52,6 +52,7 @@ class MixtureData(LightningDataModule):
         allow_missing: bool = False,
         drop_test_images: bool = True,
         world_scenes: int = 20000,
+        world_formats: list[str] | None = None,
         seed: int = 0,
     ) -> None:
         """Keep the settings; nothing is read before `setup`.
@@ -61,7 +62,8 @@ class MixtureData(LightningDataModule):
             codec: how regions are written as text.
             sources: by name; those whose task is chosen are used.
             root: data root. If it does not exist and is named `world`, the generated world is written there.
-            tasks: tasks to train on and to score; none: all that have a source.
+            tasks: tasks to train on and to score; `single_image` and `multi_image` stand for all of that kind that
+                have a source; none: all that have a source.
             replay_tasks: tasks of an earlier stage that are trained on along with `tasks`, so that they are kept.
             replay: share of the samples that `replay_tasks` get.
             image_size: side S of the square that the encoder sees, filled in by the command line.
@@ -81,18 +83,19 @@ class MixtureData(LightningDataModule):
             allow_missing: leave out samples whose image is missing, however many.
             drop_test_images: leave out training samples whose image is tested on by any source of the config.
             world_scenes: training scenes of the generated world.
+            world_formats: its formats beside COCO, RefCOCO, VQA v2 and NLVR2; `all`: every one there is.
             seed: of the order of samples and of the choice of templates.
         """
         super().__init__()
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
-        self.tasks, self.replay_tasks, self.replay = tasks, replay_tasks or [], replay
+        self.replay = replay
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
         self.batch_size, self.eval_batch_size, self.epoch_samples = batch_size, eval_batch_size, epoch_samples
         self.sorted_epochs, self.questions_per_image = sorted_epochs, questions_per_image
         self.max_tokens, self.loss_on = max_tokens, loss_on
         self.max_val, self.max_test = max_val, max_test
         self.num_workers, self.allow_missing, self.drop_test_images = num_workers, allow_missing, drop_test_images
-        self.world_scenes, self.seed = world_scenes, seed
+        self.world_scenes, self.world_formats, self.seed = world_scenes, world_formats or [], seed
         self.question_images: list[str] = []
         self.question_text = ""
         self.place = 0, 0  # epoch, and batch in it, at which training begins
@@ -105,16 +108,15 @@ class MixtureData(LightningDataModule):
             raise ValueError(f"the share of replayed samples is at least 0 and below 1, not {replay}")
         for name, source in sources.items():
             check_source(name, source)
-        for task in [*(tasks or []), *self.replay_tasks]:
-            if task not in Task.known:
-                raise ValueError(nearest(task, list(Task.known), "task"))
+        self.tasks = chosen_tasks(tasks, sources)
+        self.replay_tasks = chosen_tasks(replay_tasks, sources) or []
 
     def prepare_data(self) -> None:
         """Write the generated world where it is wanted and missing; a person's own question needs no data."""
         if self.trainer is not None and self.trainer.state.fn == "predict":
             return
         if self.root.name == "world":
-            write_world(self.root, num_train=self.world_scenes)
+            write_world(self.root, num_train=self.world_scenes, formats=self.world_formats)
         elif not self.root.is_dir():
             name, source = next(iter(self.sources.items()), ("", None))
             where = f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}" if source else ""

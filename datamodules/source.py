@@ -7,7 +7,7 @@ import gc
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +18,7 @@ from datamodules.readers import READERS
 from tasks import Task
 from vista.data import Annotation
 
+GROUPS = {"single_image": False, "multi_image": True}  # words for several tasks -> `Task.multi_image`
 TOLERATED = 0.01  # share of a source that may be unreadable before the run stops
 
 
@@ -50,6 +51,23 @@ def nearest(name: str, known: Sequence[str], what: str) -> str:
     return f"there is no {what} {name!r}; " + (
         f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
     )
+
+
+def chosen_tasks(words: Sequence[str] | None, sources: Mapping[str, Source]) -> list[str] | None:
+    """Names of tasks, with `single_image` and `multi_image` written out: all of that kind that have a source.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if words is None:
+        return None
+    there = [source.task for source in sources.values()]
+    kinds = {kind: [t for t in there if Task.known[t].multi_image is several] for kind, several in GROUPS.items()}
+    names = [name for word in words for name in kinds.get(word, [word])]
+    for name in names:
+        if name not in Task.known:
+            raise ValueError(nearest(name, [*Task.known, *GROUPS], "task"))
+    return list(dict.fromkeys(names))
 
 
 def check_source(name: str, source: Source) -> None:

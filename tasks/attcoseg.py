@@ -27,6 +27,7 @@ class AttCoSeg(CoSeg):
     datasets = frozenset({"attcoseg"})
     headline = "pair_acc"
     baseline_name = "1 / pairs"
+    multi_image = True
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Those groups in which exactly two images show the object.

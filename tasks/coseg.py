@@ -31,6 +31,7 @@ class CoSeg(Task):
     fields = frozenset({"segmentations", "sizes"})
     headline = "J"
     baseline_name = "whole image"
+    multi_image = True
     max_new_tokens = 1536  # eight masks of 32 points
 
     def __init__(self, codec: Codec) -> None:

@@ -23,6 +23,7 @@ class NLVR2(Task):
     fields = frozenset({"expression", "label"})
     headline = "accuracy"
     baseline_name = "majority"
+    multi_image = True
 
     def target(self, annotation: Annotation) -> str:
         """`That is True.` or `That is False.`."""

@@ -39,6 +39,7 @@ class Task(ABC):
         headline: the metric that stands in the table of scores.
         baseline_name: what the baseline beside the score is.
         max_new_tokens: longest answer; needed only where the grammar leaves the length open.
+        multi_image: whether it compares images; such tasks are trained in stage 2 (Section 5.2).
         score_words: words whose probability, as the first of the answer, the metric needs: the name in
             `Prediction.scores` -> the word.
     """
@@ -49,6 +50,7 @@ class Task(ABC):
     headline: ClassVar[str]
     baseline_name: ClassVar[str]
     max_new_tokens: ClassVar[int] = 512
+    multi_image: ClassVar[bool] = False
     score_words: ClassVar[Mapping[str, str]] = {}
     known: ClassVar[dict[str, type["Task"]]] = {}
 

@@ -1,6 +1,7 @@
 """The module: what is trained, what a checkpoint must fit, which words were learned, and the schedule."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,20 @@ def test_the_shortest_schedules(steps):
         assert optimizer.param_groups[0]["lr"] > 0
         optimizer.step()
         schedule.step()
+
+
+@pytest.mark.parametrize(("power", "weights"), [(0.0, (1.0, 1.0)), (1.0, (1 / 2, 1 / 8)), (0.5, (2**-0.5, 8**-0.5))])
+def test_answers_weigh_by_their_length(monkeypatch, power, weights):
+    """Answers of 2 and of 8 tokens, whose tokens cost 3 and 1 nats."""
+    own = module(length_power=power)
+    labels = torch.full((2, 11), -100)
+    labels[0, 3:5], labels[1, 3:11] = 5, 6
+    cost = (labels[:, 1:] >= 0) * torch.tensor([[3.0], [1.0]])
+    monkeypatch.setattr(VistaModule, "_log_losses", lambda *_: None)
+    monkeypatch.setattr(VistaModule, "log", lambda *_, **__: None)
+    strategy = SimpleNamespace(reduce=lambda value, reduce_op: value)
+    monkeypatch.setattr(type(own.model), "forward", lambda self, batch: cost)
+    monkeypatch.setattr(VistaModule, "trainer", SimpleNamespace(strategy=strategy))
+    total = own.training_step({"labels": labels, "source": torch.zeros(2, dtype=torch.long)}, 0)
+    first, second = weights
+    assert total.item() == pytest.approx((6 * first + 8 * second) / (2 * first + 8 * second))

@@ -44,6 +44,7 @@ class VistaModule(LightningModule):
         betas: tuple[float, float] = (0.9, 0.98),
         weight_decay: float = 0.05,
         warmup_share: float = 0.03,
+        length_power: float = 0.0,
         coordinate_init: CoordinateInit = "sinusoid",
         grammar: bool = True,
         rank_options: bool = False,
@@ -66,6 +67,9 @@ class VistaModule(LightningModule):
             betas: of AdamW.
             weight_decay: of AdamW.
             warmup_share: share of all steps in which the learning rate rises.
+            length_power: a token of an answer of n tokens weighs n ** -length_power; 0: every token alike (the paper),
+                1: every answer alike, 0.5: between them (as in InternVL, arXiv:2412.05271), so that one word is not
+                drowned by the 34 tokens of a mask.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             grammar: decode under each task's grammar.
             rank_options: answer multiple-choice questions by the likeliest option instead of decoding.
@@ -90,7 +94,7 @@ class VistaModule(LightningModule):
         self.tokenizer, self.codec = tokenizer, codec
         self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
         self.trainable, self.learning_rate, self.betas = trainable, learning_rate, betas
-        self.weight_decay, self.warmup_share = weight_decay, warmup_share
+        self.weight_decay, self.warmup_share, self.length_power = weight_decay, warmup_share, length_power
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
         self.new_words: set[str] = set()
@@ -117,14 +121,16 @@ class VistaModule(LightningModule):
         self.loss_sums = torch.zeros(len(self.trainer.datamodule.train_sources), 2, device=self.device)  # type: ignore[attr-defined]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Mean loss of all answer tokens of the global batch; every token counts alike."""
+        """Mean loss of all answer tokens of the global batch, weighted by the length of their answers."""
         loss = self.model(batch)  # (B, T - 1)
         learned = batch["labels"][:, 1:] >= 0
-        # DDP averages gradients over processes: dividing by the mean count weights every token alike on all of them.
-        count = self.trainer.strategy.reduce(learned.sum().float(), reduce_op="mean").clamp(min=1)
+        lengths = learned.sum(1)  # (B,)
+        weights = lengths.clamp(min=1) ** -self.length_power
+        # DDP averages gradients over processes: dividing by the mean of all makes this one mean over all processes.
+        total_weight = self.trainer.strategy.reduce((weights * lengths).sum(), reduce_op="mean").clamp(min=1e-6)
         self._note_words(self._said(batch["labels"]))
-        self._log_losses(loss.detach().sum(1), learned.sum(1), batch["source"])
-        total = loss.sum() / count
+        self._log_losses(loss.detach().sum(1), lengths, batch["source"])
+        total = (loss.sum(1) * weights).sum() / total_weight
         self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
         return total
 

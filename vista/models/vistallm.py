@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from vista.buckets import buckets
 from vista.models.parts import QFormer
 
 
@@ -101,17 +102,17 @@ class VistaLLM(nn.Module):
         loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
         return torch.zeros(target.shape, device=loss.device).masked_scatter(learned, loss)
 
-    def _decode(self, inputs_embeds: Tensor, attention_mask: Tensor, buckets: int = 4) -> Tensor:
+    def _decode(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
         """Last hidden states, float (B, T, D), zero on the padding.
 
         Samples of about the same length go through the decoder together, so that a short caption is not padded to the
         length of a mask: two thirds of the work in a mixed batch.
         """
         decoder = cast(Any, self.language_model).get_decoder()
-        lengths = attention_mask.sum(dim=1)
+        lengths = attention_mask.sum(dim=1).tolist()
         hidden = torch.zeros_like(inputs_embeds)
-        for rows in lengths.argsort().chunk(buckets):
-            longest = int(lengths[rows].max())
+        for rows in buckets(lengths):
+            longest = lengths[rows[-1]]
             hidden[rows, :longest] = decoder(
                 inputs_embeds=inputs_embeds[rows, :longest],
                 attention_mask=attention_mask[rows, :longest],

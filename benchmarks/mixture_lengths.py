@@ -1,0 +1,82 @@
+"""How long the samples of the paper's mixture are, and how many share an image: writes mixture_lengths.json.
+
+    python benchmarks/mixture_lengths.py --root DATA --config coinit
+
+For every training source of stage 1 that is below the data root: nine deciles of the pieces in a prompt, of the pieces
+of words in an answer and of its regions. A word counts as 1.3 pieces, as English does for LLaMA's tokenizer. Numbers of
+samples and of samples an image are those of Table 1 and of the data sets' own pages (docs/sources.md); they are written
+here, since slices of the files do not show them. The committed file was made from small slices: LLaVA's length is that
+of one conversation, and gRefCOCO, Flickr30k Entities, LookTwice-QA and Visual7W are left out.
+"""
+
+import argparse
+import json
+import re
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.configured import read_setup, read_split
+from datamodules.readers import READERS
+from tasks import Task
+
+PIECES_PER_WORD = 1.3
+# Samples of the training split, and samples of one image.
+STATED = {
+    "caption_coco": (113_287, 1), "vqav2": (443_757, 5.4), "llava_instruct": (157_712, 1.9),
+    "rec_refcoco": (120_624, 7.1), "rec_refcocop": (120_191, 7.1), "rec_refcocog": (80_512, 3.7),
+    "res_refcoco": (120_624, 7.1), "res_refcocop": (120_191, 7.1), "res_refcocog": (80_512, 3.7),
+    "grec_grefcoco": (209_344, 12.3), "gres_grefcoco": (209_344, 12.3), "reg_refcoco": (42_404, 2.5),
+    "reg_visual_genome": (180_138, 2.3), "spot_caption_flickr30k": (148_915, 5.0), "vcr": (425_846, 5.3),
+    "pqa_looktwice": (83_226, 3.0), "bqa_visual7w": (93_813, 7.3),
+}  # fmt: skip
+REGION = re.compile(r"\[[\d\s,<>a-z]*\]")
+
+
+def pieces(text: str) -> int:
+    """About how many pieces a text of words has."""
+    words, marks = re.findall(r"\w+", text), re.findall(r"[^\w\s]", text)
+    return round(PIECES_PER_WORD * len(words)) + len(marks)
+
+
+def deciles(values: list[int]) -> list[int]:
+    """Nine numbers between which a tenth of the values lies each."""
+    return [int(v) for v in np.quantile(values, np.linspace(0.05, 0.95, 9))]
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help="data root with official files")
+    parser.add_argument("--config", action="append", default=[], help="config with the sources")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("mixture_lengths.json"))
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    setup = read_setup(["default", *given.config], given.root, [])
+    found = {}
+    for name, (samples, per_image) in STATED.items():
+        source = setup.sources[name]
+        task, rng = Task.known[source.task](setup.codec), np.random.default_rng(0)
+        annotations = []
+        for split in dict.fromkeys([source.train, source.val, *source.test.values(), *READERS[source.dataset].splits]):
+            with suppress(FileNotFoundError, ValueError):
+                annotations = annotations or task.regroup(read_split(name, source, setup.root, split) if split else [])
+        if not annotations:
+            print(f"{name}: no files, left out")
+            continue
+        turns = [task.turns(annotation, rng) for annotation in annotations[:400]]
+        regions = [sum(len(REGION.findall(answer)) for _, answer in each) for each in turns]
+        found[name] = {
+            "samples": samples, "samples_of_an_image": per_image,
+            "prompt": deciles([pieces(REGION.sub("", "".join(p for p, _ in each))) for each in turns]),
+            "answer": deciles([pieces(REGION.sub("", "".join(a for _, a in each))) for each in turns]),
+            "regions": deciles(regions), "region": "mask" if source.task in ("res", "gres") else "box",
+        }  # fmt: skip
+        print(name, len(annotations), found[name])
+    given.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
