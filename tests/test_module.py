@@ -1,8 +1,8 @@
 """The module: what is trained, what a checkpoint must fit, which words were learned, and the schedule."""
 
 from itertools import pairwise
-from types import SimpleNamespace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
