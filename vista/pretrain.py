@@ -5,8 +5,7 @@ patch it learns the object that covers most of it: the words of its category ("r
 box. The heads are thrown away, the encoder is saved as safetensors and frozen from then on.
 
 Words rather than categories, and waves of a box rather than its numbers, because a frozen encoder serves only what
-stands out in its tokens: with 24 categories and plain numbers the same steps taught no shape at all (benchmarks in
-docs/results.md).
+stands out in its tokens: one that was taught 24 categories and plain numbers knew no shape (docs/tiny_model.md).
 """
 
 import math
