@@ -3,6 +3,7 @@
 MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class MixtureData(LightningDataModule):
         loss_on: LossOn = "all",
         max_val: int | None = 256,
         max_test: int | None = None,
+        unseen_wording: int = 0,
         num_workers: int = 1,
         allow_missing: bool = False,
         drop_test_images: bool = True,
@@ -79,6 +81,7 @@ class MixtureData(LightningDataModule):
             loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
             max_val: questions of each source that are scored while training; none: all.
             max_test: questions of each source that `test` scores; none: all.
+            unseen_wording: questions of each source that `test` asks again in an instruction that is never trained on.
             num_workers: loader processes.
             allow_missing: leave out samples whose image is missing, however many.
             drop_test_images: leave out training samples whose image is tested on by any source of the config.
@@ -93,7 +96,7 @@ class MixtureData(LightningDataModule):
         self.batch_size, self.eval_batch_size, self.epoch_samples = batch_size, eval_batch_size, epoch_samples
         self.sorted_epochs, self.questions_per_image = sorted_epochs, questions_per_image
         self.max_tokens, self.loss_on = max_tokens, loss_on
-        self.max_val, self.max_test = max_val, max_test
+        self.max_val, self.max_test, self.unseen_wording = max_val, max_test, unseen_wording
         self.num_workers, self.allow_missing, self.drop_test_images = num_workers, allow_missing, drop_test_images
         self.world_scenes, self.world_formats, self.seed = world_scenes, world_formats or [], seed
         self.question_images: list[str] = []
@@ -129,10 +132,13 @@ class MixtureData(LightningDataModule):
         scored = None if self.tasks is None else [*self.tasks, *self.replay_tasks]
         if stage in ("fit", "validate"):
             self.eval_sources = self._load({n: {n: s.val} for n, s in self._chosen(scored).items() if s.val})
-            self._limit(self.max_val)
+            self._limit(self.eval_sources, self.max_val)
         if stage == "test":
             self.eval_sources = self._load({n: s.test for n, s in self._chosen(scored).items()})
-            self._limit(self.max_test)
+            unseen = self._in_unseen_words() if self.unseen_wording else []
+            self._limit(self.eval_sources, self.max_test)
+            self._limit(unseen, self.unseen_wording)
+            self.eval_sources += unseen
         if stage == "predict":
             self.eval_sources = [self._questions()]
         if stage != "fit" and not self.eval_sources:
@@ -204,9 +210,14 @@ class MixtureData(LightningDataModule):
         )
         return LoadedSource("predict", Task.known[self.tasks[0]](self.codec), Path(), [annotation])
 
-    def _limit(self, most: int | None) -> None:
-        """Keep about `most` annotations of each scored source, whole images spread evenly over its file."""
-        for source in self.eval_sources:
+    def _in_unseen_words(self) -> list[LoadedSource]:
+        """The scored sources once more, where their tasks have instructions that are never trained on."""
+        asked = [(source, source.task.in_unseen_words()) for source in self.eval_sources]
+        return [replace(s, name=f"{s.name}_unseen_wording", task=task) for s, task in asked if task]
+
+    def _limit(self, sources: list[LoadedSource], most: int | None) -> None:
+        """Keep about `most` annotations of each source, whole images spread evenly over its file."""
+        for source in sources:
             if most is not None and len(source.annotations) > most:
                 groups = group_by_image(source.annotations, len(source.annotations))
                 share = round(len(groups) * most / len(source.annotations))

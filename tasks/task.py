@@ -13,6 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -73,6 +74,14 @@ class Task(ABC):
         """Instructions, one a line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
         text = (Path(__file__).parent / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
         return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def in_unseen_words(self) -> "Task | None":
+        """The same task, asked in the first instruction that is never trained on; None where it has too few of them."""
+        if len(self.templates) <= NUM_UNSEEN:
+            return None
+        other = copy(self)
+        other.templates = self.templates[-NUM_UNSEEN:]
+        return other
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """What the task asks about, made once from all that a reader gives; most tasks take it as it is.

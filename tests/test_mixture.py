@@ -68,6 +68,20 @@ def test_what_is_scored(tiny_world):
     assert len(everything.eval_sources) == 6
 
 
+def test_unseen_wordings_are_scored_beside(tiny_world):
+    data = mixture(tiny_world, tasks=["rec"], unseen_wording=8)
+    data.setup("test")
+    names = [s.name for s in data.eval_sources]
+    assert names == ["rec_val", "rec_testA", "rec_val_unseen_wording", "rec_testA_unseen_wording"]
+    seen, _, unseen, _ = data.eval_sources
+    assert 0 < len(unseen.annotations) <= 12 < len(seen.annotations)
+    annotation = unseen.annotations[0]
+    assert annotation in seen.annotations
+    trained_on = {seen.task.prompt(annotation, np.random.default_rng(seed)) for seed in range(300)}
+    assert seen.task.prompt(annotation) in trained_on and unseen.task.prompt(annotation) not in trained_on
+    assert unseen.task.question(annotation)[0][0] == unseen.task.prompt(annotation)
+
+
 def test_a_limit_takes_whole_images_from_all_over_the_file(tiny_world):
     data = mixture(tiny_world, tasks=["vqav2"], max_val=20)
     data.setup("validate")
