@@ -1,0 +1,144 @@
+"""Kills: a run that is killed again and again, resumed on 1, 2 or 4 processes, against one that nobody disturbs.
+
+    python benchmarks/kills.py --kills 20
+
+A small model is trained on a small world. Every few seconds the whole run is killed (-9) and goes on from its newest
+sound checkpoint on another number of processes. What survives (the steps up to each checkpoint that was resumed from)
+must be the undisturbed run's list of sample ids, step by step. The last line printed is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from datamodules.synthetic.world import write_world
+from vista.runs import newest_sound, read_checkpoint
+
+ROOT = Path(__file__).parents[1]
+SIZES = [
+    "--encoder.weights=null",
+    "--encoder.hidden_size=32",
+    "--encoder.num_layers=1",
+    "--encoder.mlp_size=32",
+    "--encoder.num_heads=2",
+    "--encoder.image_size=32",
+    "--qformer.hidden_size=32",
+    "--qformer.num_layers=1",
+    "--qformer.mlp_size=32",
+    "--qformer.num_heads=2",
+    "--qformer.num_queries=3",
+    "--llm.hidden_size=32",
+    "--llm.num_layers=1",
+    "--llm.mlp_size=32",
+    "--llm.num_heads=2",
+    "--codec.num_points=4",
+    "--data.num_workers=0",
+    "--data.batch_size=16",
+    "--trainer.limit_val_batches=0",
+    "--save_every=20",
+]
+
+
+class Seen(Callback):
+    """Writes the ids of each step, one file for each process."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """One line, at once on the disk."""
+        row = {"step": trainer.global_step, "ids": batch["ids"], "loss": float(trainer.callback_metrics["train/loss"])}
+        with Path(os.environ["SEEN"], f"{trainer.global_rank}.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[bytes]:
+    """Begin a run in a process group of its own."""
+    folder.mkdir(parents=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "SEEN": str(folder)}
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        words = [*words, f"--trainer.devices={processes}", "--trainer.strategy=ddp"]
+    command = [*launcher, str(ROOT / "main.py"), *words, "--trainer.callbacks+=benchmarks.kills.Seen"]
+    log = (folder / "log").open("wb")
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def history(folder: Path) -> dict[int, dict[str, Any]]:
+    """Step -> its ids over all processes, and its loss; only steps that every process has written."""
+    ranks = [[json.loads(line) for line in f.read_text().split("\n")[:-1]] for f in sorted(folder.glob("*.jsonl"))]
+    steps: dict[int, dict[str, Any]] = {}
+    for rows in zip(*ranks, strict=False):
+        ids = [name for row in rows for name in row["ids"]]
+        steps[rows[0]["step"]] = {"ids": ids, "loss": rows[0]["loss"]}
+    return steps
+
+
+def disturbed(words: list[str], kills: int, rng: random.Random) -> tuple[dict[int, dict[str, Any]], list[int], int]:
+    """Kill and resume until it is through: surviving history, numbers of processes, kills of a running training."""
+    survived: dict[int, dict[str, Any]] = {}
+    checkpoint, sizes, hits = None, [], 0
+    for attempt in range(10 * kills):
+        folder, size = Path(f"seen/{attempt}"), rng.choice((1, 2, 4))
+        resume = [f"--ckpt_path={checkpoint}"] if checkpoint else []
+        process = start(folder, size, [*words, f"--name=killed{attempt}", *resume])
+        sizes.append(size)
+        while process.poll() is None and not list(folder.glob("0.jsonl")):
+            time.sleep(0.2)
+        try:
+            process.wait(rng.uniform(0.5, 6.0) if hits < kills else None)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            hits += 1
+        else:
+            if process.returncode:
+                raise RuntimeError((folder / "log").read_text()[-2000:])
+            return survived | history(folder), sizes, hits
+        run = Path(f"runs/killed{attempt}")
+        if list(run.glob("checkpoints/*.ckpt")):
+            checkpoint = newest_sound(run)
+            step = read_checkpoint(checkpoint, lazy=True)["global_step"]
+            survived |= {s: row for s, row in history(folder).items() if s <= step}
+        print(f"kill {hits}: {size} process(es), {len(survived)} steps survive", flush=True)
+    raise RuntimeError("the run does not come to its end")
+
+
+def main() -> None:
+    """Run both and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    os.chdir(tempfile.mkdtemp())
+    write_world(Path("data/small"), num_train=400, num_val=10, num_test=10, num_workers=1)
+    words = ["fit", "--config", "stage1", *SIZES, "--data.root=data/small"]
+    words += [f"--data.epoch_samples={given.steps * 8}", "--data.drop_test_images=false"]
+    process = start(Path("seen/whole"), 1, [*words, "--name=whole"])
+    if process.wait():
+        raise RuntimeError(Path("seen/whole/log").read_text()[-2000:])
+    whole = history(Path("seen/whole"))
+    survived, sizes, hits = disturbed(words, given.kills, random.Random(given.seed))
+    last = max(whole)
+    result = {
+        "benchmark": "kills", "kills": hits, "steps": last, "processes": sizes,
+        "same_ids": {s: row["ids"] for s, row in whole.items()} == {s: row["ids"] for s, row in survived.items()},
+        "samples": sum(len(row["ids"]) for row in survived.values()),
+        "last_losses": (whole[last]["loss"], survived[last]["loss"]),
+    }  # fmt: skip
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
