@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from callbacks.pictures import draw_question
+from callbacks.scores import earlier_scores
 from callbacks.throughput import Throughput
 from tasks import Task
 from tests.tiny import FLAGS, run
 from vista.codec import Codec
 from vista.data import Annotation, Prediction
 from vista.draw import save_png
+from vista.report import print_table
 
 SIZE = (60, 90)
 
@@ -142,3 +144,19 @@ def test_unreadable_images_are_named_once_and_counted(tiny_world, tmp_path, monk
     assert counts == [5, 10]  # five questions about the image, in each epoch of ten steps
     scores = json.loads((tmp_path / "runs/stage1/scores_val.json").read_text())
     assert scores["table"][0]["n"] == 60 and scores["table"][0]["parse_failures"] == 5
+
+
+def test_scores_of_the_stage_before_stand_beside(tmp_path, capsys):
+    checkpoint = tmp_path / "runs/stage1/checkpoints/best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    assert earlier_scores(None) == earlier_scores(checkpoint) == {}
+    (tmp_path / "runs/stage1/config.yaml").touch()
+    assert earlier_scores(checkpoint) == {}
+    row = {"name": "rec", "metric": "pr50", "score": 61.24, "baseline": 40, "what": "a box", "n": 9, "parse_failures": 0}
+    (tmp_path / "runs/stage1/scores_val.json").write_text(json.dumps({"table": [row]}))
+    assert earlier_scores(checkpoint) == {"rec": 61.24}
+    print_table([row | {"score": 55.5, "stage before": 61.24}, row | {"name": "nlvr2"}])
+    said = capsys.readouterr().out
+    assert "stage before" in said and "55.5" in said and said.count("61.2") == 2
+    print_table([row])
+    assert "stage before" not in capsys.readouterr().out

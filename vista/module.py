@@ -101,6 +101,7 @@ class VistaModule(LightningModule):
         self.evaluators: dict[str, Metric] = {}
         self.tasks: dict[str, Any] = {}
         self.recorded: dict[str, dict[str, Record]] = {}  # answers of an unfinished test, by source and id
+        self.init_from = init_from
         if init_from is not None:
             checkpoint = read_checkpoint(init_from)
             self.on_load_checkpoint(checkpoint)
