@@ -152,7 +152,7 @@ def test_scores_of_the_stage_before_stand_beside(tmp_path, capsys):
     assert earlier_scores(None) == earlier_scores(checkpoint) == {}
     (tmp_path / "runs/stage1/config.yaml").touch()
     assert earlier_scores(checkpoint) == {}
-    row = {"name": "rec", "metric": "pr50", "score": 61.24, "baseline": 40, "what": "a box", "n": 9, "parse_failures": 0}
+    row = {"name": "rec", "metric": "pr50", "score": 61.24, "baseline": 40, "what": "box", "n": 9, "parse_failures": 0}
     (tmp_path / "runs/stage1/scores_val.json").write_text(json.dumps({"table": [row]}))
     assert earlier_scores(checkpoint) == {"rec": 61.24}
     print_table([row | {"score": 55.5, "stage before": 61.24}, row | {"name": "nlvr2"}])
