@@ -1,9 +1,10 @@
 """The demo on several seeds: scores, baselines, CPU-seconds and memory, written to docs/results.md.
 
-    python benchmarks/results.py --seeds 0 1 2 --threads 2
+    python benchmarks/results.py --seeds 0 1 2
 
-Every seed trains stage 1 and stage 2 and is tested once, in processes of their own, as `make demo` does; `--jobs 2`
-lets two seeds go on at a time. The last line printed is one JSON object.
+Every seed trains stage 1 and stage 2 and is tested once, in processes of their own, as `make demo` does, two processes
+to a training; `--jobs 2` lets two seeds go on at a time instead, one process each. The last line printed is one JSON
+object.
 """
 
 import argparse
@@ -33,14 +34,17 @@ def run(arguments: list[str], threads: int) -> dict[str, float]:
     return {"wall_s": time.perf_counter() - began, "cpu_s": cpu, "peak_gb": used.ru_maxrss / 2**20}
 
 
-def one_seed(seed: int, threads: int) -> dict[str, object]:
+PAIR = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]  # as `make demo`
+
+
+def one_seed(seed: int, threads: int, pair: list[str]) -> dict[str, object]:
     """Train and test under one seed."""
     first, second = f"seed{seed}_stage1", f"seed{seed}_stage2"
     seeds = ["--seed_everything", str(seed), "--data.seed", str(seed)]
     stage2 = ["fit", "--config", "stage2.yaml", "--config", "tiny_stage2.yaml", "--model.init_from", first]
     costs = {
-        "stage1": run(["fit", "--config", "stage1.yaml", "--name", first, *seeds], threads),
-        "stage2": run([*stage2, "--name", second, *seeds], threads),
+        "stage1": run(["fit", "--config", "stage1.yaml", "--name", first, *seeds, *pair], threads),
+        "stage2": run([*stage2, "--name", second, *seeds, *pair], threads),
         "test": run(["test", "--ckpt_path", second], threads),
     }
     folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
@@ -76,12 +80,13 @@ def main() -> None:
     """Run the seeds and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     arguments = parser.parse_args()
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        results = list(pool.map(partial(one_seed, threads=arguments.threads), arguments.seeds))
+        one = partial(one_seed, threads=arguments.threads, pair=PAIR * (arguments.jobs == 1))
+        results = list(pool.map(one, arguments.seeds))
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(report(results, arguments.threads))
     print(json.dumps({"benchmark": "results", "threads": arguments.threads, "results": results}))

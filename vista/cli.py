@@ -175,6 +175,8 @@ class VistaCLI(LightningCLI):
             callbacks.append(RichProgressBar())
         else:
             kwargs["enable_progress_bar"] = False
+        if self.subcommand == "predict":  # one question, however many processes trained the model
+            kwargs |= {"devices": 1, "num_nodes": 1, "strategy": "auto"}
         # The data give each process its share by themselves.
         kwargs.update(default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False)
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
