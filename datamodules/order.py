@@ -30,7 +30,7 @@ class Order:
             groups: for every source its groups of indices.
             weights: for every source how often a sample occurs in an epoch.
             seed: of all shuffles.
-            epoch_samples: about how many samples an epoch has, the weights being scaled; None: as they are.
+            epoch_samples: how many samples an epoch has, the weights being scaled; None: as they are.
             sorted_epochs: first epochs whose samples come in the order of their files, all sources side by side,
                 instead of shuffled.
         """
@@ -40,6 +40,8 @@ class Order:
         if epoch_samples is not None and wanted.sum():
             wanted = wanted * (epoch_samples / wanted.sum())
         self.counts = [max(1, round(n)) if n > 0 else 0 for n in wanted.tolist()]
+        if epoch_samples is not None and any(self.counts):  # what rounding took or gave
+            self.counts[int(np.argmax(self.counts))] += epoch_samples - sum(self.counts)
         self.length = sum(self.counts)
 
     def samples(self, epoch: int) -> np.ndarray:

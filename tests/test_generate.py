@@ -93,7 +93,7 @@ def test_a_batch_answers_as_each_question_alone(drawn):
 
 @torch.no_grad()
 def test_free_text_equals_transformers_generate():
-    model, batch = eager_to_end(tiny_model(seed=3)), ask(*QUESTIONS)
+    model, batch = eager_to_end(tiny_model(seed=1)), ask(*QUESTIONS)
     t = tokenizer()
     expected = model.language_model.generate(
         inputs_embeds=model.embed(batch),

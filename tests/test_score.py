@@ -292,7 +292,7 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(finished_run, tmp_path
     from tests.tiny import run
 
     folder = tmp_path / "runs" / "stage1"
-    shutil.copytree(finished_run.folder, folder, ignore=shutil.ignore_patterns("logs", "pictures"))
+    shutil.copytree(finished_run.folder, folder, ignore=shutil.ignore_patterns("logs", "pictures", "predictions"))
     monkeypatch.chdir(tmp_path)
     code, _, err = run("test", "--task", "rec", "vqav2")
     assert code == 0, err

@@ -25,7 +25,7 @@ def losses(folder: Path) -> list[dict[str, float]]:
 
 
 def test_two_processes_equal_one(tiny_world, tmp_path, monkeypatch):
-    """Ten steps and one validation of 7, 5 and 10 questions; about 30 CPU-seconds, most of it imports; seed 0."""
+    """Ten steps and one validation of about 7 questions a source; about 30 CPU-seconds, most of it imports; seed 0."""
     monkeypatch.chdir(tmp_path)
     command = ["fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={tiny_world}"]
     outcome = run(*command, "--name=one")

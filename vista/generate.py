@@ -122,10 +122,12 @@ def _draw(log_probs: Tensor, sampling: Sampling, seeds: Sequence[torch.Generator
     """Draw a token for each row, int (B,)."""
     probs = (log_probs / sampling.temperature).softmax(1)
     ranked, order = probs.sort(dim=1, descending=True, stable=True)
-    ranked[ranked.cumsum(1) - ranked >= sampling.top_p] = 0
-    # One uniform number a row, from the stream of its question, looked up in the cumulated probabilities.
+    tail = ranked.cumsum(1) - ranked >= sampling.top_p
+    probs = torch.zeros_like(probs).scatter(1, order, ranked.masked_fill(tail, 0))
+    # One uniform number a row, from the stream of its question, looked up in the probabilities cumulated in the order
+    # of the vocabulary: ranks of tokens about as likely would change with the rounding of a batch.
     uniform = torch.stack([torch.rand(1, generator=seed) for seed in seeds]).to(probs.device)
-    cumulated = ranked.cumsum(1)
+    cumulated = probs.cumsum(1)
     places = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)
-    last = (ranked > 0).sum(1, keepdim=True) - 1
-    return order.gather(1, places.minimum(last)).squeeze(1)
+    last = probs.shape[1] - 1 - (probs > 0).flip(1).long().argmax(1, keepdim=True)
+    return places.minimum(last).squeeze(1)

@@ -55,10 +55,12 @@ class Pieces:
 Work = Callable[[Path, Chunk], Pieces]
 
 
-def chunks(seed: int, stream: str, number: int, image_size: int) -> list[Chunk]:
-    """Cuts the first `number` scenes (groups) of a stream into chunks."""
+def chunks(seed: int, stream: str, number: int, image_size: int, total: int = 0) -> list[Chunk]:
+    """Cuts the last `number` scenes (groups) of a stream, which has `total` of them, 0: so many, into chunks."""
     length = GROUPS_PER_CHUNK if stream.startswith(GROUPED) else SCENES_PER_CHUNK
-    return [Chunk(seed, stream, i, min(i + length, number), image_size, number) for i in range(0, number, length)]
+    total = total or number
+    starts = range(total - number, total, length)
+    return [Chunk(seed, stream, i, min(i + length, total), image_size, total) for i in starts]
 
 
 @contextmanager

@@ -32,7 +32,12 @@ class Format:
     def jobs(self, seed: int, numbers: Mapping[str, int], image_size: int) -> list[Chunk]:
         """The chunks of all streams, each of at least one scene (group)."""
         sizes = {stream: max(1, int(share * numbers[name])) for stream, (name, share) in self.streams.items()}
-        return [job for stream, number in sizes.items() for job in chunks(seed, stream, number, image_size)]
+        totals = {"train": numbers["num_train"]}  # a format may speak of the last of these scenes only
+        return [
+            job
+            for stream, number in sizes.items()
+            for job in chunks(seed, stream, number, image_size, totals.get(stream, number))
+        ]
 
 
 def of_stream(pieces: Sequence[Pieces], stream: str) -> list[Pieces]:

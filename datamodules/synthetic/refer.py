@@ -8,9 +8,9 @@
      "sentences": [{"sent_id": 100000110, "sent": "the left square", "raw": "the left square",
                     "tokens": ["the", "left", "square"]}]}
 
-One ref per object that can be identified, with one or two expressions, up to four where it is alone. RefCOCO's testA
-and testB share no image and differ in what is referred to (persons, other things); here testA refers to large objects,
-testB to small ones.
+One ref per object that can be identified, with one or two expressions, in training up to four where it is alone.
+RefCOCO's testA and testB share no image and differ in what is referred to (persons, other things); here testA refers to
+large objects, testB to small ones.
 """
 
 import json
@@ -39,7 +39,8 @@ def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -
     size = {"testA": "large", "testB": "small"}.get(split, "")
     records = []
     for position, item in enumerate(scene.objects):
-        expressions = {describe(scene, item, rng) for _ in range(max(rng.choice((1, 2)), 4 // len(scene.objects)))}
+        wanted = max(rng.choice((1, 2)), 4 // len(scene.objects) if split == "train" else 0)
+        expressions = {describe(scene, item, rng) for _ in range(wanted)}
         if size in ("", item.kind.size) and "" not in expressions:
             number = annotation_id(identifier, position)
             sentences = [_sentence(10 * number + i, text) for i, text in enumerate(sorted(expressions))]
