@@ -51,7 +51,8 @@ class ScoreTable(Callback):
         if not rows:
             return
         for row in rows:
-            row["stage before"] = (earlier or {}).get(row["name"])
+            if earlier and row["name"] in earlier:
+                row["stage before"] = earlier[row["name"]]
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {"step": trainer.global_step, "table": rows, "all": metrics}
         (self.folder / f"scores_{stage}.json").write_text(json.dumps(content, indent=1) + "\n")
