@@ -68,7 +68,8 @@ def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[by
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        words = [*words, f"--trainer.devices={processes}", "--trainer.strategy=ddp"]
+    # Said for one process, too: the settings of the run that is resumed may name several.
+    words = [*words, f"--trainer.devices={processes}", f"--trainer.strategy={'ddp' if processes > 1 else 'auto'}"]
     command = [*launcher, str(ROOT / "main.py"), *words, "--trainer.callbacks+=benchmarks.kills.Seen"]
     log = (folder / "log").open("wb")
     return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
