@@ -103,6 +103,24 @@ def batch_of(samples: list[Sample], queries: int, side: int, device: str) -> dic
     return {key: value.to(device) for key, value in batch.items()}
 
 
+def transformers_twin(ours: VistaLLM) -> InstructBlipForConditionalGeneration:
+    """Transformers' own model of the same sizes and weights, in evaluation mode."""
+    parts: Any = ours
+    text = {k: v for k, v in parts.language_model.config.to_dict().items() if k != "architectures"}
+    config = InstructBlipConfig(
+        vision_config=parts.vision_model.config.to_dict(),
+        qformer_config=ours.qformer.config.to_dict(),
+        text_config=text,
+        num_query_tokens=ours.qformer.num_queries,
+        image_token_index=ours.image_token_id,
+    )
+    twin = InstructBlipForConditionalGeneration(copy.deepcopy(config)).eval()
+    result = twin.load_state_dict(ours.state_dict(), strict=False)
+    assert not result.unexpected_keys and set(result.missing_keys) <= {"language_model.lm_head.weight"}
+    twin.tie_weights()
+    return twin
+
+
 class Bench:
     """Both models with the same weights."""
 
@@ -116,24 +134,11 @@ class Bench:
         llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(size != "7b")  # 7b: stage 2, on one card
         self.ours = VistaLLM(encoder, qformer, llm, IMAGE).to(device)
         self.queries, self.side, self.device = qformer.num_queries, parts["encoder"]["image_size"], device
-        self.usual = self._usual() if size != "7b" else None
+        self.usual: InstructBlipForConditionalGeneration | None = None
+        if size != "7b":
+            self.usual = transformers_twin(self.ours).to(device).train()
+            self.usual.vision_model.requires_grad_(False)
         torch.set_default_dtype(torch.float32)
-
-    def _usual(self) -> InstructBlipForConditionalGeneration:
-        ours = self.ours
-        text = {k: v for k, v in ours.language_model.config.to_dict().items() if k != "architectures"}  # type: ignore[union-attr,operator]
-        config = InstructBlipConfig(
-            vision_config=ours.vision_model.config.to_dict(),  # type: ignore[union-attr,operator]
-            qformer_config=ours.qformer.config.to_dict(),
-            text_config=text,
-            num_query_tokens=self.queries,
-            image_token_index=IMAGE,
-        )
-        usual = InstructBlipForConditionalGeneration(copy.deepcopy(config))
-        usual.load_state_dict(ours.state_dict(), strict=False)
-        usual.tie_weights()
-        usual.vision_model.requires_grad_(False)
-        return usual.to(self.device).train()
 
     def our_loss(self, batch: dict[str, Any]) -> Tensor:
         """Mean over the tokens of all answers."""

@@ -1,18 +1,14 @@
 """The verb `data`: what lies on the disk, against what should, and against what is trained on.
 
-    python main.py data audit --config coinit        which training samples show a test image, by source and score
-    python main.py data verify --config coinit       how many samples each split has, and how many it should have
+python main.py data audit --config coinit        which training samples show a test image, by source and score
+python main.py data verify --config coinit       how many samples each split has, and how many it should have
 """
 
 import argparse
-from functools import partial
-from pathlib import Path
 
 from datamodules.configured import Setup, add_arguments, read_setup, read_split
 from datamodules.expected import EXPECTED
 from datamodules.leakage import clean, image_names, images_tested
-from datamodules.source import Source
-from vista.data import Annotation
 
 
 def main(arguments: list[str]) -> None:
@@ -27,12 +23,13 @@ def main(arguments: list[str]) -> None:
 
 def audit(setup: Setup) -> None:
     """Print, for each source, how many training samples show an image that is tested on."""
-    tested, absent = images_tested(setup.sources, partial(_read, setup.root))
+    root = setup.root
+    tested, absent = images_tested(setup.sources, lambda name, source, split: read_split(name, source, root, split))
     for name, source in setup.sources.items():
         if not source.train:
             continue
         try:
-            annotations = _read(setup.root, name, source, source.train)
+            annotations = read_split(name, source, setup.root, source.train)
         except FileNotFoundError as error:
             absent.append(f"{name}: {error}")
             continue
@@ -55,7 +52,7 @@ def verify(setup: Setup) -> None:
                 continue
             seen.add((source.dataset, split))
             try:
-                annotations = _read(setup.root, name, source, split)
+                annotations = read_split(name, source, setup.root, split)
             except FileNotFoundError as error:
                 absent.append(f"{source.dataset} ({split}): {error}")
                 continue
@@ -67,10 +64,6 @@ def verify(setup: Setup) -> None:
             print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
     print(f"{wrong} splits have another number than stated")
     _say_absent(absent)
-
-
-def _read(root: Path, name: str, source: Source, split: str) -> list[Annotation]:
-    return read_split(name, source, root, split)
 
 
 def _say_absent(absent: list[str]) -> None:

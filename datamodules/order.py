@@ -41,7 +41,8 @@ class Order:
             wanted = wanted * (epoch_samples / wanted.sum())
         self.counts = [max(1, round(n)) if n > 0 else 0 for n in wanted.tolist()]
         if epoch_samples is not None and any(self.counts):  # what rounding took or gave
-            self.counts[int(np.argmax(self.counts))] += epoch_samples - sum(self.counts)
+            most = int(np.argmax(self.counts))
+            self.counts[most] = max(1, self.counts[most] + epoch_samples - sum(self.counts))
         self.length = sum(self.counts)
 
     def samples(self, epoch: int) -> np.ndarray:

@@ -1,11 +1,9 @@
 """The composition against transformers' own InstructBLIP, and samples against their neighbours."""
 
-import copy
-
 import pytest
 import torch
-from transformers import InstructBlipConfig, InstructBlipForConditionalGeneration, LlamaConfig
 
+from benchmarks.train import transformers_twin
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 
@@ -55,26 +53,10 @@ def alone(batch: dict, i: int) -> dict:
     }
 
 
-def reference_model(model: VistaLLM) -> InstructBlipForConditionalGeneration:
-    text = LlamaConfig(**{k: v for k, v in model.language_model.config.to_dict().items() if k != "architectures"})
-    config = InstructBlipConfig(
-        vision_config=model.vision_model.config.to_dict(),
-        qformer_config=model.qformer.config.to_dict(),
-        text_config=text.to_dict(),
-        num_query_tokens=4,
-        image_token_index=IMAGE,
-    )
-    reference = InstructBlipForConditionalGeneration(copy.deepcopy(config)).eval()
-    result = reference.load_state_dict(model.state_dict(), strict=False)
-    assert not result.unexpected_keys and set(result.missing_keys) <= {"language_model.lm_head.weight"}
-    reference.tie_weights()
-    return reference
-
-
 @torch.no_grad()
 def test_logits_equal_transformers_instructblip():
     model, batch = tiny_model(), make_batch([1], [9])
-    expected = reference_model(model)(
+    expected = transformers_twin(model)(
         pixel_values=batch["pixel_values"],
         qformer_input_ids=batch["instruction_ids"],
         qformer_attention_mask=batch["instruction_mask"],

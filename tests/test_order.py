@@ -132,3 +132,8 @@ def test_a_part_of_the_files_is_sorted_too_and_later_epochs_are_shuffled():
     first, second = ([i for s, i in pairs(order, epoch) if s == 0] for epoch in (0, 1))
     assert first == sorted(first) and second != sorted(second)
     assert len(first) == 200 and max(first) > 900 and not set(first) & set(second)
+
+
+def test_an_epoch_too_short_for_its_sources_still_has_one_sample_of_each():
+    order = make_order([[1]] * 12, epoch_samples=4)
+    assert order.counts == [1] * 12 and len(pairs(order, 0)) == 12

@@ -19,7 +19,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vista.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.runs import find_checkpoint, find_file, new_run, read_checkpoint, run_of
-from vista.sharded_files import read_metadata
 from vista.tokenizer import Tokenizer
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
@@ -48,7 +47,6 @@ class RunFolder(Callback):
             folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True,
             save_on_exception=True,
         )  # fmt: skip
-
         # Two of them: the older one is there while the newer one is written.
         self.recent = ModelCheckpoint(
             folder / "checkpoints", "{step}", monitor="step", mode="max", save_top_k=2,
@@ -145,10 +143,8 @@ class VistaCLI(LightningCLI):
         checkpoint = find_checkpoint(config.ckpt_path) if config.ckpt_path else None
         if checkpoint:
             config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
-            if checkpoint.is_file():
+            if checkpoint.is_file() or self.subcommand == "fit":
                 read_checkpoint(checkpoint, lazy=True)
-            elif self.subcommand == "fit":
-                read_metadata(checkpoint)
             else:  # any number of processes may score the weights of a sharded run
                 config.ckpt_path, config.model.init_from = None, checkpoint
         elif config.model.init_from:

@@ -41,8 +41,12 @@ class _MetadataUnpickler(pickle.Unpickler):
 class _Reader(FileSystemReader):
     """torch's reader, but for the pickle."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.metadata = read_metadata(folder)
+
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        return read_metadata(Path(self.path))
+        return self.metadata
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -71,7 +75,6 @@ def read_sharded(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is damaged, or something else.
     """
-    read_metadata(folder)
     weights: dict[str, Any] = {}
     planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})
     _load_state_dict(weights, storage_reader=_Reader(folder), planner=planner, no_dist=True)
