@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def buckets(lengths: Sequence[int], most: int = 8) -> list[list[int]]:
+def buckets(lengths: Sequence[int], most: int) -> list[list[int]]:
     """Rows in groups whose padded sizes sum to the least there is.
 
     Every process has as many groups as every other whose batch has as many rows: sharded layers gather their weights

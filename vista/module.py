@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
@@ -16,6 +16,7 @@ from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import load_part, read_tensors
+from vista.optimizer import Muon, parameter_groups
 from vista.records import Record, from_record
 from vista.runs import read_checkpoint
 from vista.schedule import warmup_cosine
@@ -40,11 +41,13 @@ class VistaModule(LightningModule):
         tokenizer: Tokenizer,
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
+        optimizer: Literal["adamw", "muon"] = "adamw",
         learning_rate: float = 1.5e-3,
         betas: tuple[float, float] = (0.9, 0.98),
         weight_decay: float = 0.05,
         warmup_share: float = 0.03,
         length_power: float = 0.0,
+        length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
         grammar: bool = True,
         rank_options: bool = False,
@@ -63,6 +66,7 @@ class VistaModule(LightningModule):
             codec: how regions are written as text.
             trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
                 projection) and `llm`; the others are frozen.
+            optimizer: `adamw` (the paper), or `muon`, see `vista.optimizer`.
             learning_rate: peak of the schedule.
             betas: of AdamW.
             weight_decay: of AdamW.
@@ -70,6 +74,7 @@ class VistaModule(LightningModule):
             length_power: a token of an answer of n tokens weighs n ** -length_power; 0: every token alike (the paper),
                 1: every answer alike, 0.5: between them (as in InternVL, arXiv:2412.05271), so that one word is not
                 drowned by the 34 tokens of a mask.
+            length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             grammar: decode under each task's grammar.
             rank_options: answer multiple-choice questions by the likeliest option instead of decoding.
@@ -84,7 +89,7 @@ class VistaModule(LightningModule):
         super().__init__()
         if unknown := set(trainable) - set(PARTS):
             raise ValueError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
-        self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id)
+        self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         inputs: Any = llm.get_input_embeddings()
         head: Any = llm.get_output_embeddings()
         digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
@@ -93,7 +98,7 @@ class VistaModule(LightningModule):
             load_shared(self.model, weights)
         self.tokenizer, self.codec = tokenizer, codec
         self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
-        self.trainable, self.learning_rate, self.betas = trainable, learning_rate, betas
+        self.trainable, self.optimizer, self.learning_rate, self.betas = trainable, optimizer, learning_rate, betas
         self.weight_decay, self.warmup_share, self.length_power = weight_decay, warmup_share, length_power
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
@@ -164,13 +169,11 @@ class VistaModule(LightningModule):
             self.learned_words[unseen] = True  # type: ignore[index,operator]
 
     def configure_optimizers(self) -> Any:
-        """AdamW under a cosine with warm-up; norms and biases are not decayed."""
-        trained = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.dim() > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=self.betas)
+        """The optimizer under a cosine with warm-up."""
+        head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
+        groups = parameter_groups(self.model, head.weight, self.weight_decay)
+        kind = Muon if self.optimizer == "muon" else torch.optim.AdamW
+        optimizer = kind(groups, lr=self.learning_rate, betas=self.betas)
         return warmup_cosine(optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share)
 
     # Evaluation

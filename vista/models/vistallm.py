@@ -21,7 +21,12 @@ class VistaLLM(nn.Module):
     """One model for all tasks. See the head of this file for the shapes."""
 
     def __init__(
-        self, vision_model: nn.Module, qformer: QFormer, language_model: nn.Module, image_token_id: int
+        self,
+        vision_model: nn.Module,
+        qformer: QFormer,
+        language_model: nn.Module,
+        image_token_id: int,
+        length_groups: int = 8,
     ) -> None:
         """Put built parts together.
 
@@ -30,10 +35,11 @@ class VistaLLM(nn.Module):
             qformer: the instruction-guided tokenizer.
             language_model: any causal language model of transformers.
             image_token_id: id of `<image>`, which stands L times in `input_ids` for every image.
+            length_groups: calls of the decoder in which a batch is trained, samples of about one length in each.
         """
         super().__init__()
         width, llm_width = qformer.config.hidden_size, cast(Any, language_model).config.hidden_size
-        self.image_token_id = image_token_id
+        self.image_token_id, self.length_groups = image_token_id, length_groups
         self.vision_model = vision_model
         self.qformer = qformer
         self.query_tokens = nn.Parameter(torch.randn(1, qformer.num_queries, width) * width**-0.5)
@@ -111,7 +117,7 @@ class VistaLLM(nn.Module):
         decoder = cast(Any, self.language_model).get_decoder()
         lengths = attention_mask.sum(dim=1).tolist()
         hidden = torch.zeros_like(inputs_embeds)
-        for rows in buckets(lengths):
+        for rows in buckets(lengths, self.length_groups):
             longest = lengths[rows[-1]]
             hidden[rows, :longest] = decoder(
                 inputs_embeds=inputs_embeds[rows, :longest],

@@ -1,0 +1,105 @@
+"""AdamW (Section 5.2), and Muon for the tiny size.
+
+Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon) moves a weight matrix by the nearest
+orthogonal matrix of its momentum, so that all of its directions are learned alike. On the generated world this halves
+the steps (docs/tiny_model.md). Embeddings, norms and biases stay with AdamW.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.95
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
+
+
+def parameter_groups(model: nn.Module, head: nn.Parameter, weight_decay: float) -> list[dict[str, Any]]:
+    """Trained parameters in groups.
+
+    Args:
+        model: whose frozen parameters are left out.
+        head: the output embeddings, which are no matrix to Muon though a linear layer holds them.
+        weight_decay: of all that has two dimensions; norms and biases are not decayed.
+
+    Returns:
+        weights of linear layers, marked `matrix`; other weights and embeddings; norms and biases.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - {id(head)}
+    return [
+        {"params": [p for p in trained if id(p) in linear], "weight_decay": weight_decay, "matrix": True},
+        {"params": [p for p in trained if p.dim() > 1 and id(p) not in linear], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+
+
+class Muon(torch.optim.AdamW):
+    """AdamW, but for groups marked `matrix`, which take orthogonal steps.
+
+    An orthogonal step is as long as one of AdamW usually is, 0.2 a weight at a learning rate of 1 (arXiv:2502.16982),
+    so that one schedule serves all groups. `torch.optim.Muon` does the same for matrices alone, each by itself in
+    bfloat16; on a CPU that takes fifteen times as long as all matrices of one shape together.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of all groups.
+
+        Returns:
+            what the closure returns.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        groups = self.param_groups
+        for group in groups:
+            if group.get("matrix"):
+                self._orthogonal_step(group)
+        self.param_groups = [group for group in groups if not group.get("matrix")]
+        super().step()
+        self.param_groups = groups
+        return loss
+
+    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+        alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                alike[parameter.shape].append(parameter)
+        for shape, parameters in alike.items():
+            moves = orthogonalize(torch.stack([self._ahead(p) for p in parameters])) * (0.2 * max(shape) ** 0.5)
+            for parameter, move in zip(parameters, moves, strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(move, alpha=group["lr"])
+
+    def _ahead(self, parameter: nn.Parameter) -> Tensor:
+        """Nesterov's momentum, after the gradient was added to it."""
+        assert parameter.grad is not None
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(())  # AdamW looks for it when a state is loaded
+            state["momentum"] = torch.zeros_like(parameter)
+        state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
+        return torch.lerp(parameter.grad, state["momentum"], MOMENTUM)
+
+
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+    """About U V^T of each matrix U S V^T, by Newton-Schulz iterations.
+
+    Args:
+        matrices: float (N, R, C).
+        steps: iterations.
+
+    Returns:
+        float (N, R, C), whose singular values are near 1, but for those that are tiny in `matrices`.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    a, b, c = QUINTIC
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
