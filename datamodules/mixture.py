@@ -38,7 +38,7 @@ class MixtureData(LightningDataModule):
         replay_tasks: list[str] | None = None,
         replay: float = 0.0,
         image_size: int = 96,
-        num_queries: int = 16,
+        num_queries: int = 8,
         template: str = "plain",
         batch_size: int = 64,
         eval_batch_size: int = 128,

@@ -12,6 +12,7 @@ import yaml
 from tests.conftest import FinishedRun
 from tests.tiny import FLAGS, ROOT, Outcome, run
 from vista.arguments import explain, plugins, resolve_arguments
+from vista.settings import stack
 
 HERE = ["--encoder.weights=null"]
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
@@ -230,8 +231,8 @@ def test_the_config_of_stage_0_fits_the_signatures():
 def test_words_that_are_left_unsaid(here):
     arguments, name = resolve_arguments("fit", ["--config", "stage2", "--config=tiny_stage2.yaml", "--data.seed=1"])
     assert name == "stage2"
-    files = [Path(word.partition("=")[2]).name for word in arguments[1:4]]
-    assert files == ["default.yaml", "stage2.yaml", "tiny_stage2.yaml"] and arguments[4:] == ["--data.seed=1"]
+    settings = yaml.safe_load(Path(arguments[1].partition("=")[2]).read_text())
+    assert settings == stack(["default", "stage2", "tiny_stage2"]) and arguments[2:] == ["--data.seed=1"]
     assert resolve_arguments("fit", [])[1] == "default"
     assert resolve_arguments("test", ["--help"])[0][2:] == ["--help"]  # without a run, too
 

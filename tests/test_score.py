@@ -12,7 +12,6 @@ import yaml
 from datamodules.configured import read_setup
 from datamodules.result_files import read_answers
 from datamodules.score import Scored, by_id, choose_score, main, read_scored, score
-from datamodules.source import Source
 from tasks import Task
 from tasks.caption import Caption
 from vista.codec import Codec
@@ -234,24 +233,13 @@ def test_the_config_of_the_run_decides_where_none_is_named(tmp_path, setup):
     assert scores_of(run / "predictions" / "rec_val.scores.json")["test/rec_val/pr50"] == 100.0
 
 
-def test_configs_stack_as_on_the_command_line_of_fit(tmp_path):
-    from jsonargparse import ActionConfigFile, ArgumentParser
-
-    class Data:
-        def __init__(self, sources: dict[str, Source], root: str = "x") -> None: ...
-
+def test_of_two_configs_the_later_decides(tmp_path):
     one = {"data": {"root": "a", "sources": {"rec": REC, "vqav2": VQA}}, "codec": {"num_points": 8, "num_bins": 100}}
     two = {"data": {"sources": {"caption": CAPTION}}, "codec": {"num_points": 4}}
     paths = [str(write(tmp_path / f"{k}.yaml", yaml.safe_dump(each))) for k, each in enumerate((one, two))]
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action=ActionConfigFile)
-    parser.add_class_arguments(Data, "data")
-    parser.add_class_arguments(Codec, "codec")
-    parsed = parser.parse_args([f"--config={path}" for path in paths])
     ours = stack(paths)
-    assert list(ours["data"]["sources"]) == list(parsed.data.sources) == ["caption"]
-    assert ours["data"]["root"] == parsed.data.root == "a"
-    assert ours["codec"] == {key: parsed.codec[key] for key in ("num_points", "num_bins")}
+    assert ours["data"] == {"root": "a", "sources": {"caption": CAPTION}}  # nothing of the earlier sources
+    assert ours["codec"] == {"num_points": 4, "num_bins": 100}
 
 
 def test_configs_that_hold_no_settings(tmp_path):

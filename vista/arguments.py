@@ -1,12 +1,17 @@
 """The words of the command line before and after the parser: what is left unsaid, and what was wrong."""
 
+import atexit
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+import yaml
 
 from vista.runs import CONFIGS, find_checkpoint, find_config, run_of
-from vista.settings import plugin_files
+from vista.settings import plugin_files, stack
 
 
 def config_paths(arguments: list[str]) -> list[str]:
@@ -24,15 +29,32 @@ def resolve_arguments(verb: str, arguments: list[str]) -> tuple[list[str], str]:
     """Write out what the command line leaves unsaid: paths of configs, the size's defaults, the newest run.
 
     Returns:
-        the arguments for `VistaCLI`, and a name for the run.
+        the arguments for `VistaCLI`, with one config that says what all of them say, and a name for the run.
     """
     resolved = config_paths(arguments)
-    configs = [Path(word.partition("=")[2]) for word in resolved if word.startswith("--config=")]
+    configs = [word.partition("=")[2] for word in resolved if word.startswith("--config=")]
+    resolved = [word for word in resolved if not word.startswith("--config=")]
     base = CONFIGS / "default.yaml"
     resuming = any(word.partition("=")[0] == "--ckpt_path" for word in resolved)
     if (verb != "fit" or resuming) and not {"-h", "--help"} & set(resolved):
         base, resolved = _with_run(resolved, base, "last" if verb == "fit" else "best")
-    return [verb, f"--config={base}", *resolved], configs[0].stem if configs else base.stem
+    name = Path(configs[0]).stem if configs else base.stem
+    return [verb, f"--config={_one_file([str(base), *configs], name)}", *resolved], name
+
+
+def _one_file(configs: list[str], name: str) -> Path:
+    """The configs stacked, in a file that is there as long as this process, for the processes that it starts, too.
+
+    jsonargparse would stack them by itself, but let the fields of an earlier source into a later one of its name.
+    """
+    folder = mkdtemp(prefix="vista-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    settings = stack(configs)
+    if files := plugin_files(configs):
+        settings["plugin"] = files
+    path = Path(folder, f"{name}.yaml")
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return path
 
 
 def _with_run(arguments: list[str], base: Path, which: str) -> tuple[Path, list[str]]:

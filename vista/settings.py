@@ -4,7 +4,7 @@
     settings["data"]["sources"]             # of the last file that has any: a dictionary of sources is replaced whole
     codec = make_part(Codec, settings, "codec")
 
-Verbs that read and score but train nothing use this, so that they start at once.
+All verbs stack their configs by this; those that read and score but train nothing start at once.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ import yaml
 from vista.runs import find_config
 
 T = TypeVar("T")
-WHOLE = ("data.sources",)  # replaced, not merged, as jsonargparse does with settings of type dict
+WHOLE = ("data.sources",)  # replaced, not merged: a list of sources is one decision
 
 
 def stack(configs: Iterable[str]) -> dict[str, Any]:

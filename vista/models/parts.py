@@ -66,7 +66,7 @@ class QFormer(InstructBlipQFormerModel):
 
     def __init__(
         self,
-        num_queries: int = 16,
+        num_queries: int = 8,
         hidden_size: int = 128,
         num_layers: int = 2,
         num_heads: int = 4,
