@@ -1,0 +1,121 @@
+"""Paired bootstrap of a task's own score: two sets of answers to the same questions under the same draws of questions.
+
+    first, second = Headline(task), Headline(task)            add(prediction, reference) for every question
+    counts = draw(len(first), draws=1000)                     how often a draw holds each question
+    interval(first(counts) - second(counts))                  95 % of the differences lie in it
+
+Every answer is scored once: what it adds to the sums of the evaluator is kept, and a draw adds up those of its
+questions. Where the score is a mean of values (captions, VCR's pairs of questions) the values are drawn; CIDEr's
+weights of words are those of all questions asked, as they are in the score itself.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
+
+from tasks import Task
+from vista.data import Prediction
+from vista.metrics.evaluator import alone
+from vista.metrics.ptb import tokenize
+
+Record = tuple[Any, ...]
+
+
+class Headline:
+    """The headline metric of one set of answers, for any draw of the questions."""
+
+    def __init__(self, task: Task) -> None:
+        """Take the task's evaluator."""
+        self.evaluator: Any = alone(task.evaluator())
+        self.metric = task.headline
+        self.sums: list[list[float]] = []
+        self.records: list[list[Record]] = []
+
+    def add(self, prediction: Prediction, reference: Mapping[str, Any]) -> None:
+        """Score one answer."""
+        self.evaluator.reset()
+        self.evaluator.update([prediction], [reference])
+        self.sums.append([getattr(self.evaluator, f"sum_{name}").item() for name in self.evaluator.sums])
+        self.records.append(list(getattr(self.evaluator, "records", ())))
+
+    @cached_property
+    def values(self) -> np.ndarray | None:
+        """Float (U,), 0..100, of the units whose mean is the score; None where it is no such mean."""
+        if self.metric not in VALUES:
+            return None
+        return VALUES[self.metric]([r for own in self.records for r in own], getattr(self.evaluator, "tokenizer", ""))
+
+    def __len__(self) -> int:
+        """Number of units to draw from: questions, or VCR's pairs of them."""
+        return len(self.sums if self.values is None else self.values)
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        """The score of each draw, float (D,).
+
+        Args:
+            counts: int (D, U), how often each unit is in each draw.
+        """
+        if self.values is not None:
+            return counts @ self.values / counts.sum(1)
+        totals = (counts @ np.array(self.sums)).tolist()
+        return np.array([self._score(*each) for each in zip(totals, counts.tolist(), strict=True)])
+
+    def _score(self, total: list[float], counts: list[int]) -> float:
+        if self.metric in FROM_RECORDS:
+            drawn = zip(self.records, counts, strict=True)
+            self.evaluator.records = [record for own, count in drawn for record in own * count]
+        else:
+            self.evaluator.records = []  # they are for other scores, some of them slow
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return float(self.evaluator.scores(dict(zip(self.evaluator.sums, total, strict=True)))[self.metric])
+
+    @property
+    def malformed(self) -> int:
+        """Answers without the task's form."""
+        return int(sum(row[self.evaluator.sums.index("parse_failures")] for row in self.sums))
+
+
+def _caption_values(scorer: Callable[[], Any], records: Sequence[Record], tokenizer: str) -> np.ndarray:
+    """Values of captions; a record ends with the caption and its reference or references."""
+    captions = [record[-2] for record in records]
+    references = [[r[-1]] if isinstance(r[-1], str) else list(r[-1]) for r in records]
+    words = iter(tokenize([*captions, *(text for own in references for text in own)], tokenizer))
+    res = {i: [next(words)] for i in range(len(captions))}
+    gts = {i: [next(words) for _ in own] for i, own in enumerate(references)}
+    # Two empty strings are equal to ROUGE; an empty caption earns nothing, as in `vista.metrics.caption`.
+    said = np.array([bool(caption) for (caption,) in res.values()])
+    return 100 * np.where(said, scorer().compute_score(gts, res)[1], 0.0)
+
+
+def _pair_values(records: Sequence[Record], _: str) -> np.ndarray:
+    """100 for a question of VCR with a right answer and a right rationale."""
+    questions: dict[str, list[bool]] = defaultdict(list)
+    for question, _mode, right in records:
+        questions[question].append(right)
+    return np.array([100.0 * all(rights) for rights in questions.values() if len(rights) == 2])
+
+
+VALUES: dict[str, Callable[[Sequence[Record], str], np.ndarray]] = {
+    "CIDEr": lambda records, tokenizer: _caption_values(Cider, records, tokenizer),
+    "ROUGE_L": lambda records, tokenizer: _caption_values(Rouge, records, tokenizer),
+    "q_ar": _pair_values,
+}
+FROM_RECORDS = ("J",)  # a mean over the images of a class, then over classes
+
+
+def draw(units: int, draws: int, seed: int = 0) -> np.ndarray:
+    """Draws with replacement, as many units in each as there are: how often each is drawn, int (draws, units)."""
+    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws)
+
+
+def interval(values: np.ndarray, percent: float = 95.0) -> tuple[float, float]:
+    """The middle `percent` of values."""
+    low, high = np.percentile(values, [(100 - percent) / 2, (100 + percent) / 2])
+    return float(low), float(high)
