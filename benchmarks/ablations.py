@@ -1,0 +1,160 @@
+"""How masks are written, arm against arm at the same CPU-seconds of training, written to docs/ablations.md.
+
+    python -m benchmarks.ablations --cpu_s 240                                   methods x points
+    python -m benchmarks.ablations --cpu_s 240 --cross fast+points16             x bracket_layout x loss_on
+    python -m benchmarks.ablations --arms adaptive+points32 fast+points16+paper  some of them
+
+An arm is a stack of configs/ablations/*.yaml on top of stage1.yaml and base.yaml. What a step of it costs is measured
+on two short runs that differ by 30 steps; an epoch is then as long as the budget allows for two of them. CPU-seconds
+are those of `os.wait4`: the process on one thread, and its loader processes, whose end it waits for. They rise where
+another core is busy, so arms to be compared take the same `--jobs`. Results are kept below runs/ablations/, an arm that
+has one is not run again, and the page shows all of them. The last line printed is one JSON object.
+"""
+
+import argparse
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import ROOT, run
+from datamodules.configured import Setup, read_setup, read_split
+from vista.data import decode_segmentation
+from vista.metrics.overlap import mask_iou, union_mask
+from vista.runs import find_file
+from vista.settings import make_part
+from vista.tokenizer import Tokenizer
+
+METHODS, POINTS = ("uniform", "adaptive", "adaptive_refine", "fast"), ("points16", "points32")
+ARMS = [f"{method}+{points}" for points in POINTS for method in METHODS]
+CROSS = ("", "+paper", "+free", "+paper+free")  # without these: compact brackets, all tokens learned
+EPOCHS = 2  # of stage1.yaml; the first one is sorted
+SHORT, LONG = 5, 35  # steps of the runs that are measured
+FINDINGS = "<!-- What follows is written by hand and kept. -->"
+
+
+def configs(arm: str) -> list[str]:
+    """The files of an arm, the later deciding."""
+    return ["stage1.yaml", *(f"ablations/{name}.yaml" for name in ("base", *arm.split("+")))]
+
+
+def step_cost(short: float, long: float) -> tuple[float, float]:
+    """CPU-seconds of a step, and of all that is no step, of the CPU-seconds of two runs."""
+    step = (long - short) / (LONG - SHORT)
+    if step <= 0:
+        raise ValueError(f"{LONG} steps took {long:.1f} CPU-seconds, {SHORT} took {short:.1f}: nothing to go by")
+    return step, short - SHORT * step
+
+
+def epoch_steps(cpu_s: float, step: float) -> int:
+    """Steps of an epoch, so that all epochs cost the budget; at least one."""
+    return max(1, round(cpu_s / (EPOCHS * step)))
+
+
+def train(arm: str, name: str, seed: int, *words: str) -> float:
+    """CPU-seconds of one `fit`, on one thread; its run is `runs/<name>`."""
+    shutil.rmtree(ROOT / "runs" / name, ignore_errors=True)  # of a call that was killed
+    files = [f"--config={file}" for file in configs(arm)]
+    seeds = [f"--seed_everything={seed}", f"--data.seed={seed}"]
+    return run(["fit", *files, f"--name={name}", *seeds, *words], threads=1)["cpu_s"]
+
+
+def measure_step(arm: str, name: str, seed: int) -> tuple[float, float]:
+    """CPU-seconds of a step of an arm, and of the rest of a run; shuffled, as an epoch is on average."""
+    words = "--data.sorted_epochs=0", "--trainer.log_every_n_steps=1000"
+    short, long = (train(arm, name, seed, *words, f"--trainer.max_steps={steps}") for steps in (SHORT, LONG))
+    shutil.rmtree(ROOT / "runs" / name)
+    return step_cost(short, long)
+
+
+def codec_bound(setup: Setup) -> tuple[float, float]:
+    """Mean IoU in percent of the validation masks, each once, after encode and decode; and tokens a mask."""
+    source = setup.sources["res_refcoco"]
+    annotations = read_split("res_refcoco", source, setup.root, source.val)
+    setup.settings["tokenizer"]["folder"] = find_file(setup.settings["tokenizer"]["folder"])
+    tokenizer = make_part(Tokenizer, setup.settings, "tokenizer")
+    ious, tokens = [], []
+    for annotation in {(a.images, a.boxes): a for a in annotations}.values():
+        mask = decode_segmentation(annotation.segmentations[0], annotation.sizes[0])
+        text = setup.codec.mask_to_text(mask)
+        drawn, _ = setup.codec.parse_masks(text, annotation.sizes[0])
+        ious.append(mask_iou(union_mask(drawn, mask.shape), mask))
+        tokens.append(len(tokenizer.encode(text)))
+    return 100 * float(np.mean(ious)), float(np.mean(tokens))
+
+
+def one_arm(arm: str, folder: Path, cpu_s: float, seed: int) -> dict[str, Any]:
+    """Train and score an arm, or read what was found before."""
+    result = folder / f"{arm}.json"
+    if result.is_file():
+        return json.loads(result.read_text())
+    name = str((folder / arm).relative_to(ROOT / "runs"))
+    setup = read_setup(["default", *configs(arm)], None, [])
+    step, rest = measure_step(arm, f"{name}.short", seed)
+    samples = epoch_steps(cpu_s, step) * setup.settings["data"]["batch_size"]
+    used = train(arm, name, seed, f"--data.epoch_samples={samples}")
+    run(["validate", f"--ckpt_path=runs/{name}", "--trainer.limit_val_batches=1.0"], threads=1)
+    scores = json.loads((ROOT / "runs" / name / "scores_val.json").read_text())["all"]
+    bound, tokens = codec_bound(setup)
+    found = {
+        "arm": arm, "step_cpu_s": step, "cpu_s": used - rest,
+        "steps": json.loads((ROOT / "runs" / name / "done.json").read_text())["step"],
+        "rec_pr50": scores["val/rec_refcoco/pr50"], "res_miou": scores["val/res_refcoco/mIoU"],
+        "n": [int(scores[f"val/{task}_refcoco/n"]) for task in ("rec", "res")], "bound": bound, "tokens": tokens,
+    }  # fmt: skip
+    result.write_text(json.dumps(found) + "\n")
+    return found
+
+
+def report(results: list[dict[str, Any]], cpu_s: float, seed: int, before: str = "") -> str:
+    """The page, in Markdown; what was written by hand stays."""
+    lines = [
+        "# How masks are written",
+        "",
+        "Written by `benchmarks/ablations.py`; do not edit above the mark. REC and RES on the generated world from the",
+        f"start, {EPOCHS} epochs that cost about {cpu_s:g} CPU-seconds (one thread, loader processes included;",
+        f"start-up and scoring are not), seed {seed}. An arm is a stack of `configs/ablations/*.yaml`; without `paper`",
+        "brackets are compact, without `free` all tokens are learned. Scores are of the end of training, on n",
+        "questions of the validation split (REC, RES); the bound is the mean IoU of all its masks after decoding.",
+        "",
+        "| arm | tokens a mask | CPU-ms a step | steps | CPU-seconds | REC pr50 | RES mIoU | n | bound |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for r in sorted(results, key=lambda r: (r["arm"].count("+"), r["arm"])):
+        cost = f"{r['tokens']:.0f} | {1000 * r['step_cpu_s']:.0f} | {r['steps']} | {r['cpu_s']:.0f}"
+        scores = f"{r['rec_pr50']:.1f} | {r['res_miou']:.1f} | {r['n'][0]}, {r['n'][1]} | {r['bound']:.2f}"
+        lines.append(f"| {r['arm']} | {cost} | {scores} |")
+    return "\n".join([*lines, "", FINDINGS]) + (before.partition(FINDINGS)[2] or "\n")
+
+
+def main() -> None:
+    """Run the arms and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cpu_s", type=float, default=240, help="CPU-seconds of training an arm")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="arms at a time")
+    parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help="default: methods x points")
+    parser.add_argument("--cross", nargs="+", default=[], metavar="ARM", help="arms x bracket_layout x loss_on")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "ablations.md")
+    given = parser.parse_args()
+    crossed = [f"{arm}{more}" for arm in given.cross for more in CROSS]
+    arms = [*given.arms, *crossed] or ARMS
+    for arm in arms:
+        read_setup(configs(arm), None, [])  # a wrong name is found before an hour has passed
+    folder = ROOT / "runs" / "ablations" / f"{given.cpu_s:g}s_seed{given.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        one = partial(one_arm, folder=folder, cpu_s=given.cpu_s, seed=given.seed)
+        list(pool.map(one, arms))
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    before = given.out.read_text() if given.out.is_file() else ""
+    given.out.write_text(report(results, given.cpu_s, given.seed, before))
+    print(json.dumps({"benchmark": "ablations", "cpu_s": given.cpu_s, "seed": given.seed, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
