@@ -85,7 +85,7 @@ class AttCoSegCoco(Reader):
 
     def _images(self) -> Iterator[Shown]:
         said = spoken_by_coco_id(self)
-        reader, held = CocoInstances(self.root, self.split), held_out(self.root) | self.exclude
+        reader, held = CocoInstances(self.root, self.split), held_out(self) | self.exclude
         for image in reader:
             if image.id in held:
                 continue
@@ -97,6 +97,7 @@ class AttCoSegCoco(Reader):
             traits = {category: possible_traits(found) for category, found in things.items()}
             yield Shown(image.id, image.images[0], image.sizes[0], things, traits)
         self.problems += reader.problems
+        self.watched |= reader.watched
 
 
 def possible_traits(things: list[Thing]) -> frozenset[tuple[str, str]]:

@@ -59,7 +59,7 @@ class Coco(Reader):
 
     def _karpathy(self) -> Iterator[Annotation]:
         kept = KARPATHY[self.split]
-        images = {split: CocoImages(self.root, split) for split in ("train2014", "val2014")}
+        images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
         for image in self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")["images"]:
             if image["split"] in kept:
                 path = images[image["filepath"]].path(image["cocoid"])
@@ -113,9 +113,10 @@ class CocoInstances(Reader):
 def image_path(reader: Reader, file_name: str, image_id: int) -> str:
     """The path of an image named in COCO's own files; 2014 names are also found under their 2017 name."""
     path = inside(f"coco/{reader.split}/{file_name}")
+    reader.watch(reader.root / "coco" / reader.split)
     if reader.split.endswith("2017") or (reader.root / path).is_file():
         return path
-    return CocoImages(reader.root, reader.split).path(image_id)
+    return CocoImages(reader, reader.split).path(image_id)
 
 
 def sound_box(reader: Reader, record: dict[str, Any], size: Size) -> Box | None:

@@ -53,7 +53,7 @@ class CoSeg(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         top = self.file(f"coseg/{SETS[self.split]}")
         images = top / "images" if (top / "images").is_dir() else top
-        for folder in sorted(path for path in images.iterdir() if path.is_dir() and path.name not in MASKS):
+        for folder in sorted(path for path in self.watch(images).iterdir() if path.is_dir() and path.name not in MASKS):
             members = list(self._members(top, folder))
             size = min(self.group_size, len(members))
             for start in range(0, len(members), max(size, 1)):
@@ -70,13 +70,14 @@ class CoSeg(Reader):
     def _members(self, top: Path, folder: Path) -> Iterator[tuple[str, Size, dict[str, Any]]]:
         """(path, (H, W), RLE) of each image of a class that has a mask, by name."""
         places = [place for name in MASKS for place in (folder / name, top / name / folder.name)]
-        masks = {path.stem.removesuffix("_GT"): path for place in places if place.is_dir() for path in files(place)}
-        for image in files(folder):
+        there = [place for place in places if self.watch(place).is_dir()]
+        masks = {path.stem.removesuffix("_GT"): path for place in there for path in files(place)}
+        for image in files(self.watch(folder)):
             path = image.relative_to(self.root).as_posix()
             if image.stem not in masks:
                 self.leave_out(path, "it has no mask")
                 continue
-            mask = read_mask(masks[image.stem])
+            mask = read_mask(self.watch(masks[image.stem]))
             with Image.open(image) as opened:
                 width, height = opened.size
             if mask.shape != (height, width):

@@ -100,7 +100,7 @@ class CoSegGroups(Reader):
 
     def _coco(self) -> Iterator[tuple[str, Member]]:
         """(category, image) of each category of each image."""
-        reader, held = CocoInstances(self.root, self.split), held_out(self.root) | self.exclude
+        reader, held = CocoInstances(self.root, self.split), held_out(self) | self.exclude
         for image in reader:
             if image.id in held:
                 continue
@@ -113,17 +113,19 @@ class CoSegGroups(Reader):
                     rle = union([image.segmentations[k] for k in places], image.sizes[0])
                     yield category, Member(image.images[0], image.sizes[0], rle)
         self.problems += reader.problems
+        self.watched |= reader.watched
 
     def _voc(self) -> Iterator[tuple[str, Member]]:
         """The same of VOC."""
         names = self.file(f"{VOC}/ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
-        held = held_out(self.root) | self.exclude
-        evaluated = thumbnails(p for p in (self.root / "coseg/PASCAL").rglob("*") if not set(MASKS) & set(p.parts))
+        held = held_out(self) | self.exclude
+        scored = self.watch(self.root / "coseg/PASCAL")
+        evaluated = thumbnails(p for p in scored.rglob("*") if not set(MASKS) & set(p.parts))
         for name in names:
             path = inside(f"{VOC}/JPEGImages/{name}.jpg")
             if name in held:
                 continue
-            if alike(self.root / path, evaluated):
+            if alike(self.watch(self.root / path), evaluated):
                 self.leave_out(name, "it is an image of coseg/PASCAL")
                 continue
             with Image.open(self.file(f"{VOC}/SegmentationClass/{name}.png")) as opened:
@@ -145,9 +147,9 @@ def group(name: str, category: str, members: list[Member]) -> Annotation:
     )
 
 
-def held_out(root: Path) -> frozenset[str]:
+def held_out(reader: Reader) -> frozenset[str]:
     """The images of `held_out.txt` below the data root; none without such a file."""
-    file = root / "held_out.txt"
+    file = reader.watch(reader.root / "held_out.txt")
     return frozenset(file.read_text(encoding="utf-8").split() if file.is_file() else ())
 
 

@@ -45,7 +45,7 @@ class GRefCOCO(Reader):
         data = self.json(*(f"{folder}/instances.json" for folder in FOLDERS))
         sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
         objects = {record["id"]: record for record in data["annotations"]}
-        images = CocoImages(self.root, "train2014", IMAGES)
+        images = CocoImages(self, "train2014", IMAGES)
         for ref in refs:
             if ref["split"] != self.split:
                 continue

@@ -52,7 +52,7 @@ class LlavaInstruct(Reader):
             yield annotation(name, inside(f"coco/train2017/{record['image']}"), turns)
 
     def _bench(self) -> Iterator[Annotation]:
-        images = CocoImages(self.root, "val2014")
+        images = CocoImages(self, "val2014")
         for number, record in enumerate(self.json_lines("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")):
             turns = [[f"{MARK}\n{record['instruction'].strip()}", record["output"].strip()]]
             path = images.path(int(record["id"]))

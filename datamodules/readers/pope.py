@@ -29,7 +29,7 @@ class POPE(Reader):
     source = "https://github.com/RUCAIBox/POPE/tree/main/output/coco"
 
     def _annotations(self) -> Iterator[Annotation]:
-        images = CocoImages(self.root, "val2014")
+        images = CocoImages(self, "val2014")
         for record in self.json_lines(f"pope/coco_pope_{self.split}.json"):
             name, label = NAME.fullmatch(record["image"]), record["label"].strip().lower()
             if label not in ("yes", "no") or not record["text"].strip():

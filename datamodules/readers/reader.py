@@ -6,16 +6,19 @@ and opens no image, but for datasets that keep their truth in images.
     reader = RefCOCO(Path("data"), "val")
     annotations = list(reader)      # vista.data.Annotation, in the order of the file
     reader.problems                 # [("423_1203", "the expression is empty"), ...]
+    reader.watched                  # {".../instances.json": (89364211, 1700000000000000000), ...}
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from vista.data import Annotation, Box, Size
 
+Stamp: TypeAlias = tuple[int, int]
 CHUNK = 1 << 22  # characters read at once; much longer than any one record
 BETWEEN = re.compile(r"[\s,]*")
 
@@ -32,6 +35,7 @@ class Reader:
         splits: the splits there are.
         source: where the files are to be had.
         problems: (id, why) of each record that the last pass left out.
+        watched: each file and folder on which the last pass depends, with its stamp before it was read.
 
     Args:
         root: the data root; image paths are relative to it.
@@ -53,9 +57,10 @@ class Reader:
         self.root = Path(root)
         self.split = split
         self.problems: list[tuple[str, str]] = []
+        self.watched: dict[str, Stamp | None] = {}
 
     def __iter__(self) -> Iterator[Annotation]:
-        self.problems = []
+        self.problems, self.watched = [], {}
         yield from self._annotations()
 
     def _annotations(self) -> Iterator[Annotation]:
@@ -66,6 +71,13 @@ class Reader:
         """Notes that a record is left out, and why."""
         self.problems.append((str(record_id), why))
 
+    def watch(self, path: Path) -> Path:
+        """Notes that what is read depends on a file, on its absence, or on the names in a folder; returns the path."""
+        name = str(path.absolute())
+        if name not in self.watched:
+            self.watched[name] = stamp(name)
+        return path
+
     def file(self, *candidates: str) -> Path:
         """The first of several places below the root that exists.
 
@@ -73,7 +85,7 @@ class Reader:
             FileNotFoundError: none does; the sentence names the first and the dataset's address.
         """
         for candidate in candidates:
-            if (self.root / candidate).exists():
+            if self.watch(self.root / candidate).exists():
                 return self.root / candidate
         where = self.root / candidates[0]
         raise FileNotFoundError(f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}")
@@ -115,6 +127,15 @@ class Reader:
                     text, start = text[start:] + more, 0
                     continue
                 yield item
+
+
+def stamp(path: str) -> Stamp | None:
+    """Size in bytes and time of the last change in nanoseconds; None where there is no such file or folder."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def inside(path: str) -> str:

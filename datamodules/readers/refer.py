@@ -46,7 +46,7 @@ class RefCOCO(Reader):
         data = self.json(f"refer/{self.folder}/instances.json")
         sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
         objects = {record["id"]: record for record in data["annotations"]}
-        images = CocoImages(self.root, "train2014", IMAGES)
+        images = CocoImages(self, "train2014", IMAGES)
         for ref in refs:
             if ref["split"] == self.split:
                 yield from self._expressions(ref, objects.get(ref["ann_id"]), sizes, images)

@@ -121,7 +121,7 @@ def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | 
         None where `attributes.json` is not below the root.
     """
     places = [f"{folder}/attributes.json" for folder in FOLDERS]
-    if not any((reader.root / place).is_file() for place in places):
+    if not any(reader.watch(reader.root / place).is_file() for place in places):
         return None
     images, found = genome_images(reader), {}
     for record in reader.json_items(*places):

@@ -41,7 +41,7 @@ class Visual7W(Reader):
         places = (f"visual7w/dataset_v7w_{self.kind}.json", f"visual7w/visual7w-{self.kind}/dataset.json")
         data = self.json(*places)
         boxes = {box["box_id"]: (place, box) for place, box in enumerate(data.get("boxes", ()))}
-        known = any((self.root / folder / "image_data.json").exists() for folder in FOLDERS)
+        known = any(self.watch(self.root / folder / "image_data.json").exists() for folder in FOLDERS)
         images = genome_images(self) if known else {}
         for image in data["images"]:
             if image["split"] != self.split:

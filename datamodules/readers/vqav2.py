@@ -55,7 +55,7 @@ class VQAv2(Reader):
             # Joined by id: the two files need not stand in the same order.
             records = self.json(f"vqav2/v2_mscoco_{year}_annotations.json")["annotations"]
             answers = {record["question_id"]: record for record in records}
-        images = CocoImages(self.root, folder)
+        images = CocoImages(self, folder)
         for record in questions:
             if not record["question"].strip():
                 self.leave_out(record["question_id"], "the question is empty")
