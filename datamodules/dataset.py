@@ -28,12 +28,12 @@ Turns = tuple[tuple[str, str], ...]
 
 @dataclass
 class LoadedSource:
-    """A source in memory: its name, task, data root and annotations."""
+    """A source that is read: its name, task, data root and annotations."""
 
     name: str
     task: Task
     root: Path
-    annotations: list[Annotation]
+    annotations: Sequence[Annotation]
 
 
 class Encoding:
@@ -113,7 +113,7 @@ class TrainingSet(Dataset[Batch]):
 
     def __getitems__(self, keys: list[Key]) -> Batch:
         """The batch of these keys, with the source of each sample and what could not be used."""
-        samples = []
+        samples, ids = [], []
         for epoch, position, source, index in keys:
             loaded = self.sources[source]
             rng = np.random.default_rng((self.seed, epoch, position))
@@ -123,13 +123,14 @@ class TrainingSet(Dataset[Batch]):
                 grammar = compile_grammar(loaded.task.grammar(annotation), self.encoding.tokenizer)
                 sample = learn_free_tokens(sample, grammar)
             samples.append(sample)
+            ids.append(f"{loaded.name}:{annotation.id}")
         images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
         lengths = [len(s.input_ids) + (self.encoding.num_queries - 1) * len(s.images) for s in samples]
         usable = [self.encoding.readable(s) and n <= self.max_tokens for s, n in zip(samples, lengths, strict=True)]
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
         return collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries) | {
             "source": torch.tensor([key[2] for key in keys]),
-            "ids": [f"{self.sources[s].name}:{self.sources[s].annotations[i].id}" for _, _, s, i in keys],
+            "ids": ids,
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),
         }

@@ -7,8 +7,11 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
+from datamodules.compiled import scenes, select
 from datamodules.dataset import LoadedSource
 from datamodules.source import Source
 from vista.data import Annotation
@@ -19,7 +22,7 @@ NAMES = (
     ("vg", re.compile(r"(?:/VG_100K(?:_2)?/|/v7w_)(\d+)\.\w+$")),
 )
 Tested = dict[str, set[str]]
-Read = Callable[[str, Source, str], list[Annotation]]
+Read = Callable[[str, Source, str], Sequence[Annotation]]
 
 
 def image_names(annotation: Annotation) -> set[str]:
@@ -59,8 +62,8 @@ def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[
             except FileNotFoundError as error:
                 absent.append(f"{score}: {error}")
                 continue
-            for annotation in annotations:
-                for image in image_names(annotation):
+            for i in scenes(annotations)[0].tolist():
+                for image in image_names(annotations[i]):
                     tested[image].add(score)
     return dict(tested), absent
 
@@ -88,14 +91,16 @@ def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[
     return notes
 
 
-def clean(annotations: Iterable[Annotation], tested: Tested) -> tuple[list[Annotation], dict[str, int]]:
-    """The samples whose images are behind no score, and how many others there are for each score."""
-    kept: list[Annotation] = []
+def clean(annotations: Sequence[Annotation], tested: Tested) -> tuple[Sequence[Annotation], dict[str, int]]:
+    """The samples whose images are behind no score, and how many others there are for each score.
+
+    Of samples with the same images only the first is looked at.
+    """
+    first, scene = scenes(annotations)
+    found = [leaks(annotations[i], tested) for i in first.tolist()]
     dropped: dict[str, int] = defaultdict(int)
-    for annotation in annotations:
-        found = leaks(annotation, tested)
-        if not found:
-            kept.append(annotation)
-        for score in found:
-            dropped[score] += 1
-    return kept, dict(dropped)
+    for scores, number in zip(found, np.bincount(scene, minlength=len(first)).tolist(), strict=True):
+        for score in scores:
+            dropped[score] += number
+    sound = np.array([not scores for scores in found], dtype=bool)[scene]
+    return select(annotations, np.flatnonzero(sound)), dict(dropped)

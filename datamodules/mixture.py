@@ -3,6 +3,7 @@
 MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
+from datamodules.loading import Loading, limit
 from datamodules.order import GlobalBatches, Order
 from datamodules.readers import READERS
-from datamodules.source import Source, check_source, chosen_tasks, group_by_image, read_annotations
+from datamodules.source import Source, check_source, chosen_tasks, group_by_image
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.codec import Codec
@@ -51,6 +53,7 @@ class MixtureData(LightningDataModule):
         max_test: int | None = None,
         unseen_wording: int = 0,
         num_workers: int = 1,
+        cache: Path = Path("data/compiled"),
         allow_missing: bool = False,
         drop_test_images: bool = True,
         world_scenes: int = 20000,
@@ -83,6 +86,7 @@ class MixtureData(LightningDataModule):
             max_test: questions of each source that `test` scores; none: all.
             unseen_wording: questions of each source that `test` asks again in an instruction that is never trained on.
             num_workers: loader processes.
+            cache: where annotations are kept once they are compiled (`datamodules/compiled.py`); it may be deleted.
             allow_missing: leave out samples whose image is missing, however many.
             drop_test_images: leave out training samples whose image is tested on by any source of the config.
             world_scenes: training scenes of the generated world.
@@ -97,7 +101,8 @@ class MixtureData(LightningDataModule):
         self.sorted_epochs, self.questions_per_image = sorted_epochs, questions_per_image
         self.max_tokens, self.loss_on = max_tokens, loss_on
         self.max_val, self.max_test, self.unseen_wording = max_val, max_test, unseen_wording
-        self.num_workers, self.allow_missing, self.drop_test_images = num_workers, allow_missing, drop_test_images
+        self.num_workers, self.drop_test_images = num_workers, drop_test_images
+        self.loading = Loading(root, codec, cache, allow_missing)
         self.world_scenes, self.world_formats, self.seed = world_scenes, world_formats or [], seed
         self.question_images: list[str] = []
         self.question_text = ""
@@ -105,7 +110,6 @@ class MixtureData(LightningDataModule):
         self.batches: GlobalBatches | None = None
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
-        self._read: dict[tuple[str, Path, str], list[Annotation]] = {}
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a split with fewer questions than processes
         if not 0 <= replay < 1:
             raise ValueError(f"the share of replayed samples is at least 0 and below 1, not {replay}")
@@ -115,8 +119,12 @@ class MixtureData(LightningDataModule):
         self.replay_tasks = chosen_tasks(replay_tasks, sources) or []
 
     def prepare_data(self) -> None:
-        """Write the generated world where it is wanted and missing; a person's own question needs no data."""
-        if self.trainer is not None and self.trainer.state.fn == "predict":
+        """Write the generated world where it is wanted and missing, and compile annotations, in one process.
+
+        A person's own question needs no data. What is wrong with a source is said by `setup`, in every process.
+        """
+        stage = None if self.trainer is None else self.trainer.state.fn
+        if stage == "predict":
             return
         if self.root.name == "world":
             write_world(self.root, num_train=self.world_scenes, formats=self.world_formats)
@@ -124,20 +132,30 @@ class MixtureData(LightningDataModule):
             name, source = next(iter(self.sources.items()), ("", None))
             where = f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}" if source else ""
             raise FileNotFoundError(f"the data root {self.root} is not there; name it by --data.root{where}")
+        if stage is not None:
+            with suppress(FileNotFoundError, ValueError):
+                self._compile(stage)
+
+    def _compile(self, stage: str) -> None:
+        """Read all that `setup` opens."""
+        if stage == "fit":
+            self.loading.load(self._trained_on(), "train")
+            if self.drop_test_images:
+                images_tested(self.sources, self.loading.annotations)
+        self.loading.load(self._scored(), "test" if stage == "test" else "val")
 
     def setup(self, stage: str) -> None:
-        """Read what the stage needs: `fit`, `validate`, `test` or `predict`."""
+        """Open what the stage needs: `fit`, `validate`, `test` or `predict`."""
         if stage == "fit":
             self._setup_training()
-        scored = None if self.tasks is None else [*self.tasks, *self.replay_tasks]
         if stage in ("fit", "validate"):
-            self.eval_sources = self._load({n: {n: s.val} for n, s in self._chosen(scored).items() if s.val})
-            self._limit(self.eval_sources, self.max_val)
+            self.eval_sources = self.loading.load(self._scored(), "val")
+            limit(self.eval_sources, self.max_val)
         if stage == "test":
-            self.eval_sources = self._load({n: s.test for n, s in self._chosen(scored).items()})
+            self.eval_sources = self.loading.load(self._scored(), "test")
             unseen = self._in_unseen_words() if self.unseen_wording else []
-            self._limit(self.eval_sources, self.max_test)
-            self._limit(unseen, self.unseen_wording)
+            limit(self.eval_sources, self.max_test)
+            limit(unseen, self.unseen_wording)
             self.eval_sources += unseen
         if stage == "predict":
             self.eval_sources = [self._questions()]
@@ -151,13 +169,20 @@ class MixtureData(LightningDataModule):
                 raise ValueError(f"task {task} has no source; add one under data.sources")
         return chosen
 
-    def _setup_training(self) -> None:
-        """Load the training splits and fix how many samples of each an epoch holds."""
-        main, replayed = self._chosen(self.tasks), self._chosen(self.replay_tasks)
-        wanted = {n: s for n, s in {**main, **(replayed if self.replay else {})}.items() if s.train}
+    def _scored(self) -> dict[str, Source]:
+        return self._chosen(None if self.tasks is None else [*self.tasks, *self.replay_tasks])
+
+    def _trained_on(self) -> dict[str, Source]:
+        replayed = self._chosen(self.replay_tasks) if self.replay else {}
+        wanted = {n: s for n, s in {**self._chosen(self.tasks), **replayed}.items() if s.train}
         if not wanted:
             raise ValueError("none of the chosen tasks has a source with a split to train on")
-        self.train_sources = self._load({n: {n: s.train} for n, s in wanted.items()})
+        return wanted
+
+    def _setup_training(self) -> None:
+        """Load the training splits and fix how many samples of each an epoch holds."""
+        main, wanted = self._chosen(self.tasks), self._trained_on()
+        self.train_sources = self.loading.load(wanted, "train")
         if self.drop_test_images:
             self._drop_test_images()
         counts = np.array([len(s.annotations) * wanted[s.name].weight for s in self.train_sources])
@@ -170,30 +195,9 @@ class MixtureData(LightningDataModule):
 
     def _drop_test_images(self) -> None:
         """Leave out, and count, what `python main.py data audit` finds."""
-        notes = keep_clean(self.train_sources, *images_tested(self.sources, self._annotations))
+        notes = keep_clean(self.train_sources, *images_tested(self.sources, self.loading.annotations))
         if self.trainer is None or self.trainer.is_global_zero:
             print(*notes, sep="\n", end="\n" * bool(notes), flush=True)
-
-    def _annotations(self, name: str, source: Source, split: str) -> list[Annotation]:
-        """A split, read once."""
-        key = source.dataset, source.root or self.root, split
-        if key not in self._read:
-            try:
-                self._read[key] = read_annotations(*key, allow_missing=self.allow_missing)
-            except FileNotFoundError as error:
-                raise FileNotFoundError(f"source {name}: {error}") from error
-        return self._read[key]
-
-    def _load(self, wanted: dict[str, dict[str, str]]) -> list[LoadedSource]:
-        """Sources by name -> {name of the score: split}."""
-        loaded = []
-        for name, splits in wanted.items():
-            source = self.sources[name]
-            task, root = Task.known[source.task](self.codec), source.root or self.root
-            for score_name, split in splits.items():
-                annotations = self._annotations(name, source, split)
-                loaded.append(LoadedSource(score_name, task, root, task.regroup(annotations)))
-        return loaded
 
     def _questions(self) -> LoadedSource:
         """A person's images and text as a source of one annotation."""
@@ -214,15 +218,6 @@ class MixtureData(LightningDataModule):
         """The scored sources once more, where their tasks have instructions that are never trained on."""
         asked = [(source, source.task.in_unseen_words()) for source in self.eval_sources]
         return [replace(s, name=f"{s.name}_unseen_wording", task=task) for s, task in asked if task]
-
-    def _limit(self, sources: list[LoadedSource], most: int | None) -> None:
-        """Keep about `most` annotations of each source, whole images spread evenly over its file."""
-        for source in sources:
-            if most is not None and len(source.annotations) > most:
-                groups = group_by_image(source.annotations, len(source.annotations))
-                share = round(len(groups) * most / len(source.annotations))
-                places = np.linspace(0, len(groups) - 1, max(1, share)).astype(int)
-                source.annotations = [source.annotations[i] for place in places for i in groups[place]]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Tensors move; annotations and names, which Lightning would copy field by field, stay."""

@@ -6,6 +6,7 @@ anywhere by its position alone.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -13,12 +14,31 @@ from torch.utils.data import Sampler
 Key = tuple[int, int, int, int]  # epoch, position in it, source, index in the source
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Indices in groups that stay together, as two arrays: millions of groups cost no Python objects.
+
+    Attributes:
+        indices: those of all groups, one group after the other, int (N,).
+        starts: where each group begins in `indices`, and N, int (G + 1,).
+    """
+
+    indices: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, group: int) -> np.ndarray:
+        return self.indices[self.starts[group] : self.starts[group + 1]]
+
+
 class Order:
     """Which sample stands at which position of an epoch."""
 
     def __init__(
         self,
-        groups: Sequence[Sequence[np.ndarray]],
+        groups: Sequence[Groups],
         weights: Sequence[float],
         seed: int = 0,
         epoch_samples: int | None = None,
@@ -35,8 +55,7 @@ class Order:
                 instead of shuffled.
         """
         self.groups, self.seed, self.sorted_epochs = groups, seed, sorted_epochs
-        self.sizes = [np.array([len(group) for group in source], dtype=np.int64) for source in groups]
-        wanted = np.array([size.sum() * weight for size, weight in zip(self.sizes, weights, strict=True)])
+        wanted = np.array([len(source.indices) * weight for source, weight in zip(groups, weights, strict=True)])
         if epoch_samples is not None and wanted.sum():
             wanted = wanted * (epoch_samples / wanted.sum())
         self.counts = [max(1, round(n)) if n > 0 else 0 for n in wanted.tolist()]
@@ -51,35 +70,40 @@ class Order:
         A source that an epoch does not exhaust goes on where the epoch before ended, so every sample is seen before one
         is seen again.
         """
-        pieces = [
-            (place, np.stack([np.full(len(group), source), group], axis=1))
-            for source, count in enumerate(self.counts)
-            for place, group in self._stream(source, epoch * count, count)
-        ]
-        order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(pieces)).tolist()
+        pieces = [piece for source, n in enumerate(self.counts) for piece in self._stream(source, epoch * n, n)]
+        if not pieces:
+            return np.zeros((0, 2), dtype=int)
+        source, start, length, place = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(source))
         if epoch < self.sorted_epochs:
-            order.sort(key=lambda i: pieces[i][0])
-        return np.concatenate([pieces[i][1] for i in order]) if pieces else np.zeros((0, 2), dtype=int)
+            order = order[np.argsort(place[order], kind="stable")]
+        source, start, length = source[order], start[order], length[order]
+        steps = np.arange(self.length) - np.repeat(length.cumsum() - length, length)  # 0, 1, ... in each piece
+        indices = np.concatenate([groups.indices for groups in self.groups])
+        return np.stack([np.repeat(source, length), indices[np.repeat(start, length) + steps]], axis=1)
 
-    def _stream(self, source: int, start: int, count: int) -> Iterator[tuple[float, np.ndarray]]:
+    def _stream(self, source: int, start: int, count: int) -> Iterator[tuple[np.ndarray, ...]]:
         """Samples start..start + count - 1 of the endless sequence of shuffled passes over a source, in their groups.
 
-        Each comes with the group's place in its source, 0 the first, 1 the last.
-
         Groups that lie across the start or the end are cut, so that every epoch has the same length.
+
+        Yields:
+            for each pass, arrays over its pieces of groups: source; start in the indices of all sources; length; and
+            the group's place in its source, 0 the first, 1 the last.
         """
-        groups, sizes = self.groups[source], self.sizes[source]
+        groups, before = self.groups[source], sum(len(other.indices) for other in self.groups[:source])
         while count:
-            turn, place = divmod(start, int(sizes.sum()))
+            turn, first = divmod(start, len(groups.indices))
+            last = min(first + count, len(groups.indices))
             shuffle = np.random.default_rng((self.seed, source, turn, 2)).permutation(len(groups))
-            ends = sizes[shuffle].cumsum()
-            for i in range(int(ends.searchsorted(place, side="right")), len(groups)):
-                group = groups[shuffle[i]]
-                piece = group[place - int(ends[i]) + len(group) :][:count]
-                yield float(shuffle[i]) / len(groups), piece
-                place, start, count = int(ends[i]), start + len(piece), count - len(piece)
-                if not count:
-                    return
+            ends = np.diff(groups.starts)[shuffle].cumsum()
+            some = slice(int(ends.searchsorted(first, side="right")), int(ends.searchsorted(last)) + 1)
+            group, end = shuffle[some], ends[some]
+            begin = end - np.diff(groups.starts)[group]
+            length = np.minimum(end, last) - np.maximum(begin, first)
+            inside = groups.starts[group] + np.maximum(first - begin, 0)
+            yield np.full(len(group), source), before + inside, length, group / len(groups)
+            start, count = start + last - first, count - (last - first)
 
 
 class GlobalBatches(Sampler[list[Key]]):

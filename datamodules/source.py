@@ -3,23 +3,26 @@
 caption_coco: {task: caption, dataset: coco, train: train2017, val: val2017, test: {caption_coco: val2017}}
 """
 
-import gc
 import os
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from datamodules.compiled import Annotations, code_of, compiled, digest, scenes
+from datamodules.order import Groups
 from datamodules.readers import READERS
 from tasks import Task
 from vista.data import Annotation
 
 GROUPS = {"single_image": False, "multi_image": True}  # words for several tasks -> `Task.multi_image`
 TOLERATED = 0.01  # share of a source that may be unreadable before the run stops
+LISTED = 20  # problems that a message names
 
 
 @dataclass
@@ -87,7 +90,7 @@ def check_source(name: str, source: Source) -> None:
         )
 
 
-def read_annotations(dataset: str, root: Path, split: str, allow_missing: bool = False) -> list[Annotation]:
+def read_annotations(dataset: str, root: Path, split: str, folder: Path, allow_missing: bool = False) -> Annotations:
     """All sound annotations of a split; the others are named once and counted.
 
     An annotation whose image file is missing stays, since a sample keeps its position (it is learned from with weight
@@ -97,52 +100,59 @@ def read_annotations(dataset: str, root: Path, split: str, allow_missing: bool =
         dataset: name of the reader.
         root: the data root.
         split: one of the reader's splits.
+        folder: where compiled annotations are kept; only what is not there yet is read.
         allow_missing: go on, whatever is missing.
 
     Raises:
         ValueError: more than one per cent of the split cannot be used.
     """
-    reader = READERS[dataset](root, split)
-    gc.disable()  # a million new objects, none of them garbage: collecting would double the time
-    try:
-        annotations = list(reader)
-    finally:
-        gc.enable()
-        gc.freeze()  # nor are they looked at later, which also keeps their pages shared with loader processes
-    absent = _absent_images(annotations, root)
-    problems = [f"{key}: {why}" for key, why in reader.problems]
-    problems += [f"{key}: the image {path} is missing" for key, path in absent.items()]
-    if problems:
-        total = len(annotations) + len(reader.problems)
-        head = f"{dataset} ({split}): {len(problems)} of {total} annotations cannot be used"
-        listed = "; ".join(problems[:20]) + ("; ..." if len(problems) > 20 else "")
-        if len(problems) > TOLERATED * total and not allow_missing:
+    kind = READERS[dataset]
+    name = f"{dataset}-{split}-{digest(dataset, split, root.resolve(), code_of(kind))}"
+    annotations = compiled(folder, name, kind(root, split))
+    absent, paths = absent_images(annotations, root)
+    number, total = len(annotations.problems) + len(absent), len(annotations) + len(annotations.problems)
+    if number:
+        problems = [f"{key}: {why}" for key, why in annotations.problems[:LISTED]]
+        missing = zip(absent[: LISTED - len(problems)].tolist(), paths, strict=False)
+        problems += [f"{annotations[i].id}: the image {path} is missing" for i, path in missing]
+        listed = "; ".join(problems) + ("; ..." if number > LISTED else "")
+        head = f"{dataset} ({split}): {number} of {total} annotations cannot be used"
+        if number > TOLERATED * total and not allow_missing:
             raise ValueError(f"{head}, set --data.allow_missing true to go on without them: {listed}")
         warnings.warn(f"{head}: {listed}", stacklevel=2)
-    return [a for a in annotations if a.id not in absent] if allow_missing else annotations
+    if len(absent) and allow_missing:
+        return annotations.select(np.delete(np.arange(len(annotations)), absent))
+    return annotations
 
 
-def _absent_images(annotations: Sequence[Annotation], root: Path) -> dict[str, str]:
-    """Annotation id -> an image of it that is not there. Folders are listed once, not asked for each file."""
+def absent_images(annotations: Sequence[Annotation], root: Path) -> tuple[np.ndarray, list[str]]:
+    """Which annotations have an image that is not there. Folders are listed once, not asked for each file.
+
+    Returns:
+        their indices, int (N,), and for each the last such image.
+    """
+    first, scene = scenes(annotations)
+    shown = [annotations[i].images for i in first.tolist()]
     wanted: dict[str, set[str]] = defaultdict(set)
-    for annotation in annotations:
-        for image in annotation.images:
-            folder, _, file = image.rpartition("/")
-            wanted[folder].add(file)
-    absent = set()
-    for folder, files in wanted.items():
+    for image in chain.from_iterable(shown):
+        wanted[image.rpartition("/")[0]].add(image)
+    absent: set[str] = set()
+    for folder, images in wanted.items():
         there = set(os.listdir(root / folder)) if (root / folder).is_dir() else set()
-        absent |= {f"{folder}/{file}" for file in files - there}
-    return {a.id: image for a in annotations for image in a.images if image in absent} if absent else {}
+        absent |= {image for image in images if image.rpartition("/")[2] not in there}
+    lacking = [[image for image in images if image in absent] for images in shown]
+    rows = np.flatnonzero(np.array([bool(images) for images in lacking], dtype=bool)[scene])
+    return rows, [lacking[k][-1] for k in scene[rows].tolist()]
 
 
-def group_by_image(annotations: Sequence[Annotation], most: int) -> list[np.ndarray]:
+def group_by_image(annotations: Sequence[Annotation], most: int) -> Groups:
     """Groups of at most `most` annotations of the same images, so that one encoder pass serves them.
 
     Returns:
-        int arrays of indices, in order of first occurrence.
+        groups of indices, in order of first occurrence.
     """
-    by_image: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, annotation in enumerate(annotations):
-        by_image[annotation.images].append(i)
-    return [np.array(g[i : i + most]) for g in by_image.values() for i in range(0, len(g), most)]
+    _, scene = scenes(annotations)
+    indices = np.argsort(scene, kind="stable")
+    first = np.flatnonzero(np.diff(scene[indices], prepend=-1))  # where each scene begins
+    place = np.arange(len(indices)) - np.repeat(first, np.diff(first, append=len(indices)))
+    return Groups(indices, np.append(np.flatnonzero(place % most == 0), len(indices)))

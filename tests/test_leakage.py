@@ -67,14 +67,15 @@ def sources() -> dict[str, Source]:
     }
 
 
-def test_the_mixture_leaves_them_out(tiny_world, sources, capsys):
+def test_the_mixture_leaves_them_out(tiny_world, tmp_path, sources, capsys):
     sources["rec"].test = {}
-    whole = MixtureData(tokenizer(), Codec(), sources, root=tiny_world, image_size=32)
+    settings = {"root": tiny_world, "cache": tmp_path, "image_size": 32}
+    whole = MixtureData(tokenizer(), Codec(), sources, **settings)
     whole.setup("fit")
     assert capsys.readouterr().out == ""
     sources["rec"].train, sources["rec"].test = "", {"rec_train": "train"}
     for drop, left in ((True, 0), (False, len(whole.train_sources[1].annotations))):
-        data = MixtureData(tokenizer(), Codec(), sources, root=tiny_world, image_size=32, drop_test_images=drop)
+        data = MixtureData(tokenizer(), Codec(), sources, drop_test_images=drop, **settings)
         if left:
             data.setup("fit")
             assert len(data.train_sources[0].annotations) == left

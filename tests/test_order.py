@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.order import GlobalBatches, Key, Order
+from datamodules.order import GlobalBatches, Groups, Key, Order
 
 SIZES = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=8), min_size=1, max_size=3)
 
 
-def grouped(sizes: list[int]) -> list[np.ndarray]:
+def grouped(sizes: list[int]) -> Groups:
     """Groups of the given sizes that count 0, 1, 2, ..."""
-    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    return Groups(np.arange(sum(sizes)), np.cumsum([0, *sizes]))
 
 
 def make_order(sizes: list[list[int]], weights: list[float] | None = None, **settings: int) -> Order:

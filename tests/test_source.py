@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.readers import READERS
+from datamodules.readers.reader import Reader
 from datamodules.source import Source, check_source, group_by_image, read_annotations
 from vista.data import Annotation
 
@@ -28,17 +29,16 @@ def test_what_does_not_fit_is_one_sentence(source, sentence):
     assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
 
 
-class Fake:
+class Fake(Reader):
     """A reader of 200 questions about 100 images, with as many unsound records as wanted."""
 
     fields = frozenset({"question"})
+    splits = ("train",)
     unsound = 0
 
-    def __init__(self, root: Path, split: str) -> None:
-        self.problems: list[tuple[str, str]] = []
-
-    def __iter__(self):
-        self.problems = [(f"bad{k}", "its box lies outside the image") for k in range(self.unsound)]
+    def _annotations(self):
+        for k in range(self.unsound):
+            self.leave_out(f"bad{k}", "its box lies outside the image")
         for k in range(200 - self.unsound):
             yield Annotation(id=str(k), images=(f"images/{k // 2}.png",))
 
@@ -55,7 +55,7 @@ def fake(tmp_path, monkeypatch):
 def messages(root: Path, **settings: bool) -> tuple[int, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        annotations = read_annotations("fake", root, "train", **settings)
+        annotations = read_annotations("fake", root, "train", root / "compiled", **settings)
     return len(annotations), [str(c.message) for c in caught]
 
 
@@ -102,9 +102,9 @@ def test_unsound_records_of_an_official_file_are_named_once(tiny_world, tmp_path
     boxed = next(a for a in instances["annotations"] if a["id"] == second["ann_id"])
     boxed["bbox"] = [5000.0, 5000.0, 10.0, 10.0]
     (refs.parent / "instances.json").write_text(json.dumps(instances))
-    whole = read_annotations("refcoco", tiny_world, "train")
+    whole = read_annotations("refcoco", tiny_world, "train", tmp_path)
     with pytest.warns(UserWarning, match="2 of ") as caught:
-        rest = read_annotations("refcoco", root, "train")
+        rest = read_annotations("refcoco", root, "train", tmp_path)
     assert len(caught) == 1 and "the expression is empty" in str(caught[0].message)
     assert str(second["ref_id"]) in str(caught[0].message)
     lost = {f"{first['ref_id']}_{first['sentences'][0]['sent_id']}"}

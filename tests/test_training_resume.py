@@ -10,7 +10,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.mixture import MixtureData
-from datamodules.order import Order
+from datamodules.order import Groups, Order
 
 
 class Keys(Dataset[torch.Tensor]):
@@ -30,7 +30,7 @@ class Data(LightningDataModule):
 
     def __init__(self, workers: int) -> None:
         super().__init__()
-        self.workers, self.order = workers, Order([np.array_split(np.arange(24), 12)], [1.0])
+        self.workers, self.order = workers, Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0])
 
     def _loader(self, _: Any, batches: Any) -> DataLoader[Any]:
         return DataLoader(Keys(), batch_sampler=batches, num_workers=self.workers, collate_fn=lambda batch: batch)

@@ -7,7 +7,10 @@ image (edge convention: pixel (column c, row r) covers [c, c+1] x [r, r+1]), unt
                expression="the man on the left", boxes=((12.0, 30.5, 200.0, 400.0),), segmentations=([[...]],))
 """
 
-from dataclasses import dataclass, field
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,6 +52,9 @@ class Annotation:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+_VALUES = attrgetter(*(each.name for each in fields(Annotation)))
+
+
 @dataclass(slots=True)
 class Example:
     """What the model is trained on or asked: images and one or several turns of text.
@@ -87,6 +93,37 @@ class Prediction:
     scores: dict[str, float] = field(default_factory=dict)
     confidence: float | None = None
     spreads: list[float] = field(default_factory=list)
+
+
+def annotation_to_json(annotation: Annotation) -> str:
+    """An annotation as JSON, field by field.
+
+    Raises:
+        ValueError: it would come back as another one.
+    """
+    with suppress(TypeError):  # of what JSON does not know
+        text = json.dumps(_VALUES(annotation))
+        if annotation_from_json(text) == annotation:
+            return text
+    raise ValueError(f"annotation {annotation.id} does not come back from JSON as it is (lists do, tuples do not)")
+
+
+def annotation_from_json(text: str) -> Annotation:
+    """The inverse of `annotation_to_json`."""
+    key, images, sizes, expression, question, answers, captions, boxes, segmentations, label, extra = json.loads(text)
+    return Annotation(
+        id=key,
+        images=tuple(images),
+        sizes=tuple(map(tuple, sizes)),
+        expression=expression,
+        question=question,
+        answers=tuple(answers),
+        captions=tuple(captions),
+        boxes=tuple(map(tuple, boxes)),
+        segmentations=tuple(segmentations),
+        label=label,
+        extra=extra,
+    )
 
 
 def decode_segmentation(segmentation: Any, size: Size) -> Mask:
