@@ -2,9 +2,11 @@
 
     record    '["1234", ["coco/train2017/000000000009.jpg"], [[480, 640]], "the man on the left", ...]'
     scene     7
+    shown     '[["coco/train2017/000000000009.jpg"], null]'
 
-A record is an `Annotation` in JSON, field by field; `scene` numbers its images in order of first occurrence. A last,
-empty record batch says what the table was made of: the records that were left out, and the stamps of the files.
+A record is an `Annotation` in JSON, field by field. `scene` numbers its images in order of first occurrence; `shown`
+stands in the first annotation of a scene only: its images, and the number that COCO gives them where a reader says so.
+A last, empty record batch says what the table was made of: the records left out, and the stamps of the files.
 """
 
 import gc
@@ -27,7 +29,7 @@ from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, annotation_from_json, annotation_to_json
 
 VERSION = 1  # raise it when the same annotations give another table
-SCHEMA = pa.schema([("record", pa.large_string()), ("scene", pa.int32())])
+SCHEMA = pa.schema([("record", pa.large_string()), ("scene", pa.int32()), ("shown", pa.large_string())])
 ROWS = 1 << 14  # annotations in a record batch
 
 
@@ -63,7 +65,7 @@ class Annotations(Sequence[Annotation]):
         reader = pa.ipc.open_file(pa.memory_map(str(file)))
         table = reader.read_all()
         table.validate()
-        self._records, self._scenes = table["record"], table["scene"]
+        self._records, self._scenes, self._shown = table["record"], table["scene"], table["shown"]
         _, about = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
         about = json.loads((about or {})["about"])
         self.problems = [(key, why) for key, why in about["problems"]]
@@ -84,30 +86,35 @@ class Annotations(Sequence[Annotation]):
         """Some of them, in the order of `rows`, int (N,)."""
         return Annotations(self.file, rows if self.rows is None else self.rows[rows])
 
-    @property
-    def scenes(self) -> np.ndarray:
-        """Number of each annotation's images, int (N,)."""
+    def scenes(self) -> tuple[Iterator[Annotation], np.ndarray]:
+        """As the function `scenes`; of an annotation there is only what `shown` tells."""
         numbers = self._scenes.to_numpy()
-        return numbers if self.rows is None else numbers[self.rows]
+        encoded = pa.array(numbers if self.rows is None else numbers[self.rows]).dictionary_encode()
+        return self._first(encoded.dictionary), encoded.indices.to_numpy()
+
+    def _first(self, scenes: pa.Array) -> Iterator[Annotation]:
+        for chunk in self._shown.drop_null().take(scenes).chunks:
+            for images, number in json.loads(f"[{','.join(chunk.to_pylist())}]"):  # all at once: half the time
+                yield Annotation("", tuple(images), extra={"coco_id": number})
 
     def unchanged(self) -> bool:
         """Whether the files that it was made of are as they were; False where they are not known."""
         return bool(self._watched) and all(stamp(path) == was for path, was in self._watched.items())
 
 
-def scenes(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray]:
+def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.ndarray]:
     """Which annotations have the same images.
 
     Returns:
-        the first annotation of each scene, int (S,), and the scene of each annotation, int (N,), in that order.
+        the first annotation of each scene, and the number of each annotation's scene, int (N,).
     """
-    seen: dict[tuple[str, ...], int] = {}
     if isinstance(annotations, Annotations):
-        numbers = annotations.scenes
-    else:
-        numbers = np.array([seen.setdefault(a.images, len(seen)) for a in annotations], dtype=np.int32)
-    scene = pa.array(numbers).dictionary_encode().indices.to_numpy()
-    return np.flatnonzero(np.diff(np.maximum.accumulate(scene), prepend=-1)), scene
+        return annotations.scenes()
+    first: dict[tuple[str, ...], Annotation] = {}
+    for annotation in annotations:
+        first.setdefault(annotation.images, annotation)
+    numbers = {images: number for number, images in enumerate(first)}
+    return iter(first.values()), np.array([numbers[annotation.images] for annotation in annotations], dtype=np.int32)
 
 
 def select(annotations: Sequence[Annotation], rows: np.ndarray) -> Sequence[Annotation]:
@@ -154,17 +161,24 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
 def write(file: Path, origin: Origin) -> None:
     """Write the table of an origin's annotations."""
     seen: dict[tuple[str, ...], int] = {}
-    annotations = iter(origin)
+    rows = (row(annotation, seen) for annotation in origin)
     gc.disable()  # millions of new objects, none of them garbage: collecting would double the time
     try:
         with pa.ipc.new_file(str(file), SCHEMA) as writer:
-            while some := list(islice(annotations, ROWS)):
-                numbers = [seen.setdefault(a.images, len(seen)) for a in some]
-                writer.write_batch(pa.record_batch([list(map(annotation_to_json, some)), numbers], schema=SCHEMA))
+            while some := list(islice(rows, ROWS)):
+                writer.write_batch(pa.record_batch(list(map(list, zip(*some, strict=True))), schema=SCHEMA))
             about = json.dumps({"problems": origin.problems, "watched": origin.watched})
-            writer.write_batch(pa.record_batch([[], []], schema=SCHEMA), custom_metadata={"about": about})
+            writer.write_batch(pa.record_batch([[], [], []], schema=SCHEMA), custom_metadata={"about": about})
     finally:
         gc.enable()
+
+
+def row(annotation: Annotation, seen: dict[tuple[str, ...], int]) -> tuple[str, int, str | None]:
+    """The columns of an annotation; `seen` numbers the scenes so far."""
+    record, known = annotation_to_json(annotation), len(seen)
+    scene = seen.setdefault(annotation.images, known)
+    shown = json.dumps([annotation.images, annotation.extra.get("coco_id")]) if scene == known else None
+    return record, scene, shown
 
 
 def code_of(kind: type) -> str:

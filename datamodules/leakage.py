@@ -62,8 +62,8 @@ def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[
             except FileNotFoundError as error:
                 absent.append(f"{score}: {error}")
                 continue
-            for i in scenes(annotations)[0].tolist():
-                for image in image_names(annotations[i]):
+            for annotation in scenes(annotations)[0]:
+                for image in image_names(annotation):
                     tested[image].add(score)
     return dict(tested), absent
 
@@ -97,9 +97,9 @@ def clean(annotations: Sequence[Annotation], tested: Tested) -> tuple[Sequence[A
     Of samples with the same images only the first is looked at.
     """
     first, scene = scenes(annotations)
-    found = [leaks(annotations[i], tested) for i in first.tolist()]
+    found = [leaks(annotation, tested) for annotation in first]
     dropped: dict[str, int] = defaultdict(int)
-    for scores, number in zip(found, np.bincount(scene, minlength=len(first)).tolist(), strict=True):
+    for scores, number in zip(found, np.bincount(scene, minlength=len(found)).tolist(), strict=True):
         for score in scores:
             dropped[score] += number
     sound = np.array([not scores for scores in found], dtype=bool)[scene]

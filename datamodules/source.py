@@ -132,7 +132,7 @@ def absent_images(annotations: Sequence[Annotation], root: Path) -> tuple[np.nda
         their indices, int (N,), and for each the last such image.
     """
     first, scene = scenes(annotations)
-    shown = [annotations[i].images for i in first.tolist()]
+    shown = [annotation.images for annotation in first]
     wanted: dict[str, set[str]] = defaultdict(set)
     for image in chain.from_iterable(shown):
         wanted[image.rpartition("/")[0]].add(image)
