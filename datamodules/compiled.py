@@ -13,14 +13,13 @@ import gc
 import hashlib
 import inspect
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any, Protocol
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -143,18 +142,18 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
         found = Annotations(file)
         if found.unchanged():
             return found
+    part = folder / f"{name}.{uuid4().hex}.part"  # another process may be writing the same
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, part = mkstemp(".part", name, folder)
-        os.close(handle)
+        part.touch()
     except OSError as error:
         what = f"annotations cannot be compiled into {folder} ({error.strerror})"
         raise OSError(f"{what}; name another folder by --data.cache") from error
     try:
-        write(Path(part), origin)
-        os.replace(part, file)
+        write(part, origin)
+        part.replace(file)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return Annotations(file)
 
 

@@ -4,7 +4,8 @@ loading = Loading(root, codec, Path("data/compiled"))
 loading.load({"rec_refcoco": Source(...)}, "val")       # [LoadedSource("rec_refcoco", REC, root, Annotations)]
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from datamodules.source import Source, group_by_image, read_annotations
 from tasks import Task
 from vista.codec import Codec
 from vista.data import Annotation
+from vista.images import load_image
 
 
 class Regrouped:
@@ -87,6 +89,25 @@ class Loading:
         key = digest(annotations.file.name, sha256(rows).hexdigest(), code_of(type(task)), codec)
         stem = annotations.file.stem.rpartition("-")[0]
         return compiled(self.folder, f"{stem}-{task.name}-{key}", Regrouped(task, annotations))
+
+
+def asked(task: Task, images: Sequence[str], text: str) -> LoadedSource:
+    """A person's question as a source of one annotation; `images` are paths, turned upright as their EXIF data say."""
+    pictures = [load_image(Path(path), exif=True) for path in images]
+    annotation = Annotation(
+        id="0",
+        images=tuple(str(Path(path)) for path in images),
+        sizes=tuple((picture.shape[0], picture.shape[1]) for picture in pictures),
+        expression=text,
+        question=text,
+    )
+    return LoadedSource("predict", task, Path(), [annotation])
+
+
+def in_unseen_words(sources: Sequence[LoadedSource]) -> list[LoadedSource]:
+    """The sources once more, where their tasks have instructions that are never trained on."""
+    others = [(source, source.task.in_unseen_words()) for source in sources]
+    return [replace(s, name=f"{s.name}_unseen_wording", task=task) for s, task in others if task]
 
 
 def limit(sources: list[LoadedSource], most: int | None) -> None:

@@ -4,7 +4,6 @@ MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", 
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ from torch.utils.data import DataLoader
 
 from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
-from datamodules.loading import Loading, limit
+from datamodules.loading import Loading, asked, in_unseen_words, limit
 from datamodules.order import GlobalBatches, Order
 from datamodules.readers import READERS
 from datamodules.source import Source, check_source, chosen_tasks, group_by_image
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.codec import Codec
-from vista.data import Annotation
-from vista.images import ImageTransform, load_image
+from vista.images import ImageTransform
 from vista.tokenizer import Tokenizer
 
 
@@ -153,7 +151,7 @@ class MixtureData(LightningDataModule):
             limit(self.eval_sources, self.max_val)
         if stage == "test":
             self.eval_sources = self.loading.load(self._scored(), "test")
-            unseen = self._in_unseen_words() if self.unseen_wording else []
+            unseen = in_unseen_words(self.eval_sources) if self.unseen_wording else []
             limit(self.eval_sources, self.max_test)
             limit(unseen, self.unseen_wording)
             self.eval_sources += unseen
@@ -200,24 +198,10 @@ class MixtureData(LightningDataModule):
             print(*notes, sep="\n", end="\n" * bool(notes), flush=True)
 
     def _questions(self) -> LoadedSource:
-        """A person's images and text as a source of one annotation."""
         if not self.tasks or len(self.tasks) > 1:
             raise ValueError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
         self.encoding.exif = True
-        images = [load_image(Path(path), exif=True) for path in self.question_images]
-        annotation = Annotation(
-            id="0",
-            images=tuple(str(Path(path)) for path in self.question_images),
-            sizes=tuple((image.shape[0], image.shape[1]) for image in images),
-            expression=self.question_text,
-            question=self.question_text,
-        )
-        return LoadedSource("predict", Task.known[self.tasks[0]](self.codec), Path(), [annotation])
-
-    def _in_unseen_words(self) -> list[LoadedSource]:
-        """The scored sources once more, where their tasks have instructions that are never trained on."""
-        asked = [(source, source.task.in_unseen_words()) for source in self.eval_sources]
-        return [replace(s, name=f"{s.name}_unseen_wording", task=task) for s, task in asked if task]
+        return asked(Task.known[self.tasks[0]](self.codec), self.question_images, self.question_text)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Tensors move; annotations and names, which Lightning would copy field by field, stay."""

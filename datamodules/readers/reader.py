@@ -1,7 +1,8 @@
 """What every reader shares: a data root, a split, and a list of the records it had to leave out.
 
 A reader reads the official files as they are downloaded and yields annotations. It downloads nothing, writes nothing
-and opens no image, but for datasets that keep their truth in images.
+and opens no image, but for datasets that keep their truth in images. What it yields is compiled once
+(datamodules/compiled.py) and made anew when a file that went through `file` or `watch` changes.
 
     reader = RefCOCO(Path("data"), "val")
     annotations = list(reader)      # vista.data.Annotation, in the order of the file
