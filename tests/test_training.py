@@ -36,6 +36,7 @@ def loaded(path: Path) -> dict[str, Any]:
 def test_a_dry_run_tries_everything_and_leaves_nothing(tiny_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [f"--data.root={tiny_world}", "--data.tasks=[rec]", "--data.batch_size=4"]
+    settings.append(f"--data.cache={tiny_world.parent / 'compiled'}")  # what is compiled stays for the real run
     outcome = run("fit", "--config", "stage1", *FLAGS, *settings, "--trainer.fast_dev_run=true")
     assert outcome.code == 0, outcome.err
     assert "rec_refcoco" in outcome.out and "language_model" in outcome.out

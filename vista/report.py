@@ -64,7 +64,7 @@ class ScoredSource(Protocol):
     name: str
     task: Any
     root: Path
-    annotations: list[Annotation]
+    annotations: Sequence[Annotation]
 
 
 def score_row(source: ScoredSource, stage: str, metrics: Mapping[str, float]) -> dict[str, Any] | None:
