@@ -12,6 +12,7 @@ from datamodules.readers import Reader
 from vista.data import Annotation
 
 TASKS = ("caption", "rec", "reg", "res", "vqav2")
+HOW, WHAT = ("red", "small", "left"), ("dog", "cup of coffee", "person in a blue shirt")
 PICTURES = 200  # different ones
 HEIGHT, WIDTH = 480, 640
 
@@ -30,9 +31,7 @@ class Generated(Reader):
         for k in range(said["annotations"] // len(TASKS)):
             points = outlines[k % 1000]
             box = (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2]))
-            words = (
-                f"the {('red', 'small', 'left')[k % 3]} {('dog', 'cup of coffee', 'person in a blue shirt')[k % 7 % 3]}"
-            )
+            words = f"the {HOW[k % 3]} {WHAT[k % 7 % 3]}"
             yield Annotation(
                 id=str(k),
                 images=(f"images/{k * said['images'] * len(TASKS) // said['annotations']:012d}.jpg",),

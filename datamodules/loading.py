@@ -32,7 +32,7 @@ class Regrouped:
         self.watched: dict[str, Stamp | None] = {str(annotations.file.absolute()): stamp(str(annotations.file))}
 
     def __iter__(self) -> Iterator[Annotation]:
-        return iter(self.task.regroup(self.annotations))
+        yield from self.task.regroup(self.annotations)
 
 
 class Loading:
