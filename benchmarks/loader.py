@@ -7,8 +7,9 @@ Images are generated JPEGs of 640 x 480, about as large as COCO's, under as many
 a generating reader and pass through everything that those of official files do: the reader, the compiled table, the
 regrouping of REG, the check for absent images, groups, order, tasks and tokenizer. Speed is that of one worker process
 of the real loader, per second and per second of its own CPU time. Memory is that of a worker after some batches, from
-/proc/PID/smaps_rollup: PSS counts a page that n processes share 1/n times, USS only pages of its own. The last line
-printed is one JSON object.
+/proc/PID/smaps_rollup: PSS counts a page that n processes share 1/n times; USS are pages that no other process maps at
+the moment, of which `dirty` are its own memory and the rest are read pages of the compiled files, which other workers
+share and the system takes back when it needs room. The last line printed is one JSON object.
 """
 
 import argparse
@@ -111,11 +112,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory(pid: int) -> dict[str, int]:
-    """RSS, PSS and USS of a process in MB."""
+    """RSS, PSS, USS and the dirty part of USS of a process, in MB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kb = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    own = kb["Private_Clean"] + kb["Private_Dirty"]
-    return {"rss_mb": kb["Rss"] // 1024, "pss_mb": kb["Pss"] // 1024, "uss_mb": own // 1024}
+    dirty = kb["Private_Dirty"]
+    sizes = {"rss": kb["Rss"], "pss": kb["Pss"], "uss": kb["Private_Clean"] + dirty, "dirty": dirty}
+    return {f"{name}_mb": size // 1024 for name, size in sizes.items()}
 
 
 def speed(data: MixtureData, batches: int = 30) -> dict[str, float]:
