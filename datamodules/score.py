@@ -34,7 +34,7 @@ class Scored:
     name: str
     task: Task
     root: Path
-    annotations: list[Annotation]
+    annotations: Sequence[Annotation]
 
 
 def main(arguments: list[str]) -> None:
