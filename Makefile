@@ -51,7 +51,7 @@ demo: export OMP_NUM_THREADS = 1
 demo: setup  ## make the world, train the tiny model in both stages, test it (CPU, minutes)
 	time $(BIN)/python main.py fit --config stage1.yaml $(PAIR)
 	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_stage2.yaml $(PAIR)
-	time $(BIN)/python main.py test --data.unseen_wording 256
+	time $(BIN)/python main.py test --data.max_test 400 --data.unseen_wording 100
 
 clean:  ## remove builds and caches; runs/ and data/ stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
