@@ -52,11 +52,18 @@ def test_norms_and_biases_are_not_decayed():
     whole = module(weight_decay=0.1, betas=(0.8, 0.9))
     whole._trainer = type("T", (), {"estimated_stepping_batches": 10})()  # all that it is asked for
     optimizer = whole.configure_optimizers()["optimizer"]
-    decayed, plain = optimizer.param_groups
-    assert decayed["weight_decay"] == 0.1 and plain["weight_decay"] == 0 and decayed["betas"] == (0.8, 0.9)
-    assert all(p.dim() > 1 for p in decayed["params"]) and all(p.dim() <= 1 for p in plain["params"])
-    trained = [p for p in whole.parameters() if p.requires_grad]
-    assert len(decayed["params"]) + len(plain["params"]) == len(trained)
+    *decayed, plain = optimizer.param_groups
+    assert plain["weight_decay"] == 0 and all(p.dim() <= 1 for p in plain["params"])
+    for group in decayed:
+        assert group["weight_decay"] == 0.1 and group["betas"] == (0.8, 0.9)
+        assert group["params"] and all(p.dim() > 1 for p in group["params"])
+
+
+def test_muon_refuses_sharded_matrices(monkeypatch):
+    sharded = module(optimizer="muon")
+    monkeypatch.setattr(VistaModule, "device_mesh", object())
+    with pytest.raises(ValueError, match="Muon needs whole matrices.*--model.optimizer adamw"):
+        sharded.configure_optimizers()
 
 
 def test_numbers_begin_as_neighbours():

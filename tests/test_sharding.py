@@ -17,7 +17,8 @@ from vista.sharded_files import read_metadata
 
 SETTINGS = [
     "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.epoch_samples=128", "--data.max_val=6",
-    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4", "--model.optimizer=adamw",
+    "--model.learning_rate=1.5e-3",
 ]  # fmt: skip
 
 

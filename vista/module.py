@@ -169,7 +169,13 @@ class VistaModule(LightningModule):
             self.learned_words[unseen] = True  # type: ignore[index,operator]
 
     def configure_optimizers(self) -> Any:
-        """The optimizer under a cosine with warm-up."""
+        """The optimizer under a cosine with warm-up.
+
+        Raises:
+            ValueError: Muon is asked to train sharded matrices.
+        """
+        if self.optimizer == "muon" and self.device_mesh is not None:
+            raise ValueError("Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw")
         head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
         groups = parameter_groups(self.model, head.weight, self.weight_decay)
         kind = Muon if self.optimizer == "muon" else torch.optim.AdamW
