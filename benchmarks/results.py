@@ -45,7 +45,7 @@ def one_seed(seed: int, threads: int, pair: list[str]) -> dict[str, object]:
     costs = {
         "stage1": run(["fit", "--config", "stage1.yaml", "--name", first, *seeds, *pair], threads),
         "stage2": run([*stage2, "--name", second, *seeds, *pair], threads),
-        "test": run(["test", "--ckpt_path", second, "--data.max_test", "400", "--data.unseen_wording", "100"], threads),
+        "test": run(["test", "--ckpt_path", second, "--data.max_test", "256", "--data.unseen_wording", "64"], threads),
     }
     folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
     return {"seed": seed, "costs": costs, "table": json.loads((folder / "scores_test.json").read_text())["table"]}
