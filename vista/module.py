@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 
 from vista.answering import Answering
@@ -15,7 +15,7 @@ from vista.data import Prediction
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
-from vista.models.weights import load_part, read_tensors
+from vista.models.weights import check_shapes, load_part, load_queries
 from vista.optimizer import Muon, parameter_groups
 from vista.records import Record, from_record
 from vista.runs import read_checkpoint
@@ -95,7 +95,8 @@ class VistaModule(LightningModule):
         digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
         init_coordinates(inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits)
         if weights is not None:
-            load_shared(self.model, weights)
+            load_queries(self.model.query_tokens, weights)
+            load_part(self.model.language_projection, weights, "language_projection.")
         self.tokenizer, self.codec = tokenizer, codec
         self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
         self.trainable, self.optimizer, self.learning_rate, self.betas = trainable, optimizer, learning_rate, betas
@@ -279,34 +280,3 @@ class VistaModule(LightningModule):
         """Settings of tokenizer and codec that a checkpoint depends on."""
         codec = {k: getattr(self.codec, k) for k in ("num_bins", "num_points", "method", "multipart", "scale")}
         return {**self.tokenizer.settings, **codec}
-
-
-def check_shapes(saved: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Refuse weights of a model of other sizes.
-
-    Raises:
-        ValueError: names the first parameter that is missing, unknown or of another shape.
-    """
-    if differing := sorted(saved.keys() ^ own.keys()):
-        where = "the checkpoint" if differing[0] in saved else "this model"
-        raise ValueError(f"only {where} has {differing[0]}; {len(differing)} parameters differ in name")
-    for name, tensor in own.items():
-        if saved[name].shape != tensor.shape:
-            shapes = tuple(saved[name].shape), tuple(tensor.shape)
-            raise ValueError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
-
-
-def load_shared(model: VistaLLM, path: Path) -> None:
-    """Take queries and projection of an InstructBLIP checkpoint.
-
-    Raises:
-        ValueError: they are not there, or of another size.
-    """
-    queries = read_tensors(Path(path), "query_tokens").get("")
-    if queries is None or queries.shape != model.query_tokens.shape:
-        found = "no query_tokens" if queries is None else f"query_tokens of shape {tuple(queries.shape)}"
-        raise ValueError(f"{path} has {found}, the model needs {tuple(model.query_tokens.shape)}")
-    with torch.no_grad():
-        model.query_tokens.copy_(queries)
-    projection: nn.Module = model.language_projection
-    load_part(projection, Path(path), "language_projection.")

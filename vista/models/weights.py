@@ -73,3 +73,32 @@ def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None
     if own.shape != other.shape and not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
         raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
     own[: len(other)].copy_(other) if own.dim() else own.copy_(other)
+
+
+def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
+    """Take the queries of an InstructBLIP checkpoint.
+
+    Raises:
+        ValueError: they are not there, or of another size.
+    """
+    queries = read_tensors(path, "query_tokens").get("")
+    if queries is None or queries.shape != query_tokens.shape:
+        found = "no query_tokens" if queries is None else f"query_tokens of shape {tuple(queries.shape)}"
+        raise ValueError(f"{path} has {found}, the model needs {tuple(query_tokens.shape)}")
+    with torch.no_grad():
+        query_tokens.copy_(queries)
+
+
+def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> None:
+    """Refuse weights of a model of other sizes.
+
+    Raises:
+        ValueError: names the first parameter that is missing, unknown or of another shape.
+    """
+    if differing := sorted(saved.keys() ^ own.keys()):
+        where = "the checkpoint" if differing[0] in saved else "this model"
+        raise ValueError(f"only {where} has {differing[0]}; {len(differing)} parameters differ in name")
+    for name, tensor in own.items():
+        if saved[name].shape != tensor.shape:
+            shapes = tuple(saved[name].shape), tuple(tensor.shape)
+            raise ValueError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
