@@ -237,6 +237,15 @@ def test_words_that_are_left_unsaid(here):
     assert resolve_arguments("test", ["--help"])[0][2:] == ["--help"]  # without a run, too
 
 
+def test_a_source_takes_nothing_from_an_earlier_one_of_its_name(here):
+    source = {"task": "res", "dataset": "refcoco", "val": "val"}
+    (here / "mine.yaml").write_text(yaml.safe_dump({"data": {"sources": {"res_refcoco": source}}}))
+    outcome = run("fit", "--config=mine.yaml", "--print_config")
+    assert outcome.code == 0, outcome.err
+    (parsed,) = yaml.safe_load(outcome.out)["data"]["sources"].values()
+    assert (parsed["val"], parsed["train"], parsed["test"], parsed["weight"]) == ("val", "", {}, 1.0)
+
+
 def test_plugins_are_found_before_parsing(here):
     (here / "mine.yaml").write_text("plugin: [c.py]\n")
     (here / "yours.yaml").write_text("plugin: d.py\n")
