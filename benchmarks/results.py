@@ -86,9 +86,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with ThreadPoolExecutor(arguments.jobs) as pool:
         one = partial(one_seed, threads=arguments.threads, pair=PAIR * (arguments.jobs == 1))
-        results = list(pool.map(one, arguments.seeds))
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(report(results, arguments.threads))
+        results = []
+        for result in pool.map(one, arguments.seeds):
+            results.append(result)
+            arguments.out.write_text(report(results, arguments.threads))  # what there is, should a later seed fail
     print(json.dumps({"benchmark": "results", "threads": arguments.threads, "results": results}))
 
 
