@@ -73,7 +73,7 @@ class VistaModule(LightningModule):
             warmup_share: share of all steps in which the learning rate rises.
             length_power: a token of an answer of n tokens weighs n ** -length_power; 0: every token alike (the paper),
                 1: every answer alike, 0.5: between them (as in InternVL, arXiv:2412.05271), so that one word is not
-                drowned by the 34 tokens of a mask.
+                drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             grammar: decode under each task's grammar.

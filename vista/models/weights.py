@@ -62,19 +62,6 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
                 _copy(own, tensors[name], name, path)
 
 
-def _tied(part: nn.Module, name: str) -> bool:
-    """Whether a parameter is only a second name of the input embeddings."""
-    config = getattr(part, "config", None)
-    return name.endswith("lm_head.weight") and bool(getattr(config, "tie_word_embeddings", False))
-
-
-def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None:
-    table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
-    if own.shape != other.shape and not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
-        raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
-    own[: len(other)].copy_(other) if own.dim() else own.copy_(other)
-
-
 def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
     """Take the queries of an InstructBLIP checkpoint.
 
@@ -102,3 +89,16 @@ def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -
         if saved[name].shape != tensor.shape:
             shapes = tuple(saved[name].shape), tuple(tensor.shape)
             raise ValueError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
+
+
+def _tied(part: nn.Module, name: str) -> bool:
+    """Whether a parameter is only a second name of the input embeddings."""
+    config = getattr(part, "config", None)
+    return name.endswith("lm_head.weight") and bool(getattr(config, "tie_word_embeddings", False))
+
+
+def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None:
+    table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
+    if own.shape != other.shape and not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
+        raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
+    own[: len(other)].copy_(other) if own.dim() else own.copy_(other)
