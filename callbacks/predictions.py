@@ -20,7 +20,8 @@ class Predictions(Callback):
         """Keep the folder.
 
         Args:
-            folder: of the run; a file of each source goes below it. Processes but the first add their rank.
+            folder: of the run; a file of each source goes below it. Until a test ends, every process but the first
+                writes one of its own.
         """
         self.folder = folder / "predictions"
         self.files: dict[str, TextIO] = {}
@@ -79,12 +80,14 @@ class Predictions(Callback):
         self.files[source.name].flush()  # a killed test leaves whole batches
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the files."""
+        """Close the files; the answers of all processes are then in one file a source."""
         for file in self.files.values():
             file.close()
         self.files = {}
         trainer.strategy.barrier()
         if trainer.is_global_zero:
+            for source in trainer.datamodule.eval_sources:  # type: ignore[attr-defined]
+                self._join(source.name, keep=True)
             (self.folder / "unfinished.json").unlink(missing_ok=True)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -94,6 +96,22 @@ def test_records_and_back():
         record = json.loads(json.dumps(to_record(annotation, "?", prediction)))
         assert record["id"] == "7" and record["prompt"] == "?"
         assert from_record(Words, annotation, record) == prediction
+
+
+def test_answers_of_all_processes_end_in_one_file(tmp_path):
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    (folder / "rec_val.jsonl").write_text('{"id": "1"}\n{"id": "3"}\n')
+    (folder / "rec_val.1.jsonl").write_text('{"id": "2"}\n')
+    (folder / "rec_val_unseen_wording.jsonl").write_text('{"id": "1"}\n')
+    trainer: Any = SimpleNamespace(
+        strategy=SimpleNamespace(barrier=lambda: None),
+        is_global_zero=True,
+        datamodule=SimpleNamespace(eval_sources=[SimpleNamespace(name="rec_val")]),
+    )
+    predictions.Predictions(tmp_path).on_test_end(trainer, None)  # type: ignore[arg-type]
+    assert sorted(r["id"] for r in read_records(folder / "rec_val.jsonl")) == ["1", "2", "3"]
+    assert {path.name for path in folder.iterdir()} == {"rec_val.jsonl", "rec_val_unseen_wording.jsonl"}
 
 
 def test_a_cut_line_ends_the_file(tmp_path):
