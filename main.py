@@ -7,6 +7,7 @@
 `fit validate test predict` are Lightning's verbs, the others are small modules of ours, imported only when called.
 """
 
+import errno
 import os
 import sys
 from difflib import get_close_matches
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def sentence(error: Exception) -> str:
     """The error's text on one line; that of a loader process comes with its traceback, whose last line it is."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; free some space, then go on with `--ckpt_path runs/NAME`; what was saved is kept"
     lines = str(error).strip().splitlines()
     if any("Original Traceback" in line for line in lines):
         return lines[-1].partition(": ")[2]

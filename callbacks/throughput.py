@@ -1,13 +1,24 @@
-"""How fast training is: samples and tokens a second, and the share of time spent waiting for data."""
+"""How fast training is, and what keeps it from being faster."""
 
+import resource
 import time
+from collections import defaultdict
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
+
+from vista.buckets import buckets
+from vista.flops import step_flops
 
 
 class Throughput(Callback):
-    """Logs `speed/*` every `log_every_n_steps` and prints a line where no progress bar is shown."""
+    """Logs `speed/*` every `log_every_n_steps` and prints a line where no progress bar is shown.
+
+    Of all processes together: `samples_per_s`, `tokens_per_s`. Of this process: `data_wait`, the share of time spent
+    waiting for samples; `packing_efficiency`, the share of the decoder's positions that hold a token; `memory_gb`, the
+    peak; on a GPU of which Lightning knows the peak also `mfu`, the share of that peak (`vista.flops`).
+    """
 
     def __init__(self, print_every: int = 0) -> None:
         """Keep the settings.
@@ -20,8 +31,10 @@ class Throughput(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
         self.began = self.mark = self.batch_end = time.perf_counter()
-        self.waited, self.samples, self.tokens = 0.0, 0, 0
+        self.waited = 0.0
+        self.done: dict[str, float] = defaultdict(float)
         self.step = trainer.global_step
+        self.peak_flops = peak_flops(pl_module.device, trainer.precision)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clocks."""
@@ -46,8 +59,7 @@ class Throughput(Callback):
     ) -> None:
         """Count, and log now and then."""
         self.batch_end = time.perf_counter()
-        self.samples += len(batch["input_ids"])
-        self.tokens += int(batch["attention_mask"].sum())
+        self._count(pl_module, batch)
         if trainer.global_step == self.step:  # gradients are accumulated over more batches
             return
         self.step = trainer.global_step
@@ -62,12 +74,46 @@ class Throughput(Callback):
                 flush=True,
             )
 
+    def _count(self, pl_module: LightningModule, batch: Any) -> None:
+        lengths = batch["attention_mask"].sum(1).tolist()
+        model: Any = pl_module.model
+        self.done["samples"] += len(lengths)
+        self.done["tokens"] += sum(lengths)
+        groups = buckets(lengths, model.length_groups)
+        self.done["positions"] += sum(len(rows) * lengths[rows[-1]] for rows in groups)
+        if self.peak_flops:
+            self.done["flops"] += step_flops(model, batch)
+
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seconds = max(1e-9, time.perf_counter() - self.mark)
+        counts = torch.tensor([self.done["samples"], self.done["tokens"]], device=pl_module.device)
+        samples, tokens = trainer.strategy.reduce(counts, reduce_op="sum").tolist()  # type: ignore[union-attr]
         speed = {
-            "speed/samples_per_s": self.samples / seconds,
-            "speed/tokens_per_s": self.tokens / seconds,
+            "speed/samples_per_s": samples / seconds,
+            "speed/tokens_per_s": tokens / seconds,
             "speed/data_wait": self.waited / seconds,
+            "speed/packing_efficiency": self.done["tokens"] / self.done["positions"],
+            "speed/memory_gb": peak_memory(pl_module.device),
         }
+        if self.peak_flops:
+            speed["speed/mfu"] = self.done["flops"] / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
-        self.mark, self.waited, self.samples, self.tokens = time.perf_counter(), 0.0, 0, 0
+        self.mark, self.waited = time.perf_counter(), 0.0
+        self.done.clear()
+
+
+def peak_memory(device: torch.device) -> float:
+    """Most memory used so far in GB: of the card, or on a CPU of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def peak_flops(device: torch.device, precision: str) -> float:
+    """Operations a second that the card's maker states; 0 on a CPU and for cards that Lightning does not know."""
+    if device.type != "cuda":
+        return 0.0
+    from lightning.fabric.utilities.throughput import get_available_flops
+
+    kind = torch.bfloat16 if "bf16" in precision else torch.float16 if "16" in precision else torch.float32
+    return float(get_available_flops(device, kind) or 0.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from callbacks.pictures import draw_question
 from callbacks.scores import earlier_scores
@@ -76,8 +77,11 @@ def test_an_image_that_cannot_be_read_is_grey(root):
 class Log:
     """In the place of the module: keeps what is logged."""
 
+    device = torch.device("cpu")
+
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+        self.model = SimpleNamespace(length_groups=2)
 
     def log_dict(self, values: dict[str, float], **_: Any) -> None:
         self.rows.append(values)
@@ -91,9 +95,11 @@ def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
     trainer: Any = SimpleNamespace(
         global_step=0, log_every_n_steps=2, is_global_zero=True, sanity_checking=False,
         state=SimpleNamespace(fn="fit"), callback_metrics={"train/loss": 1.5}, estimated_stepping_batches=4,
+        precision="32-true", strategy=SimpleNamespace(reduce=lambda counts, reduce_op: 3 * counts),  # three processes
     )  # fmt: skip
     speed, log = Throughput(print_every=4), Log()
-    batch = {"input_ids": np.zeros((8, 5)), "attention_mask": np.ones((8, 5))}
+    lengths = torch.tensor([5, 2, 2, 9, 5, 2, 2, 9])  # in two groups: padded to 2 and to 9
+    batch = {"attention_mask": (torch.arange(9) < lengths[:, None]).long()}
     half = {key: value[:4] for key, value in batch.items()}
     speed.on_train_start(trainer, log)  # type: ignore[arg-type]
     for step in range(1, 5):
@@ -110,7 +116,12 @@ def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
             speed.on_validation_start(trainer, log)  # type: ignore[arg-type]
             clock[0] += 100
             speed.on_validation_end(trainer, log)  # type: ignore[arg-type]
-    wanted = {"speed/samples_per_s": 2.0, "speed/tokens_per_s": 10.0, "speed/data_wait": 0.25}
+    wanted = {
+        "speed/samples_per_s": 3 * 2.0, "speed/tokens_per_s": 3 * 9.0, "speed/data_wait": 0.25,
+        "speed/packing_efficiency": 36 / (4 * 2 + 4 * 9),
+    }  # fmt: skip
+    for row in log.rows:
+        assert 0.1 < row.pop("speed/memory_gb") < 20
     assert log.rows == [pytest.approx(wanted)] * 2
     assert capsys.readouterr().out == "step 4/4 116 s loss 1.500\n"
 

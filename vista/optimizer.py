@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn import functional as F
 
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
@@ -70,7 +72,7 @@ class Muon(torch.optim.AdamW):
             if parameter.grad is not None:
                 alike[parameter.shape].append(parameter)
         for shape, parameters in alike.items():
-            moves = orthogonalize(torch.stack([self._ahead(p) for p in parameters])) * (0.2 * max(shape) ** 0.5)
+            moves = shared(torch.stack([self._ahead(p) for p in parameters])) * (0.2 * max(shape) ** 0.5)
             for parameter, move in zip(parameters, moves, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(move, alpha=group["lr"])
 
@@ -83,6 +85,26 @@ class Muon(torch.optim.AdamW):
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
         return torch.lerp(parameter.grad, state["momentum"], MOMENTUM)
+
+
+def shared(matrices: Tensor) -> Tensor:
+    """`orthogonalize`, of which each process does its part where several hold the same matrices.
+
+    Args:
+        matrices: float (N, R, C), alike on every process.
+
+    Returns:
+        float (N, R, C), alike on every process.
+    """
+    processes = dist.get_world_size() if dist.is_initialized() else 1
+    if processes == 1:
+        return orthogonalize(matrices)
+    share = -(-len(matrices) // processes)
+    padded = F.pad(matrices, (0, 0, 0, 0, 0, share * processes - len(matrices)))
+    mine = orthogonalize(padded.chunk(processes)[dist.get_rank()])
+    shares = [torch.empty_like(mine) for _ in range(processes)]
+    dist.all_gather(shares, mine)
+    return torch.cat(shares)[: len(matrices)]
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
