@@ -38,8 +38,10 @@ lint: setup  ## style and types
 	time $(BIN)/ruff check .
 	time $(BIN)/mypy
 
+# Two processes of one thread, as in `make demo`; --dist worksteal: none waits while the other has a long list left.
+test: export OMP_NUM_THREADS = 1
 test: lint  ## style, types and the tests that take seconds
-	time $(BIN)/python -m pytest -q -m 'not slow and not gpu'
+	time $(BIN)/python -m pytest -q -m 'not slow and not gpu' -n 2 --dist worksteal
 
 test-all: lint  ## the same with the tests that take minutes
 	time $(BIN)/python -m pytest -q --timeout 3600
