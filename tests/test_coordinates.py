@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vista.models.coordinates import CoordinateLoss, coordinate_sinusoids, init_coordinates
+from vista.models.coordinates import coordinate_sinusoids, init_coordinates
 
 IDS = [*range(40, 50), *range(100, 1090)]  # digits stand elsewhere than the coordinate tokens
 
@@ -60,27 +60,3 @@ def test_parameters_and_half_precision() -> None:
 def test_unknown_init_is_refused() -> None:
     with pytest.raises(ValueError, match="coordinate_init is 'magic'"):
         init_coordinates(rows(0), None, IDS, coordinate_init="magic")  # type: ignore[arg-type]
-
-
-def test_a_coordinate_is_learned_as_a_bell_and_a_word_as_itself() -> None:
-    """Against the cross entropy of a target that is written out: a bell over the bins, cut off at their ends."""
-    logits = 2 * rows(0, 1100)[:5].requires_grad_()
-    target = torch.tensor([3, IDS[10], IDS[500], 1095, IDS[999]])
-    wanted = torch.zeros(5, 1100)
-    for row, number in enumerate(target.tolist()):
-        if number in IDS[10:]:
-            for n, place in enumerate(IDS[10:], 10):
-                wanted[row, place] = torch.exp(torch.tensor(-((n - IDS.index(number)) ** 2) / (2 * 6.0**2)))
-            wanted[row] /= wanted[row].sum()
-        else:
-            wanted[row, number] = 1
-    bell = CoordinateLoss(1100, IDS[10:], spread=6.0)(logits, target)
-    torch.testing.assert_close(bell, -(wanted * logits.log_softmax(1)).sum(1))
-    torch.testing.assert_close(torch.autograd.grad(bell.sum(), logits)[0], logits.softmax(1) - wanted)
-
-
-def test_without_spread_or_numbers_the_loss_is_cross_entropy() -> None:
-    logits, target = rows(0, 1100)[:3], torch.tensor([3, IDS[10], IDS[500]])
-    plain = torch.nn.functional.cross_entropy(logits, target, reduction="none")
-    assert torch.equal(CoordinateLoss(1100, IDS[10:], spread=0)(logits, target), plain)
-    assert torch.equal(CoordinateLoss(1100, IDS[10:], spread=5)(logits[:1], target[:1]), plain[:1])

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from vista.answering import Answering
 from vista.codec import Codec
 from vista.data import Prediction
-from vista.models.coordinates import CoordinateInit, CoordinateLoss, init_coordinates
+from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
@@ -49,7 +49,6 @@ class VistaModule(LightningModule):
         length_power: float = 0.0,
         length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
-        coordinate_spread: float = 0.0,
         grammar: bool = True,
         rank_options: bool = False,
         num_beams: int = 1,
@@ -77,8 +76,6 @@ class VistaModule(LightningModule):
                 drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
-            coordinate_spread: bins by which a coordinate may be missed and is still nearly right to the loss, see
-                `CoordinateLoss`; 0: not at all (the paper).
             grammar: decode under each task's grammar.
             rank_options: answer multiple-choice questions by the likeliest option instead of decoding.
             num_beams: of beam search; 1: greedy.
@@ -92,8 +89,7 @@ class VistaModule(LightningModule):
         super().__init__()
         if unknown := set(trainable) - set(PARTS):
             raise ValueError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
-        token_loss = CoordinateLoss(len(tokenizer), tokenizer.number_ids[10:], coordinate_spread)
-        self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups, token_loss)
+        self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         inputs: Any = llm.get_input_embeddings()
         head: Any = llm.get_output_embeddings()
         digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits

@@ -1,6 +1,6 @@
-"""Coordinate tokens as numbers that lie near each other: how their embeddings start, and how their loss forgives.
+"""How the embeddings of the coordinate tokens start: sinusoids of the number, so that near numbers begin near.
 
-The paper is silent on both. With random rows the order of 1000 numbers has to be learned row by row: on the generated
+The paper is silent on this. With random rows the order of 1000 numbers has to be learned row by row: on the generated
 world boxes hardly come right in the time in which sinusoids bring 7 of 10.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 CoordinateInit = Literal["sinusoid", "mean"]
 
@@ -73,51 +73,3 @@ def _set_rows(weight: Tensor, ids: Tensor, first: int, coordinate_init: Coordina
         rows = coordinate_sinusoids(first + len(ids), weight.shape[1])[first:].to(weight.device)
         rows = rows * (others.norm(dim=1).mean() / rows.norm(dim=1, keepdim=True))
     weight[ids.to(weight.device)] = rows.to(weight.dtype)
-
-
-class CoordinateLoss(nn.Module):
-    """Cross entropy in which the numbers beside a coordinate are right, too, the less the farther they are.
-
-    The target of a coordinate is a bell of standard deviation `spread` around it instead of one bin, so that each
-    example teaches many bins and a near miss costs less than a far one. Words keep their one target.
-    """
-
-    ids: Tensor
-    place: Tensor
-
-    def __init__(self, vocab_size: int, number_ids: Sequence[int], spread: float) -> None:
-        """Keep where the numbers are.
-
-        Args:
-            vocab_size: entries V of the tokenizer.
-            number_ids: ids of numbers that stand in brackets alone, in ascending order.
-            spread: in bins; 0: plain cross entropy (the paper).
-        """
-        super().__init__()
-        self.spread = spread
-        ids = torch.tensor(number_ids, dtype=torch.long)
-        place = torch.full((vocab_size,), -1)
-        place[ids] = torch.arange(len(ids))
-        self.register_buffer("ids", ids, persistent=False)
-        self.register_buffer("place", place, persistent=False)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of each token.
-
-        Args:
-            logits: float (N, V).
-            target: int (N,).
-
-        Returns:
-            float (N,), in nats; a coordinate's is at least the entropy of its bell.
-        """
-        loss = nn.functional.cross_entropy(logits, target, reduction="none")
-        numbers = (self.place[target] >= 0).nonzero()[:, 0]
-        if not self.spread or not len(numbers):
-            return loss
-        bins = torch.arange(len(self.ids), device=target.device)
-        apart = (bins - self.place[target[numbers], None]) / self.spread
-        bell = (-0.5 * apart**2).softmax(dim=1)  # (M, numbers)
-        wanted = logits[numbers, target[numbers]]
-        # Only the target changes: from one logit to the mean of those under the bell.
-        return loss.index_add(0, numbers, wanted - (bell * logits[numbers][:, self.ids]).sum(dim=1))

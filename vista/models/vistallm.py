@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from vista.buckets import buckets
-from vista.models.coordinates import CoordinateLoss
 from vista.models.parts import QFormer
 
 
@@ -28,7 +27,6 @@ class VistaLLM(nn.Module):
         language_model: nn.Module,
         image_token_id: int,
         length_groups: int = 8,
-        token_loss: CoordinateLoss | None = None,
     ) -> None:
         """Put built parts together.
 
@@ -38,7 +36,6 @@ class VistaLLM(nn.Module):
             language_model: any causal language model of transformers.
             image_token_id: id of `<image>`, which stands L times in `input_ids` for every image.
             length_groups: calls of the decoder in which a batch is trained, samples of about one length in each.
-            token_loss: of logits (N, V) and targets (N,); none: cross entropy.
         """
         super().__init__()
         width, llm_width = qformer.config.hidden_size, cast(Any, language_model).config.hidden_size
@@ -50,7 +47,6 @@ class VistaLLM(nn.Module):
         nn.init.normal_(self.language_projection.weight, std=width**-0.5)
         nn.init.zeros_(self.language_projection.bias)
         self.language_model = language_model
-        self.token_loss = token_loss or nn.CrossEntropyLoss(reduction="none")
 
     def encode_images(self, batch: dict[str, Any]) -> Tensor:
         """Visual tokens of every use of an image.
@@ -102,14 +98,14 @@ class VistaLLM(nn.Module):
                 right; a label is the token itself where it is to be learned, else -100.
 
         Returns:
-            float (B, T - 1), in nats; zero where nothing is learned.
+            float (B, T - 1), cross entropy in nats; zero where nothing is learned.
         """
         llm = cast(Any, self.language_model)
         target = batch["labels"][:, 1:]
         learned = target != -100
         hidden = self._decode(self.embed(batch), batch["attention_mask"])[:, :-1]
         logits = llm.get_output_embeddings()(hidden[learned])
-        loss = self.token_loss(logits.float(), target[learned])
+        loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
         return torch.zeros(target.shape, device=loss.device).masked_scatter(learned, loss)
 
     def _decode(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
