@@ -58,7 +58,7 @@ class Bench:
         examples = [Example((f"{i}",), ((f"<image> {q}", ""),)) for i, q in enumerate(questions)]
         samples = [encode_example(e, self.tokenizer, answer=False) for e in examples]
         images = {f"{i}": torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(i)) for i in range(count)}
-        batch = collate(samples, images, self.tokenizer, 16, pad_left=True)
+        batch = collate(samples, images, self.tokenizer, self.model.qformer.num_queries, pad_left=True)
         return {key: value.to(self.device) for key, value in batch.items()}
 
     @torch.no_grad()
