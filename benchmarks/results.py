@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     arguments = parser.parse_args()
+    arguments.out.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         one = partial(one_seed, threads=arguments.threads, pair=PAIR * (arguments.jobs == 1))
         results = []

@@ -2,7 +2,6 @@
 
 import resource
 import time
-from collections import defaultdict
 from typing import Any
 
 import torch
@@ -16,8 +15,9 @@ class Throughput(Callback):
     """Logs `speed/*` every `log_every_n_steps` and prints a line where no progress bar is shown.
 
     Of all processes together: `samples_per_s`, `tokens_per_s`. Of this process: `data_wait`, the share of time spent
-    waiting for samples; `packing_efficiency`, the share of the decoder's positions that hold a token; `memory_gb`, the
-    peak; on a GPU of which Lightning knows the peak also `mfu`, the share of that peak (`vista.flops`).
+    waiting for samples; `packing_efficiency`, the share of the decoder's positions that hold a token, in the batch that
+    is logged; `memory_gb`, the peak; on a GPU of which Lightning knows the peak also `mfu`, the share of that peak, by
+    what a token of the batch that is logged costs (`vista.flops`).
     """
 
     def __init__(self, print_every: int = 0) -> None:
@@ -31,8 +31,7 @@ class Throughput(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
         self.began = self.mark = self.batch_end = time.perf_counter()
-        self.waited = 0.0
-        self.done: dict[str, float] = defaultdict(float)
+        self.waited, self.samples, self.tokens = 0.0, 0, 0
         self.step = trainer.global_step
         self.peak_flops = peak_flops(pl_module.device, trainer.precision)
 
@@ -59,13 +58,14 @@ class Throughput(Callback):
     ) -> None:
         """Count, and log now and then."""
         self.batch_end = time.perf_counter()
-        self._count(pl_module, batch)
+        self.samples += len(batch["input_ids"])
+        self.tokens += int(batch["attention_mask"].sum())
         if trainer.global_step == self.step:  # gradients are accumulated over more batches
             return
         self.step = trainer.global_step
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
-            self._log(trainer, pl_module)
+            self._log(trainer, pl_module, batch)
         if self.print_every and trainer.global_step % self.print_every == 0 and trainer.is_global_zero:
             loss = float(trainer.callback_metrics["train/loss"])
             seconds = time.perf_counter() - self.began
@@ -74,32 +74,25 @@ class Throughput(Callback):
                 flush=True,
             )
 
-    def _count(self, pl_module: LightningModule, batch: Any) -> None:
-        lengths = batch["attention_mask"].sum(1).tolist()
-        model: Any = pl_module.model
-        self.done["samples"] += len(lengths)
-        self.done["tokens"] += sum(lengths)
-        groups = buckets(lengths, model.length_groups)
-        self.done["positions"] += sum(len(rows) * lengths[rows[-1]] for rows in groups)
-        if self.peak_flops:
-            self.done["flops"] += step_flops(model, batch)
-
-    def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _log(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         seconds = max(1e-9, time.perf_counter() - self.mark)
-        counts = torch.tensor([self.done["samples"], self.done["tokens"]], device=pl_module.device)
+        counts = torch.tensor([self.samples, self.tokens], dtype=torch.float, device=pl_module.device)
         samples, tokens = trainer.strategy.reduce(counts, reduce_op="sum").tolist()  # type: ignore[union-attr]
+        model: Any = pl_module.model
+        lengths = batch["attention_mask"].sum(1).tolist()
+        positions = sum(len(rows) * lengths[rows[-1]] for rows in buckets(lengths, model.length_groups))
         speed = {
             "speed/samples_per_s": samples / seconds,
             "speed/tokens_per_s": tokens / seconds,
             "speed/data_wait": self.waited / seconds,
-            "speed/packing_efficiency": self.done["tokens"] / self.done["positions"],
+            "speed/packing_efficiency": sum(lengths) / positions,
             "speed/memory_gb": peak_memory(pl_module.device),
         }
         if self.peak_flops:
-            speed["speed/mfu"] = self.done["flops"] / seconds / self.peak_flops
+            flops = step_flops(model, batch) / sum(lengths) * self.tokens
+            speed["speed/mfu"] = flops / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
-        self.mark, self.waited = time.perf_counter(), 0.0
-        self.done.clear()
+        self.mark, self.waited, self.samples, self.tokens = time.perf_counter(), 0.0, 0, 0
 
 
 def peak_memory(device: torch.device) -> float:

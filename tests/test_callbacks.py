@@ -99,7 +99,7 @@ def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
     )  # fmt: skip
     speed, log = Throughput(print_every=4), Log()
     lengths = torch.tensor([5, 2, 2, 9, 5, 2, 2, 9])  # in two groups: padded to 2 and to 9
-    batch = {"attention_mask": (torch.arange(9) < lengths[:, None]).long()}
+    batch = {"input_ids": torch.zeros(8, 9), "attention_mask": (torch.arange(9) < lengths[:, None]).long()}
     half = {key: value[:4] for key, value in batch.items()}
     speed.on_train_start(trainer, log)  # type: ignore[arg-type]
     for step in range(1, 5):

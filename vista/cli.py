@@ -201,8 +201,7 @@ def print_parts(module: LightningModule) -> None:
     for name, part in module.model.named_children():  # type: ignore[union-attr,operator]
         total = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
-        if total:
-            print(f"  {name:20s} {total:>13,} parameters, {100 * trained / total:.0f} % trained")
+        print(f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained")
 
 
 class PretrainingCLI(LightningCLI):

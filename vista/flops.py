@@ -39,16 +39,18 @@ def _routes(model: VistaLLM, batch: dict[str, Any]) -> list[tuple[str, float, bo
         any(p.requires_grad for p in part.parameters())
         for part in (model.vision_model, model.qformer, model.language_model)
     )
+    into_queries = encoder or tokenizer
+    into_text = into_queries or llm
     return [
         ("patch_embedding", images * (patches - 1), False),
         ("vision_model", images * patches, encoder),
         ("crossattention.attention.key", uses * patches, encoder),
         ("crossattention.attention.value", uses * patches, encoder),
-        ("crossattention", queries, encoder or tokenizer),
-        ("_query.dense", queries, encoder or tokenizer),  # the queries' own feed-forward layers
-        (".attention.", queries + instruction, encoder or tokenizer),  # the LLM's is called `self_attn`
-        ("qformer", instruction, encoder or tokenizer),
-        ("language_projection", queries, encoder or tokenizer),
-        ("lm_head", learned, encoder or tokenizer or llm),
-        ("language_model", text, encoder or tokenizer or llm),
+        ("crossattention", queries, into_queries),
+        ("_query.dense", queries, into_queries),  # the queries' own feed-forward layers
+        (".attention.", queries + instruction, into_queries),  # the LLM's is called `self_attn`
+        ("qformer", instruction, into_queries),
+        ("language_projection", queries, into_queries),
+        ("lm_head", learned, into_text),
+        ("language_model", text, into_text),
     ]
