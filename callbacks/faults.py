@@ -1,11 +1,13 @@
-"""Faults of a long run: steps whose gradient is not finite are left out, steps that take too long are named."""
+"""Faults of a long run: bad steps are left out, steps that take too long are named, SIGTERM ends all processes at once."""
 
+import signal
 import sys
 import threading
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.optim import Optimizer
 
 
@@ -14,6 +16,9 @@ class Faults(Callback):
 
     A step that is left out changes no weight and no moment of the optimizer, so the checkpoint that is written when
     the run ends is sound.
+
+    SIGTERM, whichever processes it reaches, ends the run after the next step. Lightning's own handler sends messages
+    between the processes from within the signal, wherever each of them is just then, and can wait for ever.
     """
 
     def __init__(self, max_skipped: int = 20, slow_step: float = 900.0) -> None:
@@ -25,6 +30,8 @@ class Faults(Callback):
         """
         self.max_skipped, self.slow_step = max_skipped, slow_step
         self.skipped = 0
+        self.terminated = False  # this process got SIGTERM
+        self.ends = False  # some process got it, and all know
         self.samples = "none yet"
         self.timer: threading.Timer | None = None
 
@@ -36,13 +43,18 @@ class Faults(Callback):
         """As saved."""
         self.skipped = state_dict["skipped"]
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take SIGTERM over from Lightning, which puts back what was there when training ends."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._terminate)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Remember the samples, and start the clock."""
         self.samples = " ".join(batch["ids"])
         self._start(f"rank {trainer.global_rank}: step {trainer.global_step + 1}", "forward and backward")
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Drop all gradients where one of any process is not finite.
+        """Drop all gradients where one of any process is not finite; ask whether one is to end.
 
         Raises:
             RuntimeError: too many steps were left out.
@@ -50,7 +62,9 @@ class Faults(Callback):
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         shards = [getattr(p.grad, "_local_tensor", p.grad) for p in parameters]
         finite = torch.stack([shard.isfinite().all() for shard in shards]).all().float()
-        if trainer.strategy.reduce(finite, reduce_op="min") > 0:
+        agreed = trainer.strategy.reduce(torch.stack([finite, 1 - finite.new_tensor(self.terminated)]), reduce_op="min")
+        finite_everywhere, self.ends = agreed[0] > 0, bool(agreed[1] == 0)
+        if finite_everywhere:
             return
         for parameter in parameters:
             parameter.grad = None
@@ -65,8 +79,14 @@ class Faults(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count, and wait for the next samples."""
+        """Count, and wait for the next samples.
+
+        Raises:
+            SIGTERMException: a process got SIGTERM; raised on all, and a checkpoint is written on its way out.
+        """
         pl_module.log("faults/skipped_steps", float(self.skipped), batch_size=1)
+        if self.ends:
+            raise SIGTERMException
         self._start(f"rank {trainer.global_rank}: after step {trainer.global_step}", "reading the next samples")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -80,6 +100,9 @@ class Faults(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Nothing more to wait for."""
         self._stop()
+
+    def _terminate(self, *_: Any) -> None:
+        self.terminated = True
 
     def _start(self, where: str, doing: str) -> None:
         self._stop()

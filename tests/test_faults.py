@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -11,7 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from callbacks.faults import Faults
-from tests.tiny import FLAGS, run
+from tests.tiny import FLAGS, ROOT, run
 from vista.runs import read_checkpoint
 
 
@@ -83,17 +85,43 @@ class Terminate(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class TerminateApart(Callback):
+    """As a scheduler does to all processes of a job: each is somewhere else when it comes."""
+
+    def on_before_backward(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_rank == 0 and trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_rank == 1 and trainer.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+WORDS = [
+    "fit", "--config", "stage1", *FLAGS, "--data.tasks=[rec]", "--data.max_val=4", "--data.batch_size=4",
+    "--data.epoch_samples=32", "--trainer.max_epochs=1",
+]  # fmt: skip
+
+
 def test_sigterm_saves_and_the_run_goes_on_from_there(tiny_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
-    words = [
-        "fit", "--config", "stage1", *FLAGS, f"--data.root={tiny_world}", "--data.tasks=[rec]", "--data.max_val=4",
-        "--data.batch_size=4", "--data.epoch_samples=16", "--trainer.max_epochs=1",
-    ]  # fmt: skip
+    words = [*WORDS, f"--data.root={tiny_world}"]
     run(*words, "--name=killed", "--trainer.callbacks+=tests.test_faults.Terminate")
     signal.signal(signal.SIGTERM, before)
     checkpoint = tmp_path / "runs/killed/checkpoints/last.ckpt"
-    assert read_checkpoint(checkpoint)["global_step"] == 2
+    assert read_checkpoint(checkpoint)["global_step"] == 3  # the step after the signal, in which all processes agree
     outcome = run(*words, "--name=goes_on", f"--ckpt_path={checkpoint}")
     assert outcome.code == 0, outcome.err
-    assert read_checkpoint(tmp_path / "runs/goes_on/checkpoints/last.ckpt")["global_step"] == 4
+    assert read_checkpoint(tmp_path / "runs/goes_on/checkpoints/last.ckpt")["global_step"] == 8
+
+
+def test_sigterm_to_two_processes_at_different_moments_ends_both(tiny_world, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", ROOT / "main.py"]
+    two = ["--name=two", "--trainer.devices=2", "--trainer.strategy=ddp", f"--data.root={tiny_world}"]
+    words = [*WORDS, *two, "--trainer.callbacks+=tests.test_faults.TerminateApart"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, *words], env=environment, cwd=tmp_path, capture_output=True, timeout=100)
+    run_folder = tmp_path / "runs/two"
+    assert read_checkpoint(run_folder / "checkpoints/last.ckpt")["global_step"] == 3
+    assert not (run_folder / "done.json").exists()
