@@ -5,8 +5,10 @@
 For every training source of stage 1 that is below the data root: nine deciles of the pieces in a prompt, of the pieces
 of words in an answer and of its regions. A word counts as 1.3 pieces, as English does for LLaMA's tokenizer. Numbers of
 samples and of samples an image are those of Table 1 and of the data sets' own pages (docs/sources.md); they are written
-here, since slices of the files do not show them. The committed file was made from small slices: LLaVA's length is that
-of one conversation, and gRefCOCO, Flickr30k Entities, LookTwice-QA and Visual7W are left out.
+here, since slices of the files do not show them. The committed file was made from small slices: Flickr30k Entities,
+LookTwice-QA and Visual7W are left out; expressions of gRefCOCO have the lengths of RefCOCO's and as many regions as its
+release counts; LLaVA-Instruct is one conversation of its own, and the detailed and complex answers that LLaVA-Bench
+(COCO) got from GPT-4 in the same way (coco2014_val_gpt4_qa_30x3.jsonl in the folder of LLaVA-Instruct), in its shares.
 """
 
 import argparse
@@ -32,6 +34,12 @@ STATED = {
     "reg_visual_genome": (180_138, 2.3), "spot_caption_flickr30k": (148_915, 5.0), "vcr": (425_846, 5.3),
     "pqa_looktwice": (83_226, 3.0), "bqa_visual7w": (93_813, 7.3),
 }  # fmt: skip
+# Regions of gRefCOCO's training expressions: none, one and several as in the release; of several, two, three and more
+# in the shares of the 907 such expressions of its val, testA and testB that were at hand.
+TARGETS = [0] * 19_140 + [1] * 120_624 + [2] * 48_944 + [3] * 13_042 + [4] * 3_452 + [5] * 4_142
+LIKE = {"grec_grefcoco": "rec_refcoco", "gres_grefcoco": "res_refcoco"}
+LLAVA_KINDS = {"conv": 58, "detail": 23, "complex": 77}  # thousands of samples, README of LLaVA-Instruct-150K
+BENCH = "coco2014_val_gpt4_qa_30x3.jsonl"
 REGION = re.compile(r"\[[\d\s,<>a-z]*\]")
 
 
@@ -46,6 +54,14 @@ def deciles(values: list[int]) -> list[int]:
     return [int(v) for v in np.quantile(values, np.linspace(0.05, 0.95, 9))]
 
 
+def with_bench(conversations: list[list[tuple[str, str]]], path: Path) -> list[list[tuple[str, str]]]:
+    """Conversations, and the bench's detailed and complex answers, repeated until the three kinds have their shares."""
+    bench = [json.loads(line) for line in path.read_text().splitlines()]
+    kinds = {k: [[(x["instruction"], x["output"])] for x in bench if x["type"] == k] for k in ("detail", "complex")}
+    kinds["conv"] = conversations[:1]
+    return [kinds[kind][i % len(kinds[kind])] for kind, share in LLAVA_KINDS.items() for i in range(share)]
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -57,7 +73,7 @@ def main() -> None:
     setup = read_setup(["default", *given.config], given.root, [])
     found = {}
     for name, (samples, per_image) in STATED.items():
-        source = setup.sources[name]
+        source = setup.sources[LIKE.get(name, name)]
         task, rng = Task.known[source.task](setup.codec), np.random.default_rng(0)
         annotations = []
         for split in dict.fromkeys([source.train, source.val, *source.test.values(), *READERS[source.dataset].splits]):
@@ -67,12 +83,15 @@ def main() -> None:
             print(f"{name}: no files, left out")
             continue
         turns = [task.turns(annotation, rng) for annotation in annotations[:400]]
+        if source.dataset == "llava_instruct":
+            turns = with_bench(turns, setup.root / source.dataset / BENCH)
         regions = [sum(len(REGION.findall(answer)) for _, answer in each) for each in turns]
         found[name] = {
             "samples": samples, "samples_of_an_image": per_image,
             "prompt": deciles([pieces(REGION.sub("", "".join(p for p, _ in each))) for each in turns]),
             "answer": deciles([pieces(REGION.sub("", "".join(a for _, a in each))) for each in turns]),
-            "regions": deciles(regions), "region": "mask" if source.task in ("res", "gres") else "box",
+            "regions": deciles(TARGETS if name in LIKE else regions),
+            "region": "mask" if source.task in ("res", "gres") else "box",
         }  # fmt: skip
         print(name, len(annotations), found[name])
     given.out.write_text(json.dumps(found, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Faults of a long run: bad steps are left out, steps that take too long are named, SIGTERM ends all processes at once."""
+"""Faults of a long run: bad steps are left out, slow ones are named, SIGTERM ends all processes at once."""
 
 import signal
 import sys
