@@ -1,12 +1,15 @@
 """Names on disk: configs, run folders, checkpoints."""
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from vista import runs
+from vista.checkpoint_file import CheckpointFile
 from vista.runs import find_checkpoint, find_config, find_file, new_run, newest_run, read_checkpoint, run_of
 
 
@@ -99,6 +102,23 @@ def test_a_killed_run_goes_on_from_its_newest_sound_checkpoint(here):
         assert find_checkpoint("runs/killed", "last").name == "second.ckpt"
     with pytest.raises(FileNotFoundError, match="runs/killed is no folder of a finished run"):
         find_checkpoint("runs/killed")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(here):
+    first, second = ({"state_dict": {"w": torch.full((9999,), value)}, "vista": {}} for value in (1.0, 2.0))
+    CheckpointFile().save_checkpoint(first, here / "new" / "last.ckpt")
+    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))  # the disk has room for half of it
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            CheckpointFile().save_checkpoint(second, here / "new" / "last.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert read_checkpoint(here / "new" / "last.ckpt")["state_dict"]["w"][0] == 1
+    CheckpointFile().save_checkpoint(second, here / "new" / "last.ckpt")
+    assert read_checkpoint(here / "new" / "last.ckpt")["state_dict"]["w"][0] == 2
+    assert [path.name for path in (here / "new").iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -14,8 +14,10 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from vista.checkpoint_file import CheckpointFile
 from vista.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.runs import find_checkpoint, find_file, new_run, read_checkpoint, run_of
@@ -52,6 +54,11 @@ class RunFolder(Callback):
             folder / "checkpoints", "{step}", monitor="step", mode="max", save_top_k=2,
             every_n_train_steps=save_every or None, train_time_interval=None if save_every else timedelta(minutes=30),
         )  # fmt: skip
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write checkpoints whole, unless a plugin writes them in its own way."""
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = CheckpointFile()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the whole configuration beside the run."""
