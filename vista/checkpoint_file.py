@@ -36,6 +36,8 @@ class CheckpointFile(TorchCheckpointIO):
                 os.fsync(file.fileno())
             unfinished.replace(path)
         except RuntimeError as error:  # torch trips over its own file's end and hides why it could not write
-            raise error.__context__ if isinstance(error.__context__, OSError) else error
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
         finally:
             unfinished.unlink(missing_ok=True)
