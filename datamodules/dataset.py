@@ -24,6 +24,7 @@ from vista.tokenizer import Tokenizer
 Batch = dict[str, Any]
 LossOn = Literal["all", "free"]
 Turns = tuple[tuple[str, str], ...]
+PROBED = 100  # samples that tell how long a source's answers are
 
 
 @dataclass
@@ -110,27 +111,37 @@ class TrainingSet(Dataset[Batch]):
         """
         self.sources, self.encoding, self.seed, self.max_tokens = sources, encoding, seed, max_tokens
         self.loss_on = loss_on
+        self.usual_lengths = torch.tensor([self._usual_length(source) for source in range(len(sources))])
+
+    def _usual_length(self, source: int) -> float:
+        """Mean number of learned tokens of a source's samples, over some of them that are spread evenly."""
+        count = len(self.sources[source].annotations)
+        some = range(0, count, max(1, count // PROBED))
+        return max(1.0, float(np.mean([self._sample((0, 0, source, i))[1].answer_length for i in some] or [1])))
+
+    def _sample(self, key: Key) -> tuple[str, Sample]:
+        """Name of a sample, and the sample."""
+        epoch, position, source, index = key
+        loaded = self.sources[source]
+        annotation = loaded.annotations[index]
+        turns = loaded.task.turns(annotation, np.random.default_rng((self.seed, epoch, position)))
+        sample = self.encoding.sample(loaded, annotation, turns)
+        if self.loss_on == "free":
+            grammar = compile_grammar(loaded.task.grammar(annotation), self.encoding.tokenizer)
+            sample = learn_free_tokens(sample, grammar)
+        return f"{loaded.name}:{annotation.id}", sample
 
     def __getitems__(self, keys: list[Key]) -> Batch:
         """The batch of these keys, with the source of each sample and what could not be used."""
-        samples, ids = [], []
-        for epoch, position, source, index in keys:
-            loaded = self.sources[source]
-            rng = np.random.default_rng((self.seed, epoch, position))
-            annotation = loaded.annotations[index]
-            sample = self.encoding.sample(loaded, annotation, loaded.task.turns(annotation, rng))
-            if self.loss_on == "free":
-                grammar = compile_grammar(loaded.task.grammar(annotation), self.encoding.tokenizer)
-                sample = learn_free_tokens(sample, grammar)
-            samples.append(sample)
-            ids.append(f"{loaded.name}:{annotation.id}")
+        ids, samples = zip(*map(self._sample, keys), strict=True)
         images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
         lengths = [len(s.input_ids) + (self.encoding.num_queries - 1) * len(s.images) for s in samples]
         usable = [self.encoding.readable(s) and n <= self.max_tokens for s, n in zip(samples, lengths, strict=True)]
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
         return collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries) | {
             "source": torch.tensor([key[2] for key in keys]),
-            "ids": ids,
+            "usual_length": self.usual_lengths[[key[2] for key in keys]],
+            "ids": list(ids),
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),
         }

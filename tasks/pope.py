@@ -28,8 +28,8 @@ class POPE(Task):
         return annotation.label.capitalize()
 
     def grammar(self, annotation: Annotation) -> Grammar:
-        """Yes or no."""
-        return (Choice(("Yes", "No")),)
+        """Yes or no, in small letters too: a model that is never trained on POPE knows them from VQAv2 as these."""
+        return (Choice(("Yes", "No", "yes", "no")),)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """What does not say no is a yes, as in the official script."""

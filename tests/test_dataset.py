@@ -1,6 +1,7 @@
 """Keys to batches: shared images, unreadable images, samples that are too long."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -57,6 +58,15 @@ def test_a_training_batch(root):
     for labels in batch["labels"]:
         text = tokenizer().decode(labels[labels != IGNORE].tolist())
         assert text == Codec().box_to_text((6.0, 4.0, 30.0, 20.0), SIZE)
+
+
+def test_a_source_says_how_long_its_answers_usually_are(root):
+    several = source(root, "red", "red", "red", task="grec")
+    several.annotations = [replace(a, boxes=a.boxes * k) for k, a in enumerate(several.annotations)]
+    batch = TrainingSet([source(root, "red"), several], encoding()).__getitems__([(0, k, 1, k) for k in range(3)])
+    lengths = (batch["labels"] != IGNORE).sum(1)
+    assert lengths.tolist() == [1, 7, 15]  # none, one box, two
+    assert batch["usual_length"].tolist() == pytest.approx([23 / 3] * 3)
 
 
 def test_templates_are_drawn_by_position_alone(root):

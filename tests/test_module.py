@@ -179,17 +179,18 @@ def test_the_shortest_schedules(steps):
 
 
 @pytest.mark.parametrize(("power", "weights"), [(0.0, (1.0, 1.0)), (1.0, (1 / 2, 1 / 8)), (0.5, (2**-0.5, 8**-0.5))])
-def test_answers_weigh_by_their_length(monkeypatch, power, weights):
-    """Answers of 2 and of 8 tokens, whose tokens cost 3 and 1 nats."""
+def test_answers_weigh_by_the_usual_length_of_their_source(monkeypatch, power, weights):
+    """Answers of 1 and of 8 tokens, whose tokens cost 3 and 1 nats, of sources whose answers have 2 and 8."""
     own = module(length_power=power)
     labels = torch.full((2, 11), -100)
-    labels[0, 3:5], labels[1, 3:11] = 5, 6
+    labels[0, 3:4], labels[1, 3:11] = 5, 6
     cost = (labels[:, 1:] >= 0) * torch.tensor([[3.0], [1.0]])
     monkeypatch.setattr(VistaModule, "_log_losses", lambda *_: None)
     monkeypatch.setattr(VistaModule, "log", lambda *_, **__: None)
     strategy = SimpleNamespace(reduce=lambda value, reduce_op: value)
     monkeypatch.setattr(type(own.model), "forward", lambda self, batch: cost)
     monkeypatch.setattr(VistaModule, "trainer", SimpleNamespace(strategy=strategy))
-    total = own.training_step({"labels": labels, "source": torch.zeros(2, dtype=torch.long)}, 0)
+    source, usual = torch.zeros(2, dtype=torch.long), torch.tensor([2.0, 8.0])
+    total = own.training_step({"labels": labels, "source": source, "usual_length": usual}, 0)
     first, second = weights
-    assert total.item() == pytest.approx((6 * first + 8 * second) / (2 * first + 8 * second))
+    assert total.item() == pytest.approx((3 * first + 8 * second) / (first + 8 * second))

@@ -71,9 +71,9 @@ class VistaModule(LightningModule):
             betas: of AdamW.
             weight_decay: of AdamW.
             warmup_share: share of all steps in which the learning rate rises.
-            length_power: a token of an answer of n tokens weighs n ** -length_power; 0: every token alike (the paper),
-                1: every answer alike, 0.5: between them (as in InternVL, arXiv:2412.05271), so that one word is not
-                drowned by the tokens of a mask.
+            length_power: a token of a source whose answers have n tokens on average weighs n ** -length_power; 0: every
+                token alike (the paper), 1: sources alike, 0.5: between them (InternVL, arXiv:2412.05271, does so with
+                each answer), so that one word is not drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             grammar: decode under each task's grammar.
@@ -128,11 +128,14 @@ class VistaModule(LightningModule):
         self.loss_sums = torch.zeros(len(self.trainer.datamodule.train_sources), 2, device=self.device)  # type: ignore[attr-defined]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Mean loss of all answer tokens of the global batch, weighted by the length of their answers."""
+        """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
+
+        Not by the length of each answer: "none" would then be many times likelier than any list of masks.
+        """
         loss = self.model(batch)  # (B, T - 1)
         learned = batch["labels"][:, 1:] >= 0
         lengths = learned.sum(1)  # (B,)
-        weights = lengths.clamp(min=1) ** -self.length_power
+        weights = batch["usual_length"] ** -self.length_power
         # DDP averages gradients over processes: dividing by the mean of all makes this one mean over all processes.
         total_weight = self.trainer.strategy.reduce((weights * lengths).sum(), reduce_op="mean").clamp(min=1e-6)
         self._note_words(self._said(batch["labels"]))

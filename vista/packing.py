@@ -40,6 +40,11 @@ class Sample:
     labels: list[int]
     instruction_ids: list[int]
 
+    @property
+    def answer_length(self) -> int:
+        """Number of tokens that are learned."""
+        return sum(label != IGNORE for label in self.labels)
+
 
 def encode_example(
     example: Example, tokenizer: Tokenizer, template: str = "plain", answer: bool = True, max_instruction: int = 512
