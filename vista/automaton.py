@@ -103,6 +103,11 @@ class Automaton:
         closed = (node for node, loop in enumerate(self.any_next) if loop is None)
         return frozenset(node for node in closed if not tokens.isdisjoint(self.edges[node]))
 
+    @cached_property
+    def number_index(self) -> Tensor:
+        """`number_ids` as int (N,), for a look-up in every step."""
+        return torch.tensor(self.number_ids)
+
     def mask(self, state: int) -> Tensor:
         """Which tokens may follow, bool (V,); not to be written to."""
         queue, node = divmod(state, len(self.edges))

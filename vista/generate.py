@@ -110,9 +110,9 @@ def coordinate_spreads(answers: Sequence[Answer], log_probs: Tensor) -> Tensor:
     spreads = torch.full((len(answers),), torch.nan, device=log_probs.device)
     rows = [row for row, answer in enumerate(answers) if answer.automaton.asks_coordinate(answer.state)]
     if rows:
-        numbers = answers[rows[0]].automaton.number_ids
+        numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)
         values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
-        probs = log_probs[rows][:, numbers].softmax(1)  # (b, N)
+        probs = log_probs[rows].index_select(1, numbers).softmax(1)  # (b, N)
         deviation = values - (probs @ values)[:, None]
         spreads[rows] = (probs * deviation**2).sum(1).sqrt()
     return spreads
