@@ -27,8 +27,9 @@ import pyarrow as pa
 from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, annotation_from_json, annotation_to_json
 
-VERSION = 1  # raise it when the same annotations give another table
+VERSION = 2  # raise it when the same annotations give another table
 SCHEMA = pa.schema([("record", pa.large_string()), ("scene", pa.int32()), ("shown", pa.large_string())])
+NUMBERS = ("coco_id", "flickr_id")  # keys of `extra` that tell which picture it is, see datamodules/leakage.py
 ROWS = 1 << 14  # annotations in a record batch
 
 
@@ -93,8 +94,8 @@ class Annotations(Sequence[Annotation]):
 
     def _first(self, scenes: pa.Array) -> Iterator[Annotation]:
         for chunk in self._shown.drop_null().take(scenes).chunks:
-            for images, number in json.loads(f"[{','.join(chunk.to_pylist())}]"):  # all at once: half the time
-                yield Annotation("", tuple(images), extra={"coco_id": number})
+            for images, numbers in json.loads(f"[{','.join(chunk.to_pylist())}]"):  # all at once: half the time
+                yield Annotation("", tuple(images), extra=numbers)
 
     def unchanged(self) -> bool:
         """Whether the files that it was made of are as they were; False where they are not known."""
@@ -176,8 +177,10 @@ def row(annotation: Annotation, seen: dict[tuple[str, ...], int]) -> tuple[str, 
     """The columns of an annotation; `seen` numbers the scenes so far."""
     record, known = annotation_to_json(annotation), len(seen)
     scene = seen.setdefault(annotation.images, known)
-    shown = json.dumps([annotation.images, annotation.extra.get("coco_id")]) if scene == known else None
-    return record, scene, shown
+    if scene < known:
+        return record, scene, None
+    numbers = {key: annotation.extra[key] for key in NUMBERS if key in annotation.extra}
+    return record, scene, json.dumps([annotation.images, numbers])
 
 
 def code_of(kind: type) -> str:

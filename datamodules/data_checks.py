@@ -8,7 +8,7 @@ import argparse
 
 from datamodules.configured import Setup, add_arguments, read_setup, read_split
 from datamodules.expected import EXPECTED
-from datamodules.leakage import clean, image_names, images_tested
+from datamodules.leakage import clean, images_tested, names_of
 
 
 def main(arguments: list[str]) -> None:
@@ -34,8 +34,8 @@ def audit(setup: Setup) -> None:
             absent.append(f"{name}: {error}")
             continue
         kept, dropped = clean(annotations, tested)
-        images = {image for annotation in annotations for image in image_names(annotation)}
-        shared = len(images & tested.keys())
+        images = {path: names for annotation in annotations for path, names in names_of(annotation).items()}
+        shared = sum(not tested.keys().isdisjoint(names) for names in images.values())
         print(f"{name} ({source.train}): {len(annotations) - len(kept):,} of {len(annotations):,} samples and "
               f"{shared:,} of {len(images):,} images are tested on")  # fmt: skip
         for score, number in sorted(dropped.items()):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from datamodules.compiled import scenes, select
+from datamodules.compiled import NUMBERS, scenes, select
 from datamodules.dataset import LoadedSource
 from datamodules.source import Source
 from vista.data import Annotation
@@ -19,21 +19,28 @@ from vista.data import Annotation
 # Releases and folders of one picture: COCO 2014 and 2017, Visual Genome and Visual7W, Flickr30k.
 NAMES = (
     ("coco", re.compile(r"^(?:coco|refer)/.*?(\d{12})\.\w+$")),
+    ("flickr", re.compile(r"/flickr30k-images/(\d+)\.\w+$")),
     ("vg", re.compile(r"(?:/VG_100K(?:_2)?/|/v7w_)(\d+)\.\w+$")),
 )
 Tested = dict[str, set[str]]
 Read = Callable[[str, Source, str], Sequence[Annotation]]
 
 
-def image_names(annotation: Annotation) -> set[str]:
-    """A name for each image that does not depend on the data set it is used in.
+def names_of(annotation: Annotation) -> dict[str, set[str]]:
+    """For the path of each image the names that do not depend on the data set it is used in.
 
     An image of Visual Genome that is also one of COCO's is called by COCO's number (`extra["coco_id"]`, from Visual
-    Genome's own table), any other one by its own, and an image of neither by its path.
+    Genome's own table), any other one by its own, and an image of neither by its path. A photograph has its number on
+    Flickr for another name, where a data set tells it (`extra["flickr_id"]`; images of Flickr30k are called by it).
     """
-    if annotation.extra.get("coco_id"):
-        return {f"coco {annotation.extra['coco_id']}"}
-    return {_name(path) for path in annotation.images}
+    coco_id, flickr_id = (annotation.extra.get(key) for key in NUMBERS)
+    more = {f"flickr {flickr_id}"} if flickr_id else set()
+    return {path: {f"coco {coco_id}" if coco_id else _name(path), *more} for path in annotation.images}
+
+
+def image_names(annotation: Annotation) -> set[str]:
+    """The names of all its images."""
+    return set().union(*names_of(annotation).values())
 
 
 def _name(path: str) -> str:

@@ -25,8 +25,19 @@ def test_one_picture_has_one_name():
     assert names == [{"coco 25"}] * 4
     genome = ["visual_genome/VG_100K_2/7.jpg", "visual7w/images/v7w_7.jpg"]
     assert [image_names(shown(path, coco_id=None)) for path in genome] == [{"vg 7"}] * 2
-    others = "vcr/vcr1images/m/a@0.jpg", "flickr30k_entities/flickr30k-images/1000092795.jpg"
+    others = "vcr/vcr1images/m/a@0.jpg", "nlvr2/dev/dev-0-0-img0.png"
     assert image_names(shown(*others)) == set(others)
+
+
+def test_a_photograph_is_known_by_its_number_on_flickr_too():
+    flickr = shown("flickr30k_entities/flickr30k-images/1000092795.jpg")
+    coco = shown("coco/val2017/000000000025.jpg", flickr_id=1000092795)
+    genome = shown("visual_genome/VG_100K/7.jpg", coco_id=25, flickr_id=1000092795)
+    assert image_names(flickr) == {"flickr 1000092795"}
+    assert image_names(coco) == image_names(genome) == {"coco 25", "flickr 1000092795"}
+    source = {"caption": Source("caption", "coco", test={"caption_coco": "val2017"})}
+    tested, _ = images_tested(source, lambda *_: [coco])
+    assert clean([flickr, shown("flickr30k_entities/flickr30k-images/5.jpg")], tested)[1] == {"caption_coco": 1}
 
 
 def test_samples_that_show_a_test_image_are_left_out_and_counted():

@@ -82,7 +82,7 @@ def test_visual_genome():
     assert found["11"].images == ("visual_genome/VG_100K_2/1.jpg",)
     assert found["12"].boxes == ((50.0, 5.0, 60.0, 15.0),), "the overhang is cut off"
     assert found["33"].boxes == ((0.0, 5.0, 16.0, 15.0),)
-    assert found["21"].extra == {"image_id": 2, "coco_id": 139}
+    assert found["21"].extra == {"image_id": 2, "coco_id": 139, "flickr_id": 7}
     assert dict(reader.problems).keys() == {"31", "32"}
     assert [a.id for a in read("visual_genome", "val")] == ["21"]
 
@@ -185,7 +185,8 @@ def test_pointingqa_bad_records(tmp_path):
 
 def test_visual7w(tmp_path):
     (a,) = read("visual7w", "val")
-    assert a.extra == {"candidates": [21, 22, 23, 24], "type": "which", "image_id": 2, "coco_id": 139}
+    ids = {"image_id": 2, "coco_id": 139, "flickr_id": 7}
+    assert a.extra == {"candidates": [21, 22, 23, 24], "type": "which", **ids}
     assert (a.label, a.boxes[0], a.sizes) == ("2", (0.0, 0.0, 8.0, 18.0), ((40, 60),))
     (told,) = read("visual7w_telling", "val")
     assert told.extra["candidates"][int(told.label)] == "A cup."

@@ -8,12 +8,14 @@ Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; Chen et al., M
     coco/dataset_coco.json                       Karpathy's split of the 2014 release
     coco/train2017/000000000009.jpg              2014: coco/train2014/COCO_train2014_000000000009.jpg
 
-    image       {"id": 9, "file_name": "000000000009.jpg", "height": 480, "width": 640}
+    image       {"id": 9, "file_name": "000000000009.jpg", "height": 480, "width": 640,
+                 "flickr_url": "http://farm5.staticflickr.com/4026/4622125393_84c9fcba6d_z.jpg"}
     caption     {"id": 661611, "image_id": 9, "caption": "Closeup of bins of food that include broccoli and bread."}
     instance    {"id": 1038967, "image_id": 9, "category_id": 51, "bbox": [1.08, 187.69, 611.59, 285.84], "iscrowd": 0,
                  "area": 120057.1, "segmentation": [[500.49, 473.53, 599.73, 419.6, ...]]}      bbox is xywh
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +25,7 @@ from datamodules.readers.reader import Reader, clip_xywh, inside, segmentation_p
 from vista.data import Annotation, Box, Size
 
 SOURCE = "https://cocodataset.org/#download"
+FLICKR_ID = re.compile(r"/(\d+)_\w+\.jpg$")
 # split -> Karpathy's names of its parts
 KARPATHY = {"karpathy_train": ("train", "restval"), "karpathy_val": ("val",), "karpathy_test": ("test",)}
 
@@ -30,7 +33,8 @@ KARPATHY = {"karpathy_train": ("train", "restval"), "karpathy_val": ("val",), "k
 class Coco(Reader):
     """Captions: one annotation per image, all its captions together (about five).
 
-    The `karpathy_*` splits (113,287 / 5,000 / 5,000 images; `restval` belongs to train) state no image sizes.
+    `extra["flickr_id"]` where the file tells the photograph's number on Flickr. The `karpathy_*` splits (113,287 /
+    5,000 / 5,000 images; `restval` belongs to train) state neither that nor image sizes.
     """
 
     name = "coco"
@@ -55,7 +59,9 @@ class Coco(Reader):
         for image in data["images"]:
             path = image_path(self, image["file_name"], image["id"])
             size = (image["height"], image["width"])
-            yield from self._annotation(image["id"], path, captions[image["id"]], size)
+            on_flickr = FLICKR_ID.search(image.get("flickr_url") or "")
+            extra = {"flickr_id": int(on_flickr[1])} if on_flickr else {}
+            yield from self._annotation(image["id"], path, captions[image["id"]], size, **extra)
 
     def _karpathy(self) -> Iterator[Annotation]:
         kept = KARPATHY[self.split]
@@ -65,12 +71,14 @@ class Coco(Reader):
                 path = images[image["filepath"]].path(image["cocoid"])
                 yield from self._annotation(image["cocoid"], path, [s["raw"] for s in image["sentences"]])
 
-    def _annotation(self, image_id: int, path: str, captions: list[str], *sizes: Size) -> Iterator[Annotation]:
+    def _annotation(
+        self, image_id: int, path: str, captions: list[str], *sizes: Size, **extra: int
+    ) -> Iterator[Annotation]:
         kept = tuple(caption for caption in captions if caption.strip())
         if len(kept) < len(captions):
             self.leave_out(image_id, f"{len(captions) - len(kept)} of its captions are empty")
         if kept:
-            yield Annotation(id=str(image_id), images=(path,), sizes=sizes, captions=kept)
+            yield Annotation(id=str(image_id), images=(path,), sizes=sizes, captions=kept, extra=dict(extra))
         elif not captions:
             self.leave_out(image_id, "the image has no caption")
 

@@ -35,7 +35,7 @@ class LookTwice(Reader):
     """One annotation per object and granularity of the question; `label` and `answers` hold the count.
 
     `boxes`: the object. `extra`: `granularity` ("any", "superclass" or "object"), `point` ([x, y], pixels),
-    `obj_type`, `supercategory`, `image_id`, `coco_id`. The id is `<image>_<number>_<granularity>`.
+    `obj_type`, `supercategory`, `image_id`, `coco_id`, `flickr_id`. The id is `<image>_<number>_<granularity>`.
     """
 
     name = "looktwice"
@@ -81,7 +81,7 @@ class LookTwice(Reader):
         elif box is None or not (0 <= point["x"] <= width and 0 <= point["y"] <= height):
             self.leave_out(name, "its box or point lies outside the image")
         else:
-            where = {"point": [point["x"], point["y"]], "image_id": int(name.split("_")[0]), "coco_id": image.coco_id}
+            where = {"point": [point["x"], point["y"]], "image_id": int(name.split("_")[0]), **image.numbers}
             yield Annotation(
                 id=name,
                 images=(image.path,),

@@ -89,7 +89,7 @@ class Visual7W(Reader):
                 "candidates": options,
                 "type": pair["type"],
                 "image_id": image["image_id"],
-                "coco_id": genome.coco_id if genome else None,
+                **(genome.numbers if genome else {"coco_id": None}),
             },
             **fields,
         )

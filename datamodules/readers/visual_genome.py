@@ -33,11 +33,18 @@ class GenomeImage:
         path: below the data root.
         size: (H, W) in pixels.
         coco_id: the id of the same image in COCO, which tells whether it belongs to a split of another dataset.
+        flickr_id: that of the photograph on Flickr.
     """
 
     path: str
     size: Size
     coco_id: int | None
+    flickr_id: int | None = None
+
+    @property
+    def numbers(self) -> dict[str, int | None]:
+        """Its ids elsewhere, for `extra`."""
+        return {"coco_id": self.coco_id} | ({"flickr_id": self.flickr_id} if self.flickr_id else {})
 
 
 def genome_images(reader: Reader) -> dict[int, GenomeImage]:
@@ -54,14 +61,16 @@ def genome_images(reader: Reader) -> dict[int, GenomeImage]:
         folder, name = record["url"].split("/")[-2:]
         path = inside(f"visual_genome/{folder}/{name}")
         image_id = record["image_id"] if "image_id" in record else record["id"]
-        images[image_id] = GenomeImage(path, (record["height"], record["width"]), record.get("coco_id"))
+        size = record["height"], record["width"]
+        images[image_id] = GenomeImage(path, size, record.get("coco_id"), record.get("flickr_id"))
     return images
 
 
 class VisualGenome(Reader):
     """One annotation per region: its phrase and its box.
 
-    `extra`: `image_id`, `coco_id` (int or None). The id is the region's. `all` needs no file of splits.
+    `extra`: `image_id`, `coco_id` (int or None), `flickr_id` where it is known. The id is the region's. `all` needs no
+    file of splits.
     """
 
     name = "visual_genome"
@@ -96,5 +105,5 @@ class VisualGenome(Reader):
                     sizes=(image.size,),
                     expression=phrase,
                     boxes=(box,),
-                    extra={"image_id": image_id, "coco_id": image.coco_id},
+                    extra={"image_id": image_id, **image.numbers},
                 )
