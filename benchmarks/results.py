@@ -1,6 +1,7 @@
 """The demo on several seeds: scores, baselines, CPU-seconds and memory, written to docs/results.md.
 
     python benchmarks/results.py --seeds 0 1 2
+    python benchmarks/results.py --seeds 0 --all        all tasks, as `make demo-all`, written to docs/results_all.md
 
 Every seed trains stage 1 and stage 2 and is tested once, in processes of their own, as `make demo` does, two processes
 to a training; `--jobs 2` lets two seeds go on at a time instead, one process each. The last line printed is one JSON
@@ -35,27 +36,31 @@ def run(arguments: list[str], threads: int) -> dict[str, float]:
 
 
 PAIR = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]  # as `make demo`
+DEMOS = {False: ("the demo", [], (256, 64)), True: ("all tasks", ["--config", "tiny_all.yaml"], (200, 50))}
 
 
-def one_seed(seed: int, threads: int, pair: list[str]) -> dict[str, object]:
+def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict[str, object]:
     """Train and test under one seed."""
-    first, second = f"seed{seed}_stage1", f"seed{seed}_stage2"
-    seeds = ["--seed_everything", str(seed), "--data.seed", str(seed)]
-    stage2 = ["fit", "--config", "stage2.yaml", "--config", "tiny_stage2.yaml", "--model.init_from", first]
+    _, config, (asked, unseen) = DEMOS[everything]
+    first, second = (f"seed{seed}_{'all_' * everything}stage{k}" for k in (1, 2))
+    stage1 = ["fit", "--config", "stage1.yaml", *config, "--name", first]
+    stage2 = ["fit", "--config", "stage2.yaml", *config, "--config", "tiny_stage2.yaml", "--model.init_from", first]
+    test = ["test", "--ckpt_path", second, "--data.max_test", str(asked), "--data.unseen_wording", str(unseen)]
+    more = ["--seed_everything", str(seed), "--data.seed", str(seed), *pair]
     costs = {
-        "stage1": run(["fit", "--config", "stage1.yaml", "--name", first, *seeds, *pair], threads),
-        "stage2": run([*stage2, "--name", second, *seeds, *pair], threads),
-        "test": run(["test", "--ckpt_path", second, "--data.max_test", "256", "--data.unseen_wording", "64"], threads),
+        "stage1": run([*stage1, *more], threads),
+        "stage2": run([*stage2, "--name", second, *more], threads),
+        "test": run(test, threads),
     }
     folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
     return {"seed": seed, "costs": costs, "table": json.loads((folder / "scores_test.json").read_text())["table"]}
 
 
-def report(results: list[dict], threads: int) -> str:
+def report(results: list[dict], threads: int, title: str) -> str:
     """The page, in Markdown."""
     seeds = ", ".join(str(r["seed"]) for r in results)
     lines = [
-        "# Results of the demo",
+        f"# Results of {title}",
         "",
         "Written by `benchmarks/results.py`; do not edit. The tiny model on the generated world, one row for each",
         f"score of `test` after stage 2. Seeds {seeds}; {threads} thread(s); mean and lowest .. highest over seeds.",
@@ -82,15 +87,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--all", action="store_true", help="all tasks")
+    parser.add_argument("--out", type=Path, help="docs/results.md, or docs/results_all.md")
     arguments = parser.parse_args()
-    arguments.out.parent.mkdir(exist_ok=True)
+    title, pair = DEMOS[arguments.all][0], PAIR * (arguments.jobs == 1)
+    out = arguments.out or ROOT / "docs" / ("results_all.md" if arguments.all else "results.md")
+    out.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        one = partial(one_seed, threads=arguments.threads, pair=PAIR * (arguments.jobs == 1))
+        one = partial(one_seed, threads=arguments.threads, pair=pair, everything=arguments.all)
         results = []
         for result in pool.map(one, arguments.seeds):
             results.append(result)
-            arguments.out.write_text(report(results, arguments.threads))  # what there is, should a later seed fail
+            out.write_text(report(results, arguments.threads, title))  # what there is, should a later seed fail
     print(json.dumps({"benchmark": "results", "threads": arguments.threads, "results": results}))
 
 
