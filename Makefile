@@ -59,7 +59,7 @@ ALL := --config tiny_all.yaml
 demo-all: export OMP_NUM_THREADS = 1
 demo-all: setup  ## the same with all tasks
 	time $(BIN)/python main.py fit --config stage1.yaml $(ALL) --name all_stage1 $(PAIR)
-	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_stage2.yaml $(ALL) --name all_stage2 \
+	time $(BIN)/python main.py fit --config stage2.yaml $(ALL) --config tiny_stage2.yaml --name all_stage2 \
 		--model.init_from all_stage1 $(PAIR)
 	time $(BIN)/python main.py test --data.max_test 200 --data.unseen_wording 50
 

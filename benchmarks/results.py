@@ -44,7 +44,7 @@ def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict
     _, config, (asked, unseen) = DEMOS[everything]
     first, second = (f"seed{seed}_{'all_' * everything}stage{k}" for k in (1, 2))
     stage1 = ["fit", "--config", "stage1.yaml", *config, "--name", first]
-    stage2 = ["fit", "--config", "stage2.yaml", "--config", "tiny_stage2.yaml", *config, "--model.init_from", first]
+    stage2 = ["fit", "--config", "stage2.yaml", *config, "--config", "tiny_stage2.yaml", "--model.init_from", first]
     test = ["test", "--ckpt_path", second, "--data.max_test", str(asked), "--data.unseen_wording", str(unseen)]
     more = ["--seed_everything", str(seed), "--data.seed", str(seed), *pair]
     costs = {
