@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Seen(Callback):
 
 
 def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[bytes]:
-    """Begin a run in a process group of its own."""
+    """Begin a run."""
     folder.mkdir(parents=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "SEEN": str(folder)}
     launcher = [sys.executable]
@@ -72,7 +73,18 @@ def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[by
     words = [*words, f"--trainer.devices={processes}", f"--trainer.strategy={'ddp' if processes > 1 else 'auto'}"]
     command = [*launcher, str(ROOT / "main.py"), *words, "--trainer.callbacks+=benchmarks.kills.Seen"]
     log = (folder / "log").open("wb")
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def kill(pid: int) -> None:
+    """Kill a process and all below it; torchrun's workers are in sessions of their own."""
+    family = [pid]
+    for member in family:
+        with suppress(FileNotFoundError):
+            family += map(int, Path(f"/proc/{member}/task/{member}/children").read_text().split())
+    for member in family:
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
 
 
 def history(folder: Path) -> dict[int, dict[str, Any]]:
@@ -99,7 +111,7 @@ def disturbed(words: list[str], kills: int, rng: random.Random) -> tuple[dict[in
         try:
             process.wait(rng.uniform(0.5, 6.0) if hits < kills else None)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill(process.pid)
             process.wait()
             hits += 1
         else:
