@@ -23,7 +23,8 @@ class Keys(Dataset[torch.Tensor]):
 class Data(LightningDataModule):
     """The mixture's order, place and loader without its samples: 24 samples, six batches in an epoch."""
 
-    train_sources = encoding = seed = max_tokens = loss_on = None
+    train_sources: tuple[Any, ...] = ()
+    encoding = seed = max_tokens = loss_on = None
     batch_size, place, batches = 4, (0, 0), None
     train_dataloader = MixtureData.train_dataloader
     state_dict, load_state_dict = MixtureData.state_dict, MixtureData.load_state_dict
