@@ -30,8 +30,8 @@ class Throughput(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
-        self.began = self.mark = self.batch_end = time.perf_counter()
-        self.waited, self.samples, self.tokens = 0.0, 0, 0
+        self.began = self.mark = time.perf_counter()
+        self.waited, self.samples, self.tokens = waited(trainer), 0, 0
         self.step = trainer.global_step
         self.peak_flops = peak_flops(pl_module.device, trainer.precision)
 
@@ -42,22 +42,12 @@ class Throughput(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validation while training is neither training nor waiting for data."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            pause = time.perf_counter() - self.paused
-            self.mark, self.batch_end = self.mark + pause, self.batch_end + pause
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What happens between epochs, such as saving a checkpoint, is no waiting for data."""
-        self.batch_end = time.perf_counter()
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """What passed since the last batch ended was waiting for this one."""
-        self.waited += time.perf_counter() - self.batch_end
+            self.mark += time.perf_counter() - self.paused
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count, and log now and then."""
-        self.batch_end = time.perf_counter()
         self.samples += len(batch["input_ids"])
         self.tokens += int(batch["attention_mask"].sum())
         if trainer.global_step == self.step:  # gradients are accumulated over more batches
@@ -84,7 +74,7 @@ class Throughput(Callback):
         speed = {
             "speed/samples_per_s": samples / seconds,
             "speed/tokens_per_s": tokens / seconds,
-            "speed/data_wait": self.waited / seconds,
+            "speed/data_wait": (waited(trainer) - self.waited) / seconds,
             "speed/packing_efficiency": sum(lengths) / positions,
             "speed/memory_gb": peak_memory(pl_module.device),
         }
@@ -92,7 +82,12 @@ class Throughput(Callback):
             flops = step_flops(model, batch) / sum(lengths) * self.tokens
             speed["speed/mfu"] = flops / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
-        self.mark, self.waited, self.samples, self.tokens = time.perf_counter(), 0.0, 0, 0
+        self.mark, self.waited, self.samples, self.tokens = time.perf_counter(), waited(trainer), 0, 0
+
+
+def waited(trainer: Trainer) -> float:
+    """Seconds for which the training loader was waited for, see `datamodules.dataset.TimedLoader`."""
+    return float(getattr(trainer.train_dataloader, "waited", 0.0))
 
 
 def peak_memory(device: torch.device) -> float:

@@ -3,6 +3,7 @@
 Both data sets answer `__getitems__`, so that an image several samples of a batch share is read once.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.order import Key
 from tasks import Task
@@ -150,6 +151,20 @@ class TrainingSet(Dataset[Batch]):
         """What keeps the position of a sample that cannot be learned from: its images and no text."""
         marks = [token for token in sample.input_ids if token == self.encoding.tokenizer.image_id]
         return replace(sample, input_ids=marks, labels=[IGNORE] * len(marks))
+
+
+class TimedLoader(DataLoader[Any]):
+    """A loader that knows for how many seconds its batches were waited for."""
+
+    waited = 0.0
+
+    def __iter__(self) -> Any:
+        """The batches."""
+        began = time.perf_counter()
+        for batch in super().__iter__():
+            self.waited += time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
 
 
 class EvaluationSet(Dataset[Batch]):

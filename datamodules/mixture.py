@@ -12,7 +12,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
+from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TimedLoader, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
 from datamodules.loading import Loading, asked, in_unseen_words, limit
 from datamodules.order import GlobalBatches, Order
@@ -253,7 +253,7 @@ class MixtureData(LightningDataModule):
         return self._loader(EvaluationSet(source, self.encoding), batches)
 
     def _loader(self, dataset: Any, batches: Any) -> DataLoader[Any]:
-        return DataLoader(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
+        return TimedLoader(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
 
 
 def _as_is(batch: Any) -> Any:

@@ -96,6 +96,7 @@ def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
         global_step=0, log_every_n_steps=2, is_global_zero=True, sanity_checking=False,
         state=SimpleNamespace(fn="fit"), callback_metrics={"train/loss": 1.5}, estimated_stepping_batches=4,
         precision="32-true", strategy=SimpleNamespace(reduce=lambda counts, reduce_op: 3 * counts),  # three processes
+        train_dataloader=SimpleNamespace(waited=7.0),
     )  # fmt: skip
     speed, log = Throughput(print_every=4), Log()
     lengths = torch.tensor([5, 2, 2, 9, 5, 2, 2, 9])  # in two groups: padded to 2 and to 9
@@ -103,7 +104,8 @@ def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
     half = {key: value[:4] for key, value in batch.items()}
     speed.on_train_start(trainer, log)  # type: ignore[arg-type]
     for step in range(1, 5):
-        clock[0] += 1  # waiting for data
+        clock[0] += 1
+        trainer.train_dataloader.waited += 1
         speed.on_train_batch_start(trainer, log, batch, step)  # type: ignore[arg-type]
         clock[0] += 1.5  # half of the training
         if halves == 2:
