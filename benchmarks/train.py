@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 from transformers import InstructBlipConfig, InstructBlipForConditionalGeneration
 
-from vista.buckets import buckets
+from callbacks.throughput import peak_memory
+from vista.buckets import padded_size
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.packing import Sample, collate
@@ -194,19 +195,10 @@ def forget_peak(device: str) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def peak_memory(device: str) -> float:
-    """Peak memory in GB, of the process or of the card."""
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated() / 1e9
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e6
-
-
 def efficiency(batches: list[dict[str, Any]], groups: int) -> float:
     """Share of the positions in our groups of rows that hold a token."""
     lengths = [batch["attention_mask"].sum(1).tolist() for batch in batches]
-    padded = sum(len(rows) * each[rows[-1]] for each in lengths for rows in buckets(each, groups))
-    return sum(map(sum, lengths)) / padded
+    return sum(map(sum, lengths)) / sum(padded_size(each, groups) for each in lengths)
 
 
 def main() -> None:
@@ -244,7 +236,7 @@ def main() -> None:
         tokens = sum(int(b["attention_mask"].sum()) for b in batches[layout])
         samples, seconds = given.batch_size * given.batches, float(np.sum(best))
         result |= {f"{name}_samples_per_s": samples / seconds, f"{name}_tokens_per_s": tokens / seconds}
-        result[f"{name}_peak_gb"] = peak_memory(given.device)
+        result[f"{name}_peak_gb"] = peak_memory(torch.device(given.device))
         print(f"{name}: {samples / seconds:.1f} samples/s, {tokens / seconds:.0f} tokens/s", flush=True)
     if bench.usual is not None:
         result["ratio"] = result["ours_samples_per_s"] / result["usual_samples_per_s"]

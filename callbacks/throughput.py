@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from vista.buckets import buckets
+from vista.buckets import padded_size
 from vista.flops import step_flops
 
 
@@ -70,12 +70,11 @@ class Throughput(Callback):
         samples, tokens = trainer.strategy.reduce(counts, reduce_op="sum").tolist()  # type: ignore[union-attr]
         model: Any = pl_module.model
         lengths = batch["attention_mask"].sum(1).tolist()
-        positions = sum(len(rows) * lengths[rows[-1]] for rows in buckets(lengths, model.length_groups))
         speed = {
             "speed/samples_per_s": samples / seconds,
             "speed/tokens_per_s": tokens / seconds,
             "speed/data_wait": (waited(trainer) - self.waited) / seconds,
-            "speed/packing_efficiency": sum(lengths) / positions,
+            "speed/packing_efficiency": sum(lengths) / padded_size(lengths, model.length_groups),
             "speed/memory_gb": peak_memory(pl_module.device),
         }
         if self.peak_flops:

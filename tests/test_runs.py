@@ -9,8 +9,16 @@ import pytest
 import torch
 
 from vista import runs
-from vista.checkpoint_file import CheckpointFile
-from vista.runs import find_checkpoint, find_config, find_file, new_run, newest_run, read_checkpoint, run_of
+from vista.runs import (
+    find_checkpoint,
+    find_config,
+    find_file,
+    new_run,
+    newest_run,
+    read_checkpoint,
+    run_of,
+    write_checkpoint,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -106,17 +114,17 @@ def test_a_killed_run_goes_on_from_its_newest_sound_checkpoint(here):
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(here):
     first, second = ({"state_dict": {"w": torch.full((9999,), value)}, "vista": {}} for value in (1.0, 2.0))
-    CheckpointFile().save_checkpoint(first, here / "new" / "last.ckpt")
+    write_checkpoint(first, here / "new" / "last.ckpt")
     limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))  # the disk has room for half of it
     try:
         with pytest.raises(OSError, match="File too large"):
-            CheckpointFile().save_checkpoint(second, here / "new" / "last.ckpt")
+            write_checkpoint(second, here / "new" / "last.ckpt")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
     assert read_checkpoint(here / "new" / "last.ckpt")["state_dict"]["w"][0] == 1
-    CheckpointFile().save_checkpoint(second, here / "new" / "last.ckpt")
+    write_checkpoint(second, here / "new" / "last.ckpt")
     assert read_checkpoint(here / "new" / "last.ckpt")["state_dict"]["w"][0] == 2
     assert [path.name for path in (here / "new").iterdir()] == ["last.ckpt"]
 

@@ -40,3 +40,8 @@ def buckets(lengths: Sequence[int], most: int) -> list[list[int]]:
         groups.append(order[began[k, end] : end].tolist())
         end = began[k, end]
     return groups[::-1]
+
+
+def padded_size(lengths: Sequence[int], most: int) -> int:
+    """Positions of all rows in their groups, each padded to the longest of its group."""
+    return sum(len(rows) * lengths[rows[-1]] for rows in buckets(lengths, most))

@@ -17,10 +17,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vista.checkpoint_file import CheckpointFile
 from vista.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
-from vista.runs import find_checkpoint, find_file, new_run, read_checkpoint, run_of
+from vista.runs import find_checkpoint, find_file, new_run, read_checkpoint, run_of, write_checkpoint
 from vista.tokenizer import Tokenizer
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
@@ -29,6 +28,18 @@ PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokeni
 FILES = (
     ("tokenizer", "folder"), ("encoder", "weights"), ("qformer", "weights"), ("llm", "weights"), ("model", "weights")
 )  # fmt: skip
+
+
+class CheckpointFile(TorchCheckpointIO):
+    """Checkpoints of one file are whole or not there.
+
+    Lightning writes them to the system's temporary folder, which must have room for all of it, and then copies where
+    that is another disk: a kill or a full disk in between leaves half a file in the place of a whole one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write what `Trainer.save_checkpoint` collects; there are no options."""
+        write_checkpoint(checkpoint, Path(path))
 
 
 class RunFolder(Callback):

@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 import re
 import warnings
 from difflib import get_close_matches
@@ -134,6 +135,30 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
         raise ValueError(f"{path} is no checkpoint of VistaLLM")
     return checkpoint
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint of one file beside its place, and move it there when it is whole and on the disk.
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except RuntimeError as error:  # torch trips over its own file's end and hides why it could not write
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def run_of(checkpoint: Path) -> Path | None:

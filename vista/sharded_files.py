@@ -7,7 +7,6 @@ must be one of those that torch itself writes.
 """
 
 import argparse
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ def read_sharded(folder: Path) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """The verb `consolidate`."""
-    from vista.runs import find_checkpoint, read_checkpoint
+    from vista.runs import find_checkpoint, read_checkpoint, write_checkpoint
 
     parser = argparse.ArgumentParser(
         prog="main.py consolidate", description="Write the weights of a sharded checkpoint into one file."
@@ -95,7 +94,5 @@ def main(arguments: list[str]) -> None:
     kept = {
         key: checkpoint[key] for key in ("state_dict", "vista", "epoch", "global_step", "pytorch-lightning_version")
     }
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(kept, unfinished := chosen.out.with_name(chosen.out.name + ".part"))
-    os.replace(unfinished, chosen.out)
+    write_checkpoint(kept, chosen.out)
     print(f"{chosen.out}: {len(kept['state_dict'])} tensors")
