@@ -150,22 +150,27 @@ def _to_bins(points: np.ndarray, num_points: int, extent: tuple[int, ...], num_b
     Repeated neighbours are dropped, and what is thinner than a bin is drawn as a box one bin wide.
     """
     bins = quantize(points, extent, num_bins, scale)
-    low, high = bins.min(axis=0), bins.max(axis=0)
-    if (low == high).any():
-        middle = (points.min(axis=0) + points.max(axis=0)) / 2 * (bin_of_extent(num_bins, scale) / np.array(extent))
-        low = np.where(low == high, middle.astype(np.int64).clip(0, num_bins - 2), low)
-        high = np.where(bins.min(axis=0) == high, low + 1, high)
-        (x0, y0), (x1, y1) = low.tolist(), high.tolist()
-        kept = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]][:num_points]
-    else:
-        kept = bins.tolist()
-        kept = [p for p, before in zip(kept, kept[-1:] + kept[:-1], strict=True) if p != before]
+    kept = bins.tolist()
+    if any(min(axis) == max(axis) for axis in zip(*kept, strict=True)):
+        kept = _thin_box(bins, points, extent, num_bins, scale)[:num_points]
+    kept = [p for p, before in zip(kept, kept[-1:] + kept[:-1], strict=True) if p != before]
     while len(kept) < num_points:
         ahead = kept[1:] + kept[:1]
         sides = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(kept, ahead, strict=True)]
         i = sides.index(max(sides))
         kept.insert(i + 1, [(kept[i][0] + ahead[i][0]) // 2, (kept[i][1] + ahead[i][1]) // 2])
     return np.array(kept, dtype=np.int64)
+
+
+def _thin_box(
+    bins: np.ndarray, points: np.ndarray, extent: tuple[int, ...], num_bins: int, scale: Scale
+) -> list[list[int]]:
+    """Four corners of a box around bins (N, 2), one bin wide where all of them are the same."""
+    low, high = bins.min(axis=0), bins.max(axis=0)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2 * (bin_of_extent(num_bins, scale) / np.array(extent))
+    start = np.where(low == high, middle.astype(np.int64).clip(0, num_bins - 2), low)
+    (x0, y0), (x1, y1) = start.tolist(), np.where(low == high, start + 1, high).tolist()
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
 
 
 def _canonical(bins: np.ndarray) -> np.ndarray:
@@ -180,7 +185,8 @@ def _sequences(points: Any) -> list[np.ndarray]:
     """One or several sequences, nested or flat, as float (N, 2) arrays."""
     if len(points) == 0:
         return []
-    if np.ndim(points[0]) == 0 or all(np.ndim(p) == 1 and len(p) == 2 for p in points):
+    depth = points.ndim if isinstance(points, np.ndarray) else 1 + max(np.ndim(p) for p in points)
+    if depth == 1 or (depth == 2 and all(len(p) == 2 for p in points)):
         points = [points]
     flat = [np.asarray(p, dtype=np.float64).reshape(-1) for p in points]
     return [p[: len(p) // 2 * 2].reshape(-1, 2) for p in flat]

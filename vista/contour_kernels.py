@@ -93,7 +93,7 @@ def fill(points: np.ndarray, mask: np.ndarray) -> None:
         low, high = (i, j) if points[i, 1] <= points[j, 1] else (j, i)
         x, y = points[low, 0], points[low, 1]
         rise = points[high, 1] - y
-        slope = (points[high, 0] - x) / max(rise, 1e-12)
+        slope = (points[high, 0] - x) / rise if rise > 0 else 0.0  # a level edge crosses no row
         for row in range(max(0, math.ceil(y - 0.5)), min(height, math.ceil(points[high, 1] - 0.5))):
             new = min(max(math.ceil(x + (row + 0.5 - y) * slope - 0.5), 0), width)
             at = used[row]
@@ -155,7 +155,7 @@ def _side_sum(sums: np.ndarray, pixels: np.ndarray, corner: np.ndarray, u0: int,
     x, y = u0 * pixels[0], v0 * pixels[1]
     end_x, end_y = u1 * pixels[0], v1 * pixels[1]
     rise = end_y - y
-    slope = (end_x - x) / max(rise, 1e-12)
+    slope = (end_x - x) / rise if rise > 0 else 0.0
     total = 0
     for row in range(math.ceil(y - 0.5), math.ceil(end_y - 0.5)):
         total += sums[row - corner[1], math.ceil(x + (row + 0.5 - y) * slope - 0.5) - corner[0]]

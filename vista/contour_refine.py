@@ -36,9 +36,10 @@ def refine(
     height, width = target.shape
     pixels = np.array([width, height]) / bin_of_extent(num_bins, scale)
     points = bins * pixels
-    margin = 4 + np.ptp(points, axis=0) / 16
-    corner = np.floor(points.min(axis=0) - margin).clip(0).astype(np.int64)
-    end = np.minimum(np.ceil(points.max(axis=0) + margin).astype(np.int64), (width, height))
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 4 + (high - low) / 16
+    corner = np.maximum(np.floor(low - margin), 0).astype(np.int64)
+    end = np.minimum(np.ceil(high + margin), (width, height)).astype(np.int64)
     window = np.ascontiguousarray(target[corner[1] : end[1], corner[0] : end[0]])
     limit = np.stack((np.ceil(corner / pixels), np.floor(end / pixels))).clip(0, num_bins - 1).astype(np.int64)
 
@@ -118,15 +119,15 @@ def _side_sums(sums: np.ndarray, corner: np.ndarray, start: np.ndarray, stop: np
         int64 (..., C, K).
     """
     shape = (*start.shape[:-1], stop.shape[-2])
-    ends = np.empty((4, *shape))
-    ends[0], ends[1], ends[2], ends[3] = start[..., None, 0], start[..., None, 1], stop[..., 0], stop[..., 1]
-    begin, end = ends[:2].reshape(2, -1), ends[2:].reshape(2, -1)
-    count, row, x = crossings(begin, end, corner[1] + len(sums))
+    ends = np.empty((2, 2, *shape))
+    ends[0, 0], ends[0, 1] = start[..., None, 0], start[..., None, 1]
+    ends[1, 0], ends[1, 1] = stop[..., 0], stop[..., 1]
+    count, row, x = crossings(ends.reshape(2, 2, -1), corner[1] + len(sums))
     place = (row - corner[1]) * sums.shape[1] + np.ceil(x - 0.5).astype(np.int64) - corner[0]
     running = np.concatenate(([0], sums.take(place).cumsum()))
     last = count.cumsum()
     total = running.take(last) - running.take(last - count)
-    return np.where(begin[1] <= end[1], total, -total).reshape(shape)
+    return np.where(ends[0, 1] <= ends[1, 1], total.reshape(shape), -total.reshape(shape))
 
 
 def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -158,7 +159,7 @@ def _row_sums(window: np.ndarray) -> np.ndarray:
 
 def _step_sizes(bins: np.ndarray) -> list[int]:
     """Powers of two, falling, from an eighth of the mean side to 1."""
-    perimeter = np.abs(bins - np.roll(bins, 1, axis=0)).sum()
+    perimeter = np.abs(bins - np.concatenate((bins[-1:], bins[:-1]))).sum()
     largest = max(int(perimeter) // (8 * len(bins)), 1).bit_length()
     return [1 << k for k in reversed(range(largest))]
 

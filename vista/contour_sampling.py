@@ -97,6 +97,8 @@ def _pick_apart(order: list[int], num_points: int, min_gap: int) -> list[int]:
 
 def _block(blocked: bytearray, centre: int, gap: int) -> None:
     """Mark the indices within `gap` of the centre, around the end."""
-    count = len(blocked)
-    for i in range(centre - gap, centre + gap + 1):
-        blocked[i % count] = 1
+    if gap <= centre < len(blocked) - gap:
+        blocked[centre - gap : centre + gap + 1] = b"\x01" * (2 * gap + 1)
+    else:
+        for i in range(centre - gap, centre + gap + 1):
+            blocked[i % len(blocked)] = 1

@@ -145,8 +145,9 @@ def decode_segmentation(segmentation: Any, size: Size) -> Mask:
             raise ValueError(f"the mask has size {segmentation['size']}, its image {[height, width]}")
         counts = segmentation["counts"]
         rle = coco_mask.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
-        return np.asarray(coco_mask.decode(rle), dtype=bool)
+        return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)  # from column by column to row by row
     polygons = [p for p in segmentation if len(p) >= 6]
     if not polygons:
         return np.zeros((height, width), dtype=bool)
-    return np.asarray(coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))), dtype=bool)
+    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)

@@ -28,8 +28,8 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         contour_kernels.fill(points, mask)
         return mask
     width = size[1]
-    closed = np.concatenate((points, points[:1]))
-    _, row, x = crossings(closed[:-1].T, closed[1:].T, size[0])
+    ends = np.concatenate((points, points[1:], points[:1])).reshape(2, -1, 2).transpose(0, 2, 1)
+    _, row, x = crossings(ends, size[0])
     column = np.minimum(np.maximum(np.ceil(x - 0.5), 0), width).astype(np.int64)
     # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
     keys = np.sort(row * (width + 1) + column)
@@ -40,25 +40,23 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def crossings(start: np.ndarray, stop: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def crossings(ends: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where edges cross the centre lines of pixel rows.
 
     Args:
-        start: float (2, E), x and y of one end of each edge, in pixels.
-        stop: float (2, E), the other end.
+        ends: float (2, 2, E), for either end of each edge x and y in pixels.
         height: number of rows.
 
     Returns:
         how many crossings each edge has, int64 (E,); the row, int64 (K,), and x, float64 (K,), of every crossing, edge
         by edge.
     """
-    (x0, y0), (x1, y1) = start, stop
-    downward = y0 <= y1
-    low_x, low_y = np.where(downward, x0, x1), np.where(downward, y0, y1)
-    high_x, high_y = np.where(downward, x1, x0), np.where(downward, y1, y0)
-    first, last = (np.minimum(np.maximum(np.ceil(y - 0.5), 0), height).astype(np.int64) for y in (low_y, high_y))
-    count = last - first
+    (x0, y0), (x1, y1) = ends
+    bounds = np.minimum(np.maximum(np.ceil(ends[:, 1] - 0.5), 0), height).astype(np.int64)
+    first, count = np.minimum(bounds[0], bounds[1]), np.abs(bounds[1] - bounds[0])
     edge = np.arange(len(count)).repeat(count)
     row = (first - count.cumsum() + count).take(edge) + np.arange(len(edge))
-    slope = (high_x - low_x) / np.maximum(high_y - low_y, 1e-12)
+    rise = y1 - y0
+    slope = (x1 - x0) / np.where(rise == 0, 1.0, rise)  # a level edge crosses no row
+    low_x, low_y = np.where(rise >= 0, x0, x1), np.minimum(y0, y1)
     return count, row, low_x.take(edge) + (row + 0.5 - low_y.take(edge)) * slope.take(edge)

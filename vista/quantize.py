@@ -34,7 +34,7 @@ def quantize(values: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
     scaled = np.asarray(values, dtype=np.float64) * (
         bin_of_extent(num_bins, scale) / np.asarray(extent, dtype=np.float64)
     )
-    return np.rint(scaled).clip(0, num_bins - 1).astype(np.int64)
+    return np.minimum(np.maximum(np.rint(scaled), 0), num_bins - 1).astype(np.int64)
 
 
 def dequantize(bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: Scale = "bins-1") -> np.ndarray:
@@ -52,7 +52,7 @@ def dequantize(bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
     Raises:
         ValueError: the scale is unknown.
     """
-    clamped = np.nan_to_num(np.asarray(bins, dtype=np.float64)).clip(0, num_bins - 1)
+    clamped = np.fmin(np.fmax(np.asarray(bins, dtype=np.float64), 0), num_bins - 1)  # fmax(nan, 0) = 0
     return clamped * (np.asarray(extent, dtype=np.float64) / bin_of_extent(num_bins, scale))
 
 
