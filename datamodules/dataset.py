@@ -30,12 +30,16 @@ PROBED = 100  # samples that tell how long a source's answers are
 
 @dataclass
 class LoadedSource:
-    """A source that is read: its name, task, data root and annotations."""
+    """A source that is read: its name, task, data root and annotations.
+
+    In evaluation its questions take turns in the first `wordings` instructions of the task.
+    """
 
     name: str
     task: Task
     root: Path
     annotations: Sequence[Annotation]
+    wordings: int = 1
 
 
 class Encoding:
@@ -170,15 +174,14 @@ class TimedLoader(DataLoader[Any]):
 class EvaluationSet(Dataset[Batch]):
     """Prompts for `vista.generate.generate`, in the order of the files."""
 
-    def __init__(self, source: LoadedSource, encoding: Encoding, template: int = 0) -> None:
+    def __init__(self, source: LoadedSource, encoding: Encoding) -> None:
         """Keep the source.
 
         Args:
             source: what is asked.
             encoding: how examples become tensors.
-            template: index of the instruction.
         """
-        self.source, self.encoding, self.template = source, encoding, template
+        self.source, self.encoding = source, encoding
 
     def __len__(self) -> int:
         """Number of questions."""
@@ -186,8 +189,9 @@ class EvaluationSet(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """The batch of these questions, padded on the left, with annotations and readability."""
+        task, wordings = self.source.task, self.source.wordings
         annotations = [self.source.annotations[i] for i in indices]
-        questions = [self.source.task.question(a, self.template) for a in annotations]
+        questions = [task.question(a, i % wordings) for i, a in zip(indices, annotations, strict=True)]
         asked = zip(annotations, questions, strict=True)
         samples = [self.encoding.sample(self.source, a, turns, answer=False) for a, turns in asked]
         images = self.encoding.images(samples)

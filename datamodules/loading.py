@@ -105,9 +105,9 @@ def asked(task: Task, images: Sequence[str], text: str) -> LoadedSource:
 
 
 def in_unseen_words(sources: Sequence[LoadedSource]) -> list[LoadedSource]:
-    """The sources once more, where their tasks have instructions that are never trained on."""
+    """The sources once more, in all instructions in turn that are never trained on, where their tasks have such."""
     others = [(source, source.task.in_unseen_words()) for source in sources]
-    return [replace(s, name=f"{s.name}_unseen_wording", task=task) for s, task in others if task]
+    return [replace(s, name=f"{s.name}_unseen_wording", task=t, wordings=len(t.templates)) for s, t in others if t]
 
 
 def limit(sources: list[LoadedSource], most: int | None) -> None:

@@ -82,7 +82,7 @@ class MixtureData(LightningDataModule):
             loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
             max_val: questions of each source that are scored while training; none: all.
             max_test: questions of each source that `test` scores; none: all.
-            unseen_wording: questions of each source that `test` asks again in an instruction that is never trained on.
+            unseen_wording: questions of each source that `test` asks again in instructions that are never trained on.
             num_workers: loader processes.
             cache: where annotations are kept once they are compiled (`datamodules/compiled.py`); it may be deleted.
             allow_missing: leave out samples whose image is missing, however many.

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from itertools import product
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,12 +72,12 @@ class Task(ABC):
 
     @cached_property
     def templates(self) -> Sequence[str]:
-        """Instructions, one a line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
+        """Instructions, those of each line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
         text = (Path(__file__).parent / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return [template for line in text.splitlines() if line.strip() for template in expand(line.strip())]
 
     def in_unseen_words(self) -> "Task | None":
-        """The same task, asked in the first instruction that is never trained on; None where it has too few of them."""
+        """The same task, asked in the instructions that are never trained on; None where it has too few of them."""
         if len(self.templates) <= NUM_UNSEEN:
             return None
         other = copy(self)
@@ -158,6 +159,13 @@ class Task(ABC):
     @abstractmethod
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Predictions without a look at the images, scored beside the model's."""
+
+
+def expand(line: str) -> list[str]:
+    """All instructions of a line with alternatives: `{Give|Draw} the {box|outline} of <expr>.` has four."""
+    parts = re.split(r"\{(.*?)\}", line)
+    choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
+    return ["".join(words) for words in product(*choices)]
 
 
 def size_of(annotation: Annotation) -> Size:

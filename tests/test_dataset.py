@@ -152,13 +152,13 @@ def test_an_evaluation_batch_asks_without_the_answer(root):
         assert tokenizer().eos_id not in ids
 
 
-def test_another_instruction_in_evaluation(root):
-    questions = source(root, "red")
-    texts = {
-        tokenizer().decode(EvaluationSet(questions, encoding(), template=k).__getitems__([0])["input_ids"][0].tolist())
-        for k in (0, 1, -1)
-    }
-    assert len(texts) == 3
+def test_instructions_take_turns_in_evaluation(root):
+    questions = source(root, "red", "red", "red", "red")
+    for wordings in (1, 3):
+        questions.wordings = wordings
+        ids = EvaluationSet(questions, encoding()).__getitems__([0, 1, 2, 3])["input_ids"].tolist()
+        texts = [tokenizer().decode([i for i in row if i != tokenizer().pad_id]) for row in ids]
+        assert len(set(texts)) == wordings and texts[0] == texts[3]
 
 
 def test_several_images(root):

@@ -8,6 +8,7 @@ import pytest
 
 from datamodules.mixture import MixtureData
 from datamodules.source import Source
+from tasks.task import NUM_UNSEEN
 from tests.tiny import QUERIES, tokenizer
 from vista.codec import Codec
 
@@ -85,7 +86,8 @@ def test_unseen_wordings_are_scored_beside(tiny_world):
     assert annotation in seen.annotations
     trained_on = {seen.task.prompt(annotation, np.random.default_rng(seed)) for seed in range(300)}
     assert seen.task.prompt(annotation) in trained_on and unseen.task.prompt(annotation) not in trained_on
-    assert unseen.task.question(annotation)[0][0] == unseen.task.prompt(annotation)
+    asked = {unseen.task.question(annotation, k)[0][0] for k in range(unseen.wordings)}
+    assert len(asked) == NUM_UNSEEN and not asked & trained_on
 
 
 def test_a_limit_takes_whole_images_from_all_over_the_file(tiny_world):

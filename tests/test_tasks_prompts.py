@@ -12,7 +12,7 @@ import pytest
 from datamodules.readers import READERS
 from tasks import Task
 from tasks.__main__ import main, table
-from tasks.task import NUM_UNSEEN
+from tasks.task import NUM_UNSEEN, expand
 from tests.task_sources import FORMATS, ON_FORMATS, annotations, world
 from vista.codec import Codec
 from vista.data import Annotation, decode_segmentation
@@ -51,6 +51,20 @@ def test_templates(name):
         assert set(marks) - {"image", "n"} == NEEDED.get(name, set()), template
         assert "n" not in marks or name in ("coseg", "attcoseg")
         assert re.fullmatch(r"[A-Za-z0-9 ,.:;?\-<>]+", template), "plain characters"
+
+
+def test_alternatives_of_a_template():
+    assert expand("Of <expr>.") == ["Of <expr>."]
+    assert expand("{a|b} of{| c}.") == ["a of.", "a of c.", "b of.", "b of c."]
+
+
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"hateful_memes", "iconqa", "pope", "textvqa"}))
+def test_unseen_instructions_are_said_in_words_that_are_trained_on(name):
+    """Else a model that learns its words from the instructions alone cannot understand them."""
+    templates = task_of(name).templates
+    seen, unseen = (re.findall("[a-z]+", " ".join(part).lower()) for part in (templates[:-5], templates[-5:]))
+    new = set(unseen) - set(seen)
+    assert len(new) <= 3, new
 
 
 def test_a_file_of_templates_for_each_task_and_no_other():
