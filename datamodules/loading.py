@@ -10,12 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from datamodules.compiled import Annotations, code_of, compiled, digest, select
+from datamodules.compiled import Annotations, code_of, compiled, digest
 from datamodules.dataset import LoadedSource
 from datamodules.readers.reader import Stamp, stamp
-from datamodules.source import Source, group_by_image, read_annotations
+from datamodules.source import Source, read_annotations, whole_images
 from tasks import Task
 from vista.codec import Codec
 from vista.data import Annotation
@@ -111,12 +109,6 @@ def in_unseen_words(sources: Sequence[LoadedSource]) -> list[LoadedSource]:
 
 
 def limit(sources: list[LoadedSource], most: int | None) -> None:
-    """Keep about `most` annotations of each source, whole images spread evenly over its file; None: all of them."""
+    """Keep about `most` annotations of each source; None: all of them."""
     for source in sources:
-        if most is not None and len(source.annotations) > most:
-            groups = group_by_image(source.annotations, len(source.annotations))
-            share = round(len(groups) * most / len(source.annotations))
-            places = np.linspace(0, len(groups) - 1, max(1, share)).astype(int)
-            source.annotations = select(
-                source.annotations, np.concatenate([groups[place] for place in places.tolist()])
-            )
+        source.annotations = whole_images(source.annotations, most)

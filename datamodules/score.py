@@ -4,7 +4,8 @@
     python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
 
 A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
-counted: one without an answer is wrong. All scores go to `<score>.scores.json` beside the first file.
+counted, or every one that `test --data.max_test N` asks about: one without an answer is wrong. All scores go to
+`<score>.scores.json` beside the first file.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 
 from datamodules.configured import Setup, add_arguments, read_setup, read_split
 from datamodules.result_files import FORMS, Answer, read_answers
-from datamodules.source import check_source, nearest
+from datamodules.source import check_source, nearest, whole_images
 from tasks import Task
 from vista.data import Annotation, Prediction
 from vista.report import print_table, score_row
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--task", default="", metavar="NAME", help="their task; the name of the score tells it too")
     parser.add_argument("--source", default="", metavar="NAME", help="name of the score, if the file has another stem")
     parser.add_argument("--format", default="jsonl", choices=FORMS, help="form of the files (default: jsonl)")
+    parser.add_argument("--max_test", type=int, metavar="N", help="score only what `test --data.max_test N` asks about")
     add_arguments(parser)
     given = parser.parse_args(arguments)
     configs = given.config or [_run_config(given.predictions[0])]
@@ -56,7 +58,7 @@ def main(arguments: list[str]) -> None:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in given.predictions:
         files[choose_score(setup, given.task, given.source, path)].append(path)
-    rows = [score_files(setup, name, paths, given.format) for name, paths in files.items()]
+    rows = [score_files(setup, name, paths, given.format, given.max_test) for name, paths in files.items()]
     print_table(rows)
 
 
@@ -102,13 +104,14 @@ def _unknown_score(name: str, known: Sequence[str]) -> str:
     return nearest(name, known, "score") if known else f"there is no score {name!r}, nor any other of the task"
 
 
-def read_scored(setup: Setup, name: str, form: str = "jsonl") -> Scored:
+def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None = None) -> Scored:
     """The annotations behind a score, as its task asks about them.
 
     Args:
         setup: the sources.
         name: of the score.
         form: of the answers, see `datamodules.result_files`.
+        most: about how many annotations; None: all.
 
     Raises:
         FileNotFoundError: an official file is missing.
@@ -120,10 +123,12 @@ def read_scored(setup: Setup, name: str, form: str = "jsonl") -> Scored:
         raise ValueError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
     task = Task.known[source.task](setup.codec)
     annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
-    return Scored(name, task, source.root or setup.root, annotations)
+    return Scored(name, task, source.root or setup.root, whole_images(annotations, most))
 
 
-def score_files(setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl") -> dict[str, Any]:
+def score_files(
+    setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl", most: int | None = None
+) -> dict[str, Any]:
     """Score the answers of one or several files, and write all scores beside the first.
 
     Args:
@@ -131,15 +136,17 @@ def score_files(setup: Setup, name: str, paths: Sequence[Path], form: str = "jso
         name: of the score.
         paths: the files; together they answer each question once.
         form: see `datamodules.result_files`.
+        most: about how many annotations are scored; None: all.
 
     Returns:
         a row of the table.
     """
-    scored = read_scored(setup, name, form)
+    scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
     answers = by_id(scored, (answer for path in paths for answer in read_answers(path, form, scored.annotations)))
     missing = f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
-    print(f"{name}: {total} annotations{missing}")
+    advice = " (--max_test N scores what a `test --data.max_test N` asked)" if missing and most is None else ""
+    print(f"{name}: {total} annotations{missing}{advice}")
     metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
     row = score_row(scored, "test", metrics)
     if row is None:

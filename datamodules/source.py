@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.compiled import Annotations, code_of, compiled, digest, scenes
+from datamodules.compiled import Annotations, code_of, compiled, digest, scenes, select
 from datamodules.order import Groups
 from datamodules.readers import READERS
 from tasks import Task
@@ -156,3 +156,13 @@ def group_by_image(annotations: Sequence[Annotation], most: int) -> Groups:
     first = np.flatnonzero(np.diff(scene[indices], prepend=-1))  # where each scene begins
     place = np.arange(len(indices)) - np.repeat(first, np.diff(first, append=len(indices)))
     return Groups(indices, np.append(np.flatnonzero(place % most == 0), len(indices)))
+
+
+def whole_images(annotations: Sequence[Annotation], most: int | None) -> Sequence[Annotation]:
+    """About `most` annotations, those of whole images spread evenly over the file; None: all of them."""
+    if most is None or len(annotations) <= most:
+        return annotations
+    groups = group_by_image(annotations, len(annotations))
+    share = round(len(groups) * most / len(annotations))
+    places = np.linspace(0, len(groups) - 1, max(1, share)).astype(int)
+    return select(annotations, np.concatenate([groups[place] for place in places.tolist()]))

@@ -76,7 +76,7 @@ def test_an_id_without_an_answer_is_wrong(setup, config, tmp_path, capsys):
     scores = scores_of(tmp_path / "rec_val.scores.json")
     assert scores["test/rec_val/pr50"] == 50.0
     assert scores["test/rec_val/n"] == 2 and scores["test/rec_val/parse_failures"] == 1
-    assert "2 annotations, 1 of them without an answer: wrong" in capsys.readouterr().out
+    assert "2 annotations, 1 of them without an answer: wrong (--max_test N" in capsys.readouterr().out
 
 
 def test_several_files_and_scores_in_one_table(setup, config, tmp_path, capsys):
@@ -276,19 +276,21 @@ def test_from_the_command_line_without_lightning(setup, config, tmp_path):
     assert "100.0" in done.stdout
 
 
-def test_the_numbers_of_test_for_the_answers_that_it_left(finished_run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("most", [[], ["8"]])
+def test_the_numbers_of_test_for_the_answers_that_it_left(finished_run, tmp_path, monkeypatch, most):
     from tests.tiny import run
 
     folder = tmp_path / "runs" / "stage1"
     shutil.copytree(finished_run.folder, folder, ignore=shutil.ignore_patterns("logs", "pictures", "predictions"))
     monkeypatch.chdir(tmp_path)
-    code, _, err = run("test", "--task", "rec", "vqav2")
+    code, _, err = run("test", "--task", "rec", "vqav2", *(f"--data.max_test={n}" for n in most))
     assert code == 0, err
     tested = json.loads((folder / "scores_test.json").read_text())
     files = sorted((folder / "predictions").glob("*.jsonl"))
     assert [file.stem for file in files] == ["rec_refcoco_testA", "rec_refcoco_testB", "rec_refcoco_val", "vqav2_val"]
-    code, out, err = run("score", "--predictions", *files)
+    code, out, err = run("score", "--predictions", *files, *(f"--max_test={n}" for n in most))
     assert code == 0, err
+    assert "without an answer" not in out
     rows, scores = [], {}
     for file in files:
         content = json.loads(file.with_suffix(".scores.json").read_text())
