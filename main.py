@@ -17,6 +17,8 @@ from typing import Any
 
 from vista.plugins import load_entry_points, load_plugin
 
+# What gloo and NCCL say in a process whose neighbour is gone.
+LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
 OWN_VERBS = {  # verb -> module, function
     "codec-bench": ("vista.codec_bench", "main"),
@@ -54,6 +56,11 @@ def main(arguments: list[str] | None = None) -> None:
         if os.environ.get("VISTA_DEBUG"):
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if os.environ.get("VISTA_DEBUG") or not any(words in str(error) for words in LEFT_ALONE):
+            raise
+        print("error: this process ends because another one did, which has said why", file=sys.stderr)
         sys.exit(2)
 
 

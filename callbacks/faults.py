@@ -1,5 +1,6 @@
-"""Faults of a long run: bad steps are left out, slow ones are named, SIGTERM ends all processes at once."""
+"""Faults of a long run: bad steps are left out, slow ones are named, a signal ends all processes at once."""
 
+import multiprocessing
 import signal
 import sys
 import threading
@@ -17,8 +18,8 @@ class Faults(Callback):
     A step that is left out changes no weight and no moment of the optimizer, so the checkpoint that is written when
     the run ends is sound.
 
-    SIGTERM, whichever processes it reaches, ends the run after the next step. Lightning's own handler sends messages
-    between the processes from within the signal, wherever each of them is just then, and can wait for ever.
+    SIGTERM and Ctrl+C, whichever processes they reach, end the run after the next step. Lightning's own handlers send
+    messages between the processes from within the signal, wherever each of them is just then, and can wait for ever.
     """
 
     def __init__(self, max_skipped: int = 20, slow_step: float = 900.0) -> None:
@@ -30,10 +31,11 @@ class Faults(Callback):
         """
         self.max_skipped, self.slow_step = max_skipped, slow_step
         self.skipped = 0
-        self.terminated = False  # this process got SIGTERM
+        self.signal = 0  # the one that this process got
         self.ends = False  # some process got it, and all know
         self.samples = "none yet"
         self.timer: threading.Timer | None = None
+        self.handler: Any = None  # of Ctrl+C, outside of training
 
     def state_dict(self) -> dict[str, Any]:
         """How many steps were left out goes on with the run."""
@@ -44,9 +46,10 @@ class Faults(Callback):
         self.skipped = state_dict["skipped"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take SIGTERM over from Lightning, which puts back what was there when training ends."""
+        """Take the signals over from Lightning, which itself puts SIGTERM's handler back when training ends."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._terminate)
+            self.handler = signal.signal(signal.SIGINT, self._terminate)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Remember the samples, and start the clock."""
@@ -62,7 +65,9 @@ class Faults(Callback):
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         shards = [getattr(p.grad, "_local_tensor", p.grad) for p in parameters]
         finite = torch.stack([shard.isfinite().all() for shard in shards]).all().float()
-        agreed = trainer.strategy.reduce(torch.stack([finite, 1 - finite.new_tensor(self.terminated)]), reduce_op="min")
+        agreed = trainer.strategy.reduce(
+            torch.stack([finite, 1 - finite.new_tensor(bool(self.signal))]), reduce_op="min"
+        )
         finite_everywhere, self.ends = agreed[0] > 0, bool(agreed[1] == 0)
         if finite_everywhere:
             return
@@ -82,11 +87,11 @@ class Faults(Callback):
         """Count, and wait for the next samples.
 
         Raises:
-            SIGTERMException: a process got SIGTERM; raised on all, and a checkpoint is written on its way out.
+            SIGTERMException: a process got a signal; raised on all, and a checkpoint is written on its way out.
         """
         pl_module.log("faults/skipped_steps", float(self.skipped), batch_size=1)
-        if self.ends:
-            raise SIGTERMException
+        if self.ends:  # one process tells the shell, so that no launcher kills the others for it
+            raise SIGTERMException(128 + (self.signal or signal.SIGTERM) if trainer.is_global_zero else 0)
         self._start(f"rank {trainer.global_rank}: after step {trainer.global_step}", "reading the next samples")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -96,13 +101,22 @@ class Faults(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing more to wait for."""
         self._stop()
+        if self.handler is not None:
+            signal.signal(signal.SIGINT, self.handler)
+            self.handler = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Nothing more to wait for."""
-        self._stop()
+        self.on_train_end(trainer, pl_module)
 
-    def _terminate(self, *_: Any) -> None:
-        self.terminated = True
+    def _terminate(self, number: int, *_: Any) -> None:
+        if multiprocessing.parent_process() is not None:
+            return  # a loader, which ends with the process that started it
+        if number == signal.SIGINT:
+            if self.signal:
+                raise KeyboardInterrupt
+            self._say("the run ends after this step, with a checkpoint; Ctrl+C again ends it at once")
+        self.signal = number
 
     def _start(self, where: str, doing: str) -> None:
         self._stop()

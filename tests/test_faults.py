@@ -80,9 +80,17 @@ def test_a_step_that_hangs_is_named(capsys):
 class Terminate(Callback):
     """What a scheduler sends before it takes the machine away."""
 
+    number = signal.SIGTERM
+
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
+
+
+class Interrupt(Terminate):
+    """What Ctrl+C sends."""
+
+    number = signal.SIGINT
 
 
 class TerminateApart(Callback):
@@ -97,18 +105,29 @@ class TerminateApart(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class FailAlone(Callback):
+    """An error that one process meets and the other does not."""
+
+    def on_before_backward(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_rank == 0 and trainer.global_step == 2:
+            raise ValueError("no room for\nthe sample s:17")
+
+
 WORDS = [
     "fit", "--config", "stage1", *FLAGS, "--data.tasks=[rec]", "--data.max_val=4", "--data.batch_size=4",
     "--data.epoch_samples=32", "--trainer.max_epochs=1",
 ]  # fmt: skip
 
 
-def test_sigterm_saves_and_the_run_goes_on_from_there(tiny_world, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sender", [Terminate, Interrupt])
+def test_a_signal_saves_and_the_run_goes_on_from_there(tiny_world, tmp_path, monkeypatch, sender):
     monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     words = [*WORDS, f"--data.root={tiny_world}"]
-    run(*words, "--name=killed", "--trainer.callbacks+=tests.test_faults.Terminate")
-    signal.signal(signal.SIGTERM, before)
+    outcome = run(*words, "--name=killed", f"--trainer.callbacks+=tests.test_faults.{sender.__name__}")
+    assert outcome.code == 128 + sender.number
+    signal.signal(signal.SIGTERM, before[0])
+    assert signal.getsignal(signal.SIGINT) == before[1]
     checkpoint = tmp_path / "runs/killed/checkpoints/last.ckpt"
     assert read_checkpoint(checkpoint)["global_step"] == 3  # the step after the signal, in which all processes agree
     outcome = run(*words, "--name=goes_on", f"--ckpt_path={checkpoint}")
@@ -116,12 +135,24 @@ def test_sigterm_saves_and_the_run_goes_on_from_there(tiny_world, tmp_path, monk
     assert read_checkpoint(tmp_path / "runs/goes_on/checkpoints/last.ckpt")["global_step"] == 8
 
 
-def test_sigterm_to_two_processes_at_different_moments_ends_both(tiny_world, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", ROOT / "main.py"]
+def two_processes(tiny_world, folder, callback):
+    """A run on two processes, each with the callback."""
     two = ["--name=two", "--trainer.devices=2", "--trainer.strategy=ddp", f"--data.root={tiny_world}"]
-    words = [*WORDS, *two, "--trainer.callbacks+=tests.test_faults.TerminateApart"]
+    words = [*WORDS, *two, f"--trainer.callbacks+=tests.test_faults.{callback.__name__}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, *words], env=environment, cwd=tmp_path, capture_output=True, timeout=100)
+    command = [sys.executable, ROOT / "main.py", *words]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, timeout=100, text=True)
+
+
+def test_signals_to_two_processes_at_different_moments_end_both(tiny_world, tmp_path):
+    assert two_processes(tiny_world, tmp_path, TerminateApart).returncode == 128 + signal.SIGTERM
     run_folder = tmp_path / "runs/two"
     assert read_checkpoint(run_folder / "checkpoints/last.ckpt")["global_step"] == 3
     assert not (run_folder / "done.json").exists()
+
+
+def test_an_error_in_one_of_two_processes_ends_both_with_its_sentence(tiny_world, tmp_path):
+    done = two_processes(tiny_world, tmp_path, FailAlone)
+    assert done.returncode == 2
+    assert "error: no room for the sample s:17" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from vista.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
@@ -42,6 +42,15 @@ class CheckpointFile(TorchCheckpointIO):
         write_checkpoint(checkpoint, Path(path))
 
 
+class LastCheckpoint(ModelCheckpoint):
+    """Also written when a run breaks off, if every process is there to write it."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save where no other process is waited for in vain: alone, or after a SIGTERM, on which all have agreed."""
+        if trainer.world_size == 1 or isinstance(exception, SIGTERMException):
+            super().on_exception(trainer, pl_module, exception)
+
+
 class RunFolder(Callback):
     """Writes `config.yaml` when training begins and `done.json` when it has ended, so that `test` finds the run."""
 
@@ -56,7 +65,7 @@ class RunFolder(Callback):
         self.folder, self.config = folder, config
         # Two callbacks: with `save_last` Lightning keeps only those last checkpoints that are the best, too.
         self.best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/mean", mode="max")
-        self.last = ModelCheckpoint(
+        self.last = LastCheckpoint(
             folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True,
             save_on_exception=True,
         )  # fmt: skip
