@@ -72,7 +72,7 @@ def draw_question(source: Any, annotation: Annotation, prediction: Prediction, e
     Returns:
         uint8 (H', W', 3), RGB.
     """
-    prompt = " ".join(source.task.prompt(annotation).replace("<image>", " ").split())
+    prompt = " ".join(source.question(annotation)[0][0].replace("<image>", " ").split())
     spread = len(annotation.images) > 1 and len(prediction.masks) == len(annotation.images)
     drawn = []
     for k, path in enumerate(annotation.images):

@@ -75,7 +75,7 @@ class Predictions(Callback):
             self.files[source.name] = (self.folder / f"{source.name}{rank}.jsonl").open("a", encoding="utf-8")
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
             if annotation.id not in pl_module.recorded[source.name]:
-                record = to_record(annotation, source.task.prompt(annotation), prediction)
+                record = to_record(annotation, source.question(annotation)[0][0], prediction)
                 self.files[source.name].write(json.dumps(record, ensure_ascii=False) + "\n")
         self.files[source.name].flush()  # a killed test leaves whole batches
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -30,16 +31,17 @@ PROBED = 100  # samples that tell how long a source's answers are
 
 @dataclass
 class LoadedSource:
-    """A source that is read: its name, task, data root and annotations.
-
-    In evaluation its questions take turns in the first `wordings` instructions of the task.
-    """
+    """A source that is read: its name, task, data root and annotations, asked in how many instructions."""
 
     name: str
     task: Task
     root: Path
     annotations: Sequence[Annotation]
     wordings: int = 1
+
+    def question(self, annotation: Annotation) -> tuple[tuple[str, str], ...]:
+        """The turns in evaluation, in one of the task's first `wordings` instructions, decided by the annotation."""
+        return self.task.question(annotation, crc32(annotation.id.encode()) % self.wordings)
 
 
 class Encoding:
@@ -189,9 +191,8 @@ class EvaluationSet(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """The batch of these questions, padded on the left, with annotations and readability."""
-        task, wordings = self.source.task, self.source.wordings
         annotations = [self.source.annotations[i] for i in indices]
-        questions = [task.question(a, i % wordings) for i, a in zip(indices, annotations, strict=True)]
+        questions = [self.source.question(a) for a in annotations]
         asked = zip(annotations, questions, strict=True)
         samples = [self.encoding.sample(self.source, a, turns, answer=False) for a, turns in asked]
         images = self.encoding.images(samples)

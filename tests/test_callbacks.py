@@ -16,6 +16,7 @@ import torch
 from callbacks.pictures import draw_question
 from callbacks.scores import earlier_scores
 from callbacks.throughput import Throughput
+from datamodules.dataset import LoadedSource
 from tasks import Task
 from tests.tiny import FLAGS, run
 from vista.codec import Codec
@@ -33,8 +34,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def source(root: Path, task: str) -> Any:
-    return SimpleNamespace(root=root, task=Task.known[task](Codec()), name="s")
+def source(root: Path, task: str) -> LoadedSource:
+    return LoadedSource("s", Task.known[task](Codec()), root, [])
 
 
 def blob(value: bool = True) -> np.ndarray:

@@ -152,13 +152,15 @@ def test_an_evaluation_batch_asks_without_the_answer(root):
         assert tokenizer().eos_id not in ids
 
 
-def test_instructions_take_turns_in_evaluation(root):
-    questions = source(root, "red", "red", "red", "red")
-    for wordings in (1, 3):
+def test_each_annotation_has_its_instruction_in_evaluation(root):
+    names = "red", "blue", "green", "red"
+    questions = source(root, *names)
+    for wordings, different in ((1, 1), (5, 3)):
         questions.wordings = wordings
         ids = EvaluationSet(questions, encoding()).__getitems__([0, 1, 2, 3])["input_ids"].tolist()
         texts = [tokenizer().decode([i for i in row if i != tokenizer().pad_id]) for row in ids]
-        assert len(set(texts)) == wordings and texts[0] == texts[3]
+        assert texts[0] == texts[3]
+        assert len({text.replace(name, "") for name, text in zip(names, texts, strict=True)}) == different
 
 
 def test_several_images(root):

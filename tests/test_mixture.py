@@ -1,5 +1,6 @@
 """The data of a run: which sources are read, how often each is seen, what is scored."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_unseen_wordings_are_scored_beside(tiny_world):
     assert annotation in seen.annotations
     trained_on = {seen.task.prompt(annotation, np.random.default_rng(seed)) for seed in range(300)}
     assert seen.task.prompt(annotation) in trained_on and unseen.task.prompt(annotation) not in trained_on
-    asked = {unseen.task.question(annotation, k)[0][0] for k in range(unseen.wordings)}
+    asked = {unseen.question(replace(annotation, id=str(k)))[0][0] for k in range(100)}
     assert len(asked) == NUM_UNSEEN and not asked & trained_on
 
 
