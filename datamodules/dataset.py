@@ -159,6 +159,11 @@ class TrainingSet(Dataset[Batch]):
         return replace(sample, input_ids=marks, labels=[IGNORE] * len(marks))
 
 
+# Seconds of quiet before loader processes are forked. CPython 3.11 takes the lock of its list of threads in the new
+# process: one that is forked while another thread begins or ends, as gloo's do after a message, waits for it for ever.
+SETTLE = 0.05
+
+
 class TimedLoader(DataLoader[Any]):
     """A loader that knows for how many seconds its batches were waited for."""
 
@@ -166,6 +171,8 @@ class TimedLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         """The batches."""
+        if self.num_workers:
+            time.sleep(SETTLE)
         began = time.perf_counter()
         for batch in super().__iter__():
             self.waited += time.perf_counter() - began
