@@ -99,14 +99,14 @@ class Faults(Callback):
         self._stop()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing more to wait for."""
+        """Nothing more to wait for, and Ctrl+C means again what it meant before training."""
         self._stop()
         if self.handler is not None:
             signal.signal(signal.SIGINT, self.handler)
             self.handler = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Nothing more to wait for."""
+        """As at the end of training."""
         self.on_train_end(trainer, pl_module)
 
     def _terminate(self, number: int, *_: Any) -> None:

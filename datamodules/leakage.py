@@ -1,8 +1,8 @@
 """No test image is trained on: which images of one data set are test images of another.
 
-image_names(annotation)          {"coco 581857"}, the same for RefCOCO, VQAv2, Visual Genome, ...
-tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
-leaks(annotation, tested)        {"rec_refcoco_val"}
+    image_names(annotation)          {"coco 581857"}, the same for RefCOCO, VQAv2, Visual Genome, ...
+    tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
+    leaks(annotation, tested)        {"rec_refcoco_val"}
 """
 
 import re

@@ -46,7 +46,7 @@ class LastCheckpoint(ModelCheckpoint):
     """Also written when a run breaks off, if every process is there to write it."""
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save where no other process is waited for in vain: alone, or after a SIGTERM, on which all have agreed."""
+        """Save where no other process is waited for in vain: alone, or after a signal, on which all have agreed."""
         if trainer.world_size == 1 or isinstance(exception, SIGTERMException):
             super().on_exception(trainer, pl_module, exception)
 
