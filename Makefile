@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-all demo demo-all clean
+.PHONY: help setup lint test test-gpu test-all demo demo-all clean
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -42,6 +42,9 @@ lint: setup  ## style and types
 test: export OMP_NUM_THREADS = 1
 test: lint  ## style, types and the tests that take seconds
 	time $(BIN)/python -m pytest -q -m 'not slow and not gpu' -n 2 --dist worksteal
+
+test-gpu: setup  ## the tests that need a CUDA device
+	time $(BIN)/python -m pytest -q -m gpu
 
 test-all: lint  ## the same with the tests that take minutes
 	time $(BIN)/python -m pytest -q --timeout 3600

@@ -41,13 +41,14 @@ WORDS = ["what", "where", "is", "the", "red", "blue", "circle", "square", "on", 
 class Bench:
     """A model, its prompts, and the ways to decode."""
 
-    def __init__(self, width: int, layers: int, device: str) -> None:
+    def __init__(self, width: int, layers: int, device: str, dtype: torch.dtype = torch.float) -> None:
         torch.manual_seed(0)
         self.tokenizer, self.device = Tokenizer(TOKENIZER), device
         heads = max(1, width // 64)
-        qformer = QFormer(vocab_size=len(self.tokenizer))
-        llm = LLM(len(self.tokenizer), width, layers, heads, 3 * width)
-        self.model = VistaLLM(Encoder(), qformer, llm, self.tokenizer.image_id).eval().to(device)
+        with torch.device(device):
+            qformer = QFormer(vocab_size=len(self.tokenizer))
+            llm = LLM(len(self.tokenizer), width, layers, heads, 3 * width)
+            self.model = VistaLLM(Encoder(), qformer, llm, self.tokenizer.image_id).eval().to(dtype)
         # No answer of `generate` may end early, nor hold what ours never hold.
         t = self.tokenizer
         self.never = [t.bos_id, t.eos_id, t.pad_id, t.image_id]
@@ -146,8 +147,9 @@ def main() -> None:
     parser.add_argument("--task", nargs="+", default=list(TASKS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
-    bench = Bench(arguments.width, arguments.layers, arguments.device)
+    bench = Bench(arguments.width, arguments.layers, arguments.device, getattr(torch, arguments.dtype))
     one_thread = arguments.device == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if one_thread else time.perf_counter
     rows = []
@@ -159,6 +161,7 @@ def main() -> None:
     ours = rates["res", 8]["ours"]
     summary = {
         "benchmark": "generate", "width": arguments.width, "layers": arguments.layers, "device": arguments.device,
+        "dtype": arguments.dtype,
         "clock": clock.__name__, "threads": torch.get_num_threads(),
         "ratio": round(ours / rates["res", 8]["generate"], 2),
         "ratio_unbatched": round(ours / rates["res", 1]["generate"], 2) if ("res", 1) in rates else None,

@@ -129,11 +129,12 @@ class Bench:
         torch.manual_seed(0)
         parts, dtype = SIZES[size], torch.bfloat16 if size == "7b" else torch.float32
         torch.set_default_dtype(dtype)
-        encoder = Encoder(**parts["encoder"]).requires_grad_(False)
         width = parts["encoder"]["hidden_size"]
-        qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
-        llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(size != "7b")  # 7b: stage 2, on one card
-        self.ours = VistaLLM(encoder, qformer, llm, IMAGE).to(device)
+        with torch.device(device):
+            encoder = Encoder(**parts["encoder"]).requires_grad_(False)
+            qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
+            llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(size != "7b")  # 7b: stage 2, on one card
+            self.ours = VistaLLM(encoder, qformer, llm, IMAGE)
         self.queries, self.side, self.device = qformer.num_queries, parts["encoder"]["image_size"], device
         self.usual: InstructBlipForConditionalGeneration | None = None
         if size != "7b":

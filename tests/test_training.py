@@ -118,6 +118,15 @@ def test_answers_do_not_depend_on_the_batch(trained):
     assert texts[0] == texts[1] and len(texts[0]) == 42
 
 
+@pytest.mark.parametrize("way", ["--model.num_beams=2", "--model.temperature=0.5", "--model.grammar=true"])
+def test_answers_in_true_bfloat16(trained, way):
+    """Lightning makes bfloat16 the type of new tensors too; what is computed in float32 must not mind."""
+    words = ["--task", "rec", "--data.max_val=4", "--trainer.precision=bf16-true", way]
+    outcome = run("validate", *words)
+    assert outcome.code == 0, outcome.err
+    assert "rec_refcoco" in outcome.out
+
+
 def test_validate_scores_the_validation_splits(trained):
     outcome = run("validate", "--task", "rec", "--ckpt_path", "stage1")
     assert outcome.code == 0, outcome.err

@@ -34,7 +34,7 @@ class _Search:
             log_probs: among the legal tokens, float (b, V).
             spreads: of each beam's next coordinate.
         """
-        totals = log_probs + torch.tensor([[sum(a.log_probs)] for a in self.live], device=log_probs.device)
+        totals = log_probs + log_probs.new_tensor([[sum(a.log_probs)] for a in self.live])
         # At most half of so many end, so that as many beams as before can go on.
         best = totals.flatten().topk(min(2 * self.num_beams, totals.numel()))
         parents, live = list[int](), list[Answer]()

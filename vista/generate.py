@@ -107,7 +107,7 @@ def legal_log_probs(answers: Sequence[Answer], logits: Tensor) -> Tensor:
 
 def coordinate_spreads(answers: Sequence[Answer], log_probs: Tensor) -> Tensor:
     """Standard deviation in bins of the next coordinate's distribution, float (B,); NaN where none comes next."""
-    spreads = torch.full((len(answers),), torch.nan, device=log_probs.device)
+    spreads = log_probs.new_full((len(answers),), torch.nan)
     rows = [row for row, answer in enumerate(answers) if answer.automaton.asks_coordinate(answer.state)]
     if rows:
         numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)
@@ -126,7 +126,7 @@ def _draw(log_probs: Tensor, sampling: Sampling, seeds: Sequence[torch.Generator
     probs = torch.zeros_like(probs).scatter(1, order, ranked.masked_fill(tail, 0))
     # One uniform number a row, from the stream of its question, looked up in the probabilities cumulated in the order
     # of the vocabulary: ranks of tokens about as likely would change with the rounding of a batch.
-    uniform = torch.stack([torch.rand(1, generator=seed) for seed in seeds]).to(probs.device)
+    uniform = torch.stack([torch.rand(1, generator=seed, dtype=torch.float) for seed in seeds]).to(probs.device)
     cumulated = probs.cumsum(1)
     places = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)
     last = probs.shape[1] - 1 - (probs > 0).flip(1).long().argmax(1, keepdim=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.initialization import no_init_weights
 from transformers.models.instructblip.configuration_instructblip import (
     InstructBlipQFormerConfig,
     InstructBlipVisionConfig,
@@ -150,9 +151,12 @@ class LLM(LlamaForCausalLM):
             bos_token_id=1,
             eos_token_id=2,
         )
-        super().__init__(config)
         self.pretrained = weights is not None
-        if weights is not None:
-            load_part(self, weights, "language_model.")
-        else:
+        if weights is None:
+            super().__init__(config)
             initialize(self, hidden_size)
+            return
+        with no_init_weights():  # random numbers for seven billion weights take minutes
+            super().__init__(config)
+        self.tie_weights()
+        load_part(self, weights, "language_model.")

@@ -106,7 +106,7 @@ class VistaLLM(nn.Module):
         hidden = self._decode(self.embed(batch), batch["attention_mask"])[:, :-1]
         logits = llm.get_output_embeddings()(hidden[learned])
         loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
-        return torch.zeros(target.shape, device=loss.device).masked_scatter(learned, loss)
+        return loss.new_zeros(target.shape).masked_scatter(learned, loss)
 
     def _decode(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
         """Last hidden states, float (B, T, D), zero on the padding.

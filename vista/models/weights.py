@@ -40,8 +40,8 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
 def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     """Fill a part from a checkpoint; every parameter must be there, in its size.
 
-    The embedding tables may have fewer rows in the file than in the part (a vocabulary that was extended): the rows
-    that exist are copied, the new ones keep their initialisation.
+    The embedding tables may have fewer rows in the file than in the part (a vocabulary that was extended): the new ones
+    are drawn with the mean and the deviation of those that exist.
 
     Args:
         part: the module to fill, in place.
@@ -101,4 +101,9 @@ def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None
     table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
     if own.shape != other.shape and not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
         raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
-    own[: len(other)].copy_(other) if own.dim() else own.copy_(other)
+    if not own.dim():
+        own.copy_(other)
+        return
+    own[: len(other)].copy_(other)
+    if len(own) > len(other):
+        own[len(other) :].normal_(other.float().mean().item(), other.float().std().item())
