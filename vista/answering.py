@@ -1,6 +1,6 @@
 """From a batch of questions to parsed answers: which way of decoding is taken, and what is kept beside the text.
 
-batch -> grammar of each question -> generate, beam_search, option_probabilities -> text -> task.parse -> Prediction
+    batch -> grammar of each question -> generate, beam_search, option_probabilities -> text -> task.parse -> Prediction
 """
 
 import math
