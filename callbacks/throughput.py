@@ -85,7 +85,7 @@ class Throughput(Callback):
 
 
 def waited(trainer: Trainer) -> float:
-    """Seconds for which the training loader was waited for, see `datamodules.dataset.TimedLoader`."""
+    """Seconds for which the training loader was waited for, see `datamodules.timed_loader.TimedLoader`."""
     return float(getattr(trainer.train_dataloader, "waited", 0.0))
 
 

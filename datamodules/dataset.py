@@ -3,7 +3,6 @@
 Both data sets answer `__getitems__`, so that an image several samples of a batch share is read once.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from datamodules.order import Key
 from tasks import Task
@@ -157,27 +156,6 @@ class TrainingSet(Dataset[Batch]):
         """What keeps the position of a sample that cannot be learned from: its images and no text."""
         marks = [token for token in sample.input_ids if token == self.encoding.tokenizer.image_id]
         return replace(sample, input_ids=marks, labels=[IGNORE] * len(marks))
-
-
-# Seconds of quiet before loader processes are forked. CPython 3.11 takes the lock of its list of threads in the new
-# process: one that is forked while another thread begins or ends, as gloo's do after a message, waits for it for ever.
-SETTLE = 0.05
-
-
-class TimedLoader(DataLoader[Any]):
-    """A loader that knows for how many seconds its batches were waited for."""
-
-    waited = 0.0
-
-    def __iter__(self) -> Any:
-        """The batches."""
-        if self.num_workers:
-            time.sleep(SETTLE)
-        began = time.perf_counter()
-        for batch in super().__iter__():
-            self.waited += time.perf_counter() - began
-            yield batch
-            began = time.perf_counter()
 
 
 class EvaluationSet(Dataset[Batch]):

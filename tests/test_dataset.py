@@ -1,7 +1,6 @@
 """Keys to batches: shared images, unreadable images, samples that are too long."""
 
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.dataset import Encoding, EvaluationSet, LoadedSource, TimedLoader, TrainingSet
+from datamodules.dataset import Encoding, EvaluationSet, LoadedSource, TrainingSet
 from tasks import Task
 from tests.tiny import QUERIES, tokenizer
 from vista.codec import Codec
@@ -68,25 +67,6 @@ def test_a_source_says_how_long_its_answers_usually_are(root):
     lengths = (batch["labels"] != IGNORE).sum(1)
     assert lengths.tolist() == [1, 7, 15]  # none, one box, two
     assert batch["usual_length"].tolist() == pytest.approx([23 / 3] * 3)
-
-
-def test_a_loader_knows_how_long_its_batches_were_waited_for(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-
-    class Slow:
-        def __len__(self) -> int:
-            return 4
-
-        def __getitem__(self, index: int) -> int:
-            clock[0] += 1
-            return index
-
-    loader = TimedLoader(Slow(), batch_size=2)  # type: ignore[arg-type]
-    for epoch in (1, 2):
-        for _ in loader:
-            clock[0] += 10  # training
-        assert loader.waited == 4 * epoch
 
 
 def test_templates_are_drawn_by_position_alone(root):
