@@ -85,6 +85,7 @@ def test_no_arguments_are_a_cry_for_help():
         (["fit", "--encoder.weights", "nope.safetensors"], "no .safetensors file at nope.safetensors"),
         (["fit", "--data.tasks", "[ress]", *FLAGS], "there is no task 'ress'; did you mean 'res'?"),
         (["fit", "--model.trainable", "[lm]", *FLAGS], "there is no part 'lm' to train; there are encoder, tokenizer"),
+        (["fit", "--llm.max_positions=1024", *FLAGS], "--data.max_tokens is 2048, more than the LLM's 1024"),
         (["fit", "--data.root", "nope", *FLAGS], "the data root nope is not there; name it by --data.root"),
         (["fit", "--data.sources", "{a: {task: resz, dataset: refcoco}}", *FLAGS], "source a: there is no task 'resz'"),
         (["fit", "--data.sources", "{a: {task: res, dataset: x}}", *FLAGS], "source a: there is no dataset 'x'; there"),

@@ -206,7 +206,14 @@ class VistaCLI(LightningCLI):
         return self._instantiate_trainer(trainer_config, callbacks)
 
     def before_fit(self) -> None:
-        """Say what is trained."""
+        """Say what is trained.
+
+        Raises:
+            ValueError: samples may be longer than the language model.
+        """
+        most, positions = self.datamodule.max_tokens, self.model.model.language_model.config.max_position_embeddings
+        if most > positions:
+            raise ValueError(f"--data.max_tokens is {most}, more than the LLM's {positions} (--llm.max_positions)")
         if self.trainer.is_global_zero:
             print_parts(self.model)
 
