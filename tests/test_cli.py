@@ -21,7 +21,6 @@ CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
 STACKS = {  # as each file would be used, on top of default.yaml
     "fsdp.yaml": ["stage1", "vicuna_7b", "coinit", "fsdp"],
     "tiny_all.yaml": ["stage1", "tiny_all"],
-    "fsdp1.yaml": ["stage1", "vicuna_7b", "coinit", "fsdp1"],
     "tiny_stage2.yaml": ["stage2", "tiny_stage2"],
     "vicuna_7b.yaml": ["stage1", "vicuna_7b"],
     "vicuna_13b.yaml": ["stage1", "vicuna_13b", "coinit"],

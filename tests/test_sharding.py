@@ -5,13 +5,17 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
 
 from tests.test_training_processes import losses
 from tests.tiny import FLAGS, ROOT, run
+from vista.module import VistaModule
 from vista.runs import read_checkpoint
 from vista.sharded_files import read_metadata
 
@@ -76,6 +80,12 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
         assert outcome.code == 0, outcome.err
         scores.append(outcome.out.splitlines()[-3:])
     assert scores[0] == scores[1]
+
+
+def test_the_older_fsdp_is_refused():
+    module: Any = SimpleNamespace(trainer=SimpleNamespace(strategy=FSDPStrategy()))
+    with pytest.raises(ValueError, match=r"take FSDP2, as configs/fsdp\.yaml does"):
+        VistaModule.configure_model(module)
 
 
 def test_a_folder_that_is_no_sharded_checkpoint_is_refused(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -119,7 +120,13 @@ class VistaModule(LightningModule):
     # Training
 
     def configure_model(self) -> None:
-        """Shard the model where the strategy is `ModelParallelStrategy`; Lightning calls this when processes exist."""
+        """Shard the model where the strategy is `ModelParallelStrategy`; Lightning calls this when processes exist.
+
+        Raises:
+            ValueError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.
+        """
+        if isinstance(self.trainer.strategy, FSDPStrategy):
+            raise ValueError("FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does")
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
 
