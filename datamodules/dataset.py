@@ -4,10 +4,9 @@ Both data sets answer `__getitems__`, so that an image several samples of a batc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.order import Key
-from tasks import Task
+from datamodules.source import LoadedSource
 from vista.data import Annotation, Example
 from vista.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
@@ -26,21 +25,6 @@ Batch = dict[str, Any]
 LossOn = Literal["all", "free"]
 Turns = tuple[tuple[str, str], ...]
 PROBED = 100  # samples that tell how long a source's answers are
-
-
-@dataclass
-class LoadedSource:
-    """A source that is read: its name, task, data root and annotations, asked in how many instructions."""
-
-    name: str
-    task: Task
-    root: Path
-    annotations: Sequence[Annotation]
-    wordings: int = 1
-
-    def question(self, annotation: Annotation) -> tuple[tuple[str, str], ...]:
-        """The turns in evaluation, in one of the task's first `wordings` instructions, decided by the annotation."""
-        return self.task.question(annotation, crc32(annotation.id.encode()) % self.wordings)
 
 
 class Encoding:

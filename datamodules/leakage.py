@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from datamodules.compiled import NUMBERS, scenes, select
-from datamodules.dataset import LoadedSource
-from datamodules.source import Source
+from datamodules.source import LoadedSource, Source
 from vista.data import Annotation
 
 # Releases and folders of one picture: COCO 2014 and 2017, Visual Genome and Visual7W, Flickr30k.

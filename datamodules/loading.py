@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.compiled import Annotations, code_of, compiled, digest
-from datamodules.dataset import LoadedSource
 from datamodules.readers.reader import Stamp, stamp
-from datamodules.source import Source, read_annotations, whole_images
+from datamodules.source import LoadedSource, Source, read_annotations, whole_images
 from tasks import Task
 from vista.codec import Codec
 from vista.data import Annotation

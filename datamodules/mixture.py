@@ -12,12 +12,12 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Batch, Encoding, EvaluationSet, LoadedSource, LossOn, TrainingSet
+from datamodules.dataset import Batch, Encoding, EvaluationSet, LossOn, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
 from datamodules.loading import Loading, asked, in_unseen_words, limit
 from datamodules.order import GlobalBatches, Order
 from datamodules.readers import READERS
-from datamodules.source import Source, check_source, chosen_tasks, group_by_image
+from datamodules.source import LoadedSource, Source, check_source, chosen_tasks, group_by_image
 from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task

@@ -13,29 +13,18 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datamodules.configured import Setup, add_arguments, read_setup, read_split
 from datamodules.result_files import FORMS, Answer, read_answers
-from datamodules.source import check_source, nearest, whole_images
+from datamodules.source import LoadedSource, check_source, nearest, whole_images
 from tasks import Task
 from vista.data import Annotation, Prediction
 from vista.report import print_table, score_row
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
 BATCH = 64  # references that stand in memory at once; masks are large
-
-
-@dataclass
-class Scored:
-    """A split with a score: its name, task, data root and annotations."""
-
-    name: str
-    task: Task
-    root: Path
-    annotations: Sequence[Annotation]
 
 
 def main(arguments: list[str]) -> None:
@@ -104,7 +93,7 @@ def _unknown_score(name: str, known: Sequence[str]) -> str:
     return nearest(name, known, "score") if known else f"there is no score {name!r}, nor any other of the task"
 
 
-def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None = None) -> Scored:
+def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None = None) -> LoadedSource:
     """The annotations behind a score, as its task asks about them.
 
     Args:
@@ -123,7 +112,7 @@ def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None =
         raise ValueError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
     task = Task.known[source.task](setup.codec)
     annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
-    return Scored(name, task, source.root or setup.root, whole_images(annotations, most))
+    return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
 
 
 def score_files(
@@ -156,7 +145,7 @@ def score_files(
     return row
 
 
-def by_id(scored: Scored, answers: Iterable[Answer]) -> dict[str, Answer]:
+def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     """The answers by the id of their annotation.
 
     Raises:
@@ -172,7 +161,7 @@ def by_id(scored: Scored, answers: Iterable[Answer]) -> dict[str, Answer]:
     return found
 
 
-def score(scored: Scored, answers: dict[str, Answer], form: str = "jsonl") -> dict[str, float]:
+def score(scored: LoadedSource, answers: dict[str, Answer], form: str = "jsonl") -> dict[str, float]:
     """All scores of a split.
 
     Args:

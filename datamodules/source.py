@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -46,6 +47,21 @@ class Source:
     test: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
     root: Path | None = None
+
+
+@dataclass
+class LoadedSource:
+    """A source that is read: its name, task, data root and annotations, asked in how many instructions."""
+
+    name: str
+    task: Task
+    root: Path
+    annotations: Sequence[Annotation]
+    wordings: int = 1
+
+    def question(self, annotation: Annotation) -> tuple[tuple[str, str], ...]:
+        """The turns in evaluation, in one of the task's first `wordings` instructions, decided by the annotation."""
+        return self.task.question(annotation, crc32(annotation.id.encode()) % self.wordings)
 
 
 def nearest(name: str, known: Sequence[str], what: str) -> str:

@@ -16,7 +16,7 @@ import torch
 from callbacks.pictures import draw_question
 from callbacks.scores import earlier_scores
 from callbacks.throughput import Throughput
-from datamodules.dataset import LoadedSource
+from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import FLAGS, run
 from vista.codec import Codec

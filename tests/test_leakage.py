@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.dataset import LoadedSource
 from datamodules.leakage import clean, image_names, images_tested, keep_clean, leaks
 from datamodules.mixture import MixtureData
-from datamodules.source import Source
+from datamodules.source import LoadedSource, Source
 from tests.tiny import run, tokenizer
 from vista.codec import Codec
 from vista.data import Annotation

@@ -11,7 +11,8 @@ import yaml
 
 from datamodules.configured import read_setup
 from datamodules.result_files import read_answers
-from datamodules.score import Scored, by_id, choose_score, main, read_scored, score
+from datamodules.score import by_id, choose_score, main, read_scored, score
+from datamodules.source import LoadedSource
 from tasks import Task
 from tasks.caption import Caption
 from vista.codec import Codec
@@ -113,7 +114,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(config, tmp_path, records, se
 @pytest.mark.parametrize(("malformed", "expected"), [(False, 100.0), (True, 0.0)])
 def test_an_unreadable_sample_is_wrong_even_where_an_empty_answer_is_right(tmp_path, malformed, expected):
     annotation = Annotation("1", ("a.jpg",), sizes=((20, 20),), expression="no such thing", extra={"no_target": True})
-    scored = Scored("gres_val", Task.known["gres"](Codec()), tmp_path, [annotation])
+    scored = LoadedSource("gres_val", Task.known["gres"](Codec()), tmp_path, [annotation])
     file = write(tmp_path / "gres_val.jsonl", [{"id": 1, "text": "", "malformed": malformed}])
     assert score(scored, by_id(scored, read_answers(file, "jsonl", [])))["gIoU"] == expected
 
@@ -130,7 +131,7 @@ def test_official_vqa_file_is_scored_as_it_stands(config, tmp_path):
 @pytest.mark.parametrize(("answer", "expected"), [("yes", 100.0), ("Yes", 0.0), ("The answer is yes.", 0.0)])
 def test_unanimous_answers_are_compared_as_strings(tmp_path, answer, expected):
     annotation = Annotation("5", ("a.jpg",), answers=("yes",) * 10, label="yes", extra={"answer_type": "yes/no"})
-    scored = Scored("vqav2_val", Task.known["vqav2"](Codec()), tmp_path, [annotation])
+    scored = LoadedSource("vqav2_val", Task.known["vqav2"](Codec()), tmp_path, [annotation])
     file = write(tmp_path / "a.json", json.dumps([{"question_id": 5, "answer": answer}]))
     assert score(scored, by_id(scored, read_answers(file, "vqa", [])), "vqa")["accuracy"] == expected
 
@@ -255,7 +256,7 @@ def test_the_papers_number_stands_beside_official_files_only(tmp_path, capsys):
     task = Task.known["nlvr2"](Codec())
     annotation = Annotation("1", ("a", "b"), expression="x", label="True", extra={"identifier": "dev-1-0-0"})
     metrics = {f"test/nlvr2_dev/{key}": 100.0 for key in ("accuracy", "n", "parse_failures")}
-    source = Scored("nlvr2_dev", task, tmp_path, [annotation])
+    source = LoadedSource("nlvr2_dev", task, tmp_path, [annotation])
     row = score_row(source, "test", metrics)
     assert row["paper"] == 81.7
     print_table([row])
