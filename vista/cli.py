@@ -6,6 +6,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from inspect import signature
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +27,8 @@ MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
-    ("tokenizer", "folder"), ("encoder", "weights"), ("qformer", "weights"), ("llm", "weights"), ("model", "weights")
+    ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
+    ("llm", "weights"), ("model", "weights"),
 )  # fmt: skip
 
 
@@ -128,8 +130,8 @@ class VistaCLI(LightningCLI):
             parser.link_arguments(group, f"model.{group}", apply_on="instantiate")
         for group in ("tokenizer", "codec"):
             parser.link_arguments(group, f"data.{group}", apply_on="instantiate")
-        for group in ("qformer", "llm"):
-            parser.link_arguments("tokenizer", f"{group}.vocab_size", compute_fn=len, apply_on="instantiate")
+        for group, size in (("llm", len), ("qformer", attrgetter("instruction_size"))):
+            parser.link_arguments("tokenizer", f"{group}.vocab_size", compute_fn=size, apply_on="instantiate")
         parser.link_arguments("encoder.hidden_size", "qformer.encoder_hidden_size")
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("qformer.num_queries", "data.num_queries")

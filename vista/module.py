@@ -282,7 +282,8 @@ class VistaModule(LightningModule):
             if saved.get(name, value) != value:
                 raise ValueError(f"the checkpoint was made with {name} {saved[name]}, this run has {value}")
         if "vista" in checkpoint and checkpoint["vista"]["tokenizer"] != self.tokenizer.to_json():
-            raise ValueError("the checkpoint was made with another tokenizer; name its folder by --tokenizer.folder")
+            folders = "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"
+            raise ValueError(f"the checkpoint was made with another tokenizer; {folders}")
         if "state_dict" in checkpoint:
             check_shapes(checkpoint["state_dict"], self.state_dict())
 

@@ -53,7 +53,7 @@ def encode_example(
 
     Args:
         example: images and turns.
-        tokenizer: of the LLM; the tiny size uses it for the QFormer too.
+        tokenizer: of the LLM, and of the QFormer.
         template: `plain` (prompt, answer) or `vicuna_v1` (Vicuna v1.1's system sentence, `USER:` and `ASSISTANT:`).
         answer: whether the last answer is written; without it the model is asked.
         max_instruction: positions of the QFormer; a longer instruction is cut, with one warning.
@@ -70,10 +70,11 @@ def encode_example(
             input_ids += answer_ids
             labels += answer_ids
     instruction = next((p for p, _ in example.turns if "<image>" in p), example.turns[0][0])
-    instruction_ids = tokenizer.encode(" ".join(instruction.replace("<image>", " ").split()))
+    instruction_ids = tokenizer.encode_instruction(" ".join(instruction.replace("<image>", " ").split()))
     if len(instruction_ids) > max_instruction:
         warnings.warn(f"the QFormer reads only the first {max_instruction} tokens of an instruction", stacklevel=2)
-    return Sample(example.images, input_ids, labels, instruction_ids[:max_instruction])
+        instruction_ids = [*instruction_ids[: max_instruction - 1], instruction_ids[-1]]  # BERT's last ends the text
+    return Sample(example.images, input_ids, labels, instruction_ids)
 
 
 def learn_free_tokens(sample: Sample, automaton: Automaton) -> Sample:
@@ -142,7 +143,7 @@ def collate(
         "input_ids": _pad(rows, tokenizer.pad_id, pad_left),
         "attention_mask": _pad([[1] * len(row) for row in rows], 0, pad_left),
         "labels": _pad(labels, IGNORE, pad_left),
-        "instruction_ids": _pad(instructions, tokenizer.pad_id, False),
+        "instruction_ids": _pad(instructions, 0, False),  # any id that every QFormer has
         "instruction_mask": _pad([[1] * len(row) for row in instructions], 0, False),
     }
 

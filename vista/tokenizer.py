@@ -18,6 +18,7 @@ from typing import Literal, Self
 from transformers import PreTrainedTokenizerFast
 
 from vista.codec import neutralise
+from vista.instructions import InstructionTokenizer
 from vista.vocabulary import MARKS, Words, add_tokens, fast_from_json, fast_to_json, load_fast, visible_bytes
 
 BracketLayout = Literal["paper", "compact"]
@@ -43,6 +44,7 @@ class Tokenizer:
             points 6N), `compact` leaves them out (6 and 2N + 2) and restores them on decode.
         number_tokens: `brackets` uses the coordinate tokens inside brackets, `everywhere` also for whole numbers 10 to
             999 in plain language (the literal reading of the paper), `digits` nowhere (Shikra's way).
+        instructions: folder of the QFormer's own tokenizer; none: the QFormer reads the ids of this one.
 
     Raises:
         ValueError: an unknown setting, settings that differ from those the folder was saved with, or a vocabulary that
@@ -50,21 +52,28 @@ class Tokenizer:
     """
 
     neutralise = staticmethod(neutralise)
+    instructions: InstructionTokenizer | None
 
     def __init__(
-        self, folder: Path | str, bracket_layout: BracketLayout = "paper", number_tokens: NumberTokens = "brackets"
+        self,
+        folder: Path | str,
+        bracket_layout: BracketLayout = "paper",
+        number_tokens: NumberTokens = "brackets",
+        instructions: Path | str | None = None,
     ) -> None:
         settings = {"bracket_layout": str(bracket_layout), "number_tokens": str(number_tokens)}
         saved = Path(folder) / SETTINGS_FILE
         if saved.is_file():
             check_settings(json.loads(saved.read_text()), settings)
         self._setup(load_fast(folder), settings)
+        self.instructions = None if instructions is None else InstructionTokenizer(instructions)
 
     @classmethod
     def from_fast(cls, fast: PreTrainedTokenizerFast, **settings: str) -> Self:
         """The tokenizer of a fast tokenizer at hand, which takes our tokens in place; settings as in the class."""
         self = cls.__new__(cls)
         self._setup(fast, {name: values[0] for name, values in _VALUES.items()} | settings)
+        self.instructions = None
         return self
 
     def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
@@ -128,6 +137,15 @@ class Tokenizer:
         ids += self._words.encode(text[end:])
         return [*ids, self.eos_id] if eos else ids
 
+    def encode_instruction(self, text: str) -> list[int]:
+        """Ids for the QFormer."""
+        return self.encode(text) if self.instructions is None else self.instructions.encode(text)
+
+    @property
+    def instruction_size(self) -> int:
+        """Rows of the QFormer's word embeddings."""
+        return len(self if self.instructions is None else self.instructions)
+
     def _encode_match(self, match: re.Match[str]) -> list[int]:
         text, kind = match[0], match.lastgroup
         if kind == "bracket":
@@ -184,14 +202,18 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """Tokenizer and settings as one string, for a checkpoint."""
-        return json.dumps({"settings": self.settings, **fast_to_json(self.fast)})
+        own = {} if self.instructions is None else {"instructions": self.instructions.to_json()}
+        return json.dumps({"settings": self.settings, **fast_to_json(self.fast), **own})
 
     @classmethod
     def from_json(cls, text: str, **settings: str) -> Self:
         """The tokenizer of `to_json`; a ValueError where it was made under other `settings` than those given."""
         state = json.loads(text)
         check_settings(state["settings"], settings)
-        return cls.from_fast(fast_from_json(state), **state["settings"])
+        self = cls.from_fast(fast_from_json(state), **state["settings"])
+        if "instructions" in state:
+            self.instructions = InstructionTokenizer.from_json(state["instructions"])
+        return self
 
 
 def check_settings(saved: Mapping[str, str], wanted: Mapping[str, str]) -> None:
