@@ -125,7 +125,7 @@ def transformers_twin(ours: VistaLLM) -> InstructBlipForConditionalGeneration:
 class Bench:
     """Both models with the same weights."""
 
-    def __init__(self, size: str, device: str) -> None:
+    def __init__(self, size: str, device: str, length_groups: int) -> None:
         torch.manual_seed(0)
         parts, dtype = SIZES[size], torch.bfloat16 if size == "7b" else torch.float32
         torch.set_default_dtype(dtype)
@@ -134,7 +134,7 @@ class Bench:
             encoder = Encoder(**parts["encoder"]).requires_grad_(False)
             qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
             llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(size != "7b")  # 7b: stage 2, on one card
-            self.ours = VistaLLM(encoder, qformer, llm, IMAGE)
+            self.ours = VistaLLM(encoder, qformer, llm, IMAGE, length_groups)
         self.queries, self.side, self.device = qformer.num_queries, parts["encoder"]["image_size"], device
         self.usual: InstructBlipForConditionalGeneration | None = None
         if size != "7b":
@@ -211,14 +211,16 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--questions-per-image", type=int, default=4)
+    parser.add_argument("--length-groups", type=int, default=8)
     given = parser.parse_args()
-    bench, rng = Bench(given.size, given.device), np.random.default_rng(0)
+    bench, rng = Bench(given.size, given.device, given.length_groups), np.random.default_rng(0)
     drawn = [draw(given.batch_size, given.questions_per_image, rng) for _ in range(given.batches)]
     batches = {
         layout: [batch_of(write(d, layout, i), bench.queries, bench.side, given.device) for i, d in enumerate(drawn)]
         for layout in TOKENS
     }
     result: dict[str, Any] = {"size": given.size, "device": given.device, "threads": torch.get_num_threads()}
+    result["length_groups"] = given.length_groups
     result["packing_efficiency"] = efficiency(batches["paper"], bench.ours.length_groups)
     if bench.usual is not None:
         result["largest_difference"] = bench.compare(batches["paper"][0])
