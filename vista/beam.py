@@ -59,7 +59,7 @@ class _Search:
         return self.score(live[0]) > self.score(self.finished[-1])
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def beam_search(
     model: VistaLLM,
     batch: dict[str, Any],

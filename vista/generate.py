@@ -34,7 +34,7 @@ class Sampling:
     seed: int = 0
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(
     model: VistaLLM,
     batch: dict[str, Any],

@@ -20,7 +20,7 @@ from vista.models.vistallm import VistaLLM
 Options = Sequence[list[int]]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def option_probabilities(
     model: VistaLLM, batch: dict[str, Any], options: Sequence[Options], max_rows: int = 64
 ) -> list[list[float]]:
