@@ -137,7 +137,7 @@ def test_training_and_tests(tiny_world, tmp_path, monkeypatch):
 
 
 def test_bfloat16_and_loader_processes(tiny_world, tmp_path, monkeypatch):
-    """A run in mixed precision, and its continuation after a kill, on the device; `test` in true bfloat16."""
+    """A run in mixed precision, fed by loader processes; its `test` in true bfloat16."""
     monkeypatch.chdir(tmp_path)
     words = [*GPU, "--trainer.precision=bf16-mixed", "--data.num_workers=2"]
     fit("half", tiny_world, *words)
@@ -155,17 +155,7 @@ def test_a_sharded_run_on_one_device(tiny_world, tmp_path, monkeypatch):
     alike = ["--model.optimizer=adamw", "--model.learning_rate=1.5e-3"]
     fit("plain", tiny_world, *GPU, *alike, "--trainer.precision=bf16-mixed")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", ROOT / "main.py"]
-    words = [
-        "fit",
-        "--config",
-        "stage1",
-        "--config",
-        "fsdp.yaml",
-        *FLAGS,
-        *SETTINGS,
-        *alike,
-        f"--data.root={tiny_world}",
-    ]
+    words = ["fit", "--config=stage1", "--config=fsdp.yaml", *FLAGS, *SETTINGS, *alike, f"--data.root={tiny_world}"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
         [*launcher, *words, "--name=sharded"], env=environment, capture_output=True, text=True, timeout=300

@@ -98,12 +98,11 @@ def _tied(part: nn.Module, name: str) -> bool:
 
 
 def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None:
-    table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
-    if own.shape != other.shape and not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
-        raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
-    if not own.dim():
+    if own.shape == other.shape:
         own.copy_(other)
         return
+    table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
+    if not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
+        raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
     own[: len(other)].copy_(other)
-    if len(own) > len(other):
-        own[len(other) :].normal_(other.float().mean().item(), other.float().std().item())
+    own[len(other) :].normal_(other.float().mean().item(), other.float().std().item())
