@@ -15,17 +15,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vista.plugins import load_entry_points, load_plugin
+from vista.app.plugins import load_entry_points, load_plugin
 
 # What gloo and NCCL say in a process whose neighbour is gone.
 LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
 OWN_VERBS = {  # verb -> module, function
-    "codec-bench": ("vista.codec_bench", "main"),
-    "score": ("datamodules.score", "main"),
-    "check-task": ("datamodules.check_task", "main"),
-    "consolidate": ("vista.sharded_files", "main"),
-    "data": ("datamodules.data_checks", "main"),
+    "codec-bench": ("vista.codec.bench.codec_bench", "main"),
+    "score": ("datamodules.commands.score", "main"),
+    "check-task": ("datamodules.commands.check_task", "main"),
+    "consolidate": ("vista.training.sharded_files", "main"),
+    "data": ("datamodules.commands.data_checks", "main"),
 }
 
 
@@ -83,8 +83,8 @@ def run_own_verb(verb: str, arguments: list[str]) -> None:
 def run_lightning_verb(verb: str, arguments: list[str]) -> None:
     """Train, score or answer."""
     _quiet()
-    from vista.arguments import explain, plugins, resolve_arguments
-    from vista.cli import PARSER_ERRORS, VistaCLI, known_settings
+    from vista.app.arguments import explain, plugins, resolve_arguments
+    from vista.app.cli import PARSER_ERRORS, VistaCLI, known_settings
 
     resolved, name = resolve_arguments(verb, arguments)
     load_entry_points()
@@ -100,12 +100,12 @@ def run_lightning_verb(verb: str, arguments: list[str]) -> None:
 
 
 def run_pretraining(arguments: list[str]) -> None:
-    """Stage 0: train the tiny encoder, see `vista/pretrain.py`."""
+    """Stage 0: train the tiny encoder, see `vista/training/pretrain.py`."""
     _quiet()
     from datamodules.pretrain import PretrainingData
-    from vista.arguments import config_paths, explain
-    from vista.cli import PARSER_ERRORS, PretrainingCLI, known_settings
-    from vista.pretrain import EncoderPretraining
+    from vista.app.arguments import config_paths, explain
+    from vista.app.cli import PARSER_ERRORS, PretrainingCLI, known_settings
+    from vista.training.pretrain import EncoderPretraining
 
     try:
         PretrainingCLI(EncoderPretraining, PretrainingData, ["fit", *config_paths(arguments)])

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import ROOT, run
-from datamodules.configured import Setup, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup, read_split
+from vista.app.runs import find_file
+from vista.app.settings import make_part
 from vista.data import decode_segmentation
 from vista.metrics.overlap import mask_iou, union_mask
-from vista.runs import find_file
-from vista.settings import make_part
-from vista.tokenizer import Tokenizer
+from vista.tokens.tokenizer import Tokenizer
 
 METHODS, POINTS = ("uniform", "adaptive", "adaptive_refine", "fast"), ("points16", "points32")
 ARMS = [f"{method}+{points}" for points in POINTS for method in METHODS]

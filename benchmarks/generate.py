@@ -18,15 +18,15 @@ from unittest.mock import patch
 
 import torch
 
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Example
-from vista.generate import generate
-from vista.grammar import Grammar, Regions, Text, compile_grammar
-from vista.lengths import longest_answer
+from vista.decoding.generate import generate
+from vista.decoding.grammar import Grammar, Regions, Text, compile_grammar
+from vista.decoding.lengths import longest_answer
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
-from vista.packing import collate, encode_example
-from vista.tokenizer import Tokenizer
+from vista.tokens.packing import collate, encode_example
+from vista.tokens.tokenizer import Tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
 TASKS: dict[str, tuple[Grammar, int]] = {  # grammar, longest answer where the grammar leaves it open
@@ -77,7 +77,7 @@ class Bench:
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         if jump:
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
-        with patch("vista.answer.forced_token", lambda *_: None):
+        with patch("vista.decoding.answer.forced_token", lambda *_: None):
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
 
 

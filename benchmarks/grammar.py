@@ -23,10 +23,10 @@ import numpy as np
 from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.bootstrap import Headline, draw, interval
-from datamodules.configured import Setup, add_arguments, read_setup
-from datamodules.score import read_scored
-from vista.records import from_record, read_records
-from vista.runs import CONFIGS, RUNS, find_checkpoint, run_of
+from datamodules.commands.configured import Setup, add_arguments, read_setup
+from datamodules.commands.score import read_scored
+from vista.app.runs import CONFIGS, RUNS, find_checkpoint, run_of
+from vista.predictions import from_record, read_records
 
 ROOT = Path(__file__).parents[1]
 WAYS = {"with": "true", "without": "false"}

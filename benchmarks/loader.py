@@ -30,10 +30,10 @@ from generated_source import PICTURES, TASKS, Generated, write_data
 from datamodules.mixture import MixtureData
 from datamodules.readers import READERS
 from datamodules.source import Source
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.images import load_image
-from vista.packing import collate
-from vista.tokenizer import Tokenizer
+from vista.tokens.packing import collate
+from vista.tokens.tokenizer import Tokenizer
 
 SIDE, BATCH, IMAGES = 224, 64, 400_000
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"

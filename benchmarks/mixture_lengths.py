@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.configured import read_setup, read_split
+from datamodules.commands.configured import read_setup, read_split
 from datamodules.readers import READERS
 from tasks import Task
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from lightning import Callback, LightningModule, Trainer
 
-from vista.records import read_records, to_record
+from vista.predictions import read_records, to_record
 
 
 class Predictions(Callback):

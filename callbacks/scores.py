@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
 
-from vista.report import print_table, score_row
-from vista.runs import run_of
+from vista.app.report import print_table, score_row
+from vista.app.runs import run_of
 
 
 def earlier_scores(checkpoint: Path | None) -> dict[str, float]:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from vista.buckets import padded_size
-from vista.flops import step_flops
+from vista.models.buckets import padded_size
+from vista.training.flops import step_flops
 
 
 class Throughput(Callback):
@@ -17,7 +17,7 @@ class Throughput(Callback):
     Of all processes together: `samples_per_s`, `tokens_per_s`. Of this process: `data_wait`, the share of time spent
     waiting for samples; `packing_efficiency`, the share of the decoder's positions that hold a token, in the batch that
     is logged; `memory_gb`, the peak; on a GPU of which Lightning knows the peak also `mfu`, the share of that peak, by
-    what a token of the batch that is logged costs (`vista.flops`).
+    what a token of the batch that is logged costs (`vista.training.flops`).
     """
 
     def __init__(self, print_every: int = 0) -> None:

@@ -14,7 +14,7 @@ from datamodules.compiled import Annotations, code_of, compiled, digest
 from datamodules.readers.reader import Stamp, stamp
 from datamodules.source import LoadedSource, Source, read_annotations, whole_images
 from tasks import Task
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.images import load_image
 

@@ -21,9 +21,9 @@ from datamodules.source import LoadedSource, Source, check_source, chosen_tasks,
 from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.images import ImageTransform
-from vista.tokenizer import Tokenizer
+from vista.tokens.tokenizer import Tokenizer
 
 
 class MixtureData(LightningDataModule):

@@ -22,7 +22,7 @@ from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
 from tasks import Task
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar
+from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.evaluator import Evaluator, percent
 
 SHAPES = ("circle", "rectangle", "triangle")

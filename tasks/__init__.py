@@ -16,10 +16,10 @@ from tasks.rec import REC
 from tasks.reg import REG
 from tasks.res import RES
 from tasks.spot_caption import SpotCaption
-from tasks.task import Task
 from tasks.textvqa import TextVQA
 from tasks.vcr import VCR
 from tasks.vqav2 import VQAv2
+from vista.task import Task
 
 __all__ = [
     "BQA", "GREC", "GRES", "NLVR2", "POPE", "PQA", "REC", "REG", "RES", "VCR", "AttCoSeg", "Caption", "CoSeg",

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.coseg import CoSeg, masks_of
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar, Literal
+from vista.decoding.grammar import Choice, Grammar, Literal
 from vista.metrics.attcoseg import AttCoSegMetric
 
 _NUMBER = re.compile("[0-9]{1,9}")

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tasks.pqa import PQA
-from tasks.task import letter_options, size_of
 from vista.data import Annotation, Box, Prediction
-from vista.grammar import Choice, Grammar
+from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.bqa import BQAMetric
 from vista.metrics.visual7w import chosen_candidate
+from vista.task import letter_options, size_of
 
 
 class BQA(PQA):

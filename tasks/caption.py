@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.task import Task
 from vista.data import Annotation, Prediction
-from vista.grammar import Grammar, Text
+from vista.decoding.grammar import Grammar, Text
 from vista.metrics.caption import CaptionMetric
 from vista.metrics.evaluator import alone
+from vista.task import Task
 
 
 class Caption(Task):

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from tasks.groups import group_by_category
-from tasks.task import Task
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation, Mask, Prediction, Size, decode_segmentation
-from vista.grammar import Grammar, Literal, Regions
+from vista.decoding.grammar import Grammar, Literal, Regions
 from vista.metrics.coseg import CoSegMetric
 from vista.metrics.evaluator import Evaluator
+from vista.task import Task
 
 _BRACKET = re.compile(r"\[[^\[\]]*\]")
 

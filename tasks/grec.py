@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.rec import REC
-from tasks.task import size_of
 from vista.data import Annotation, Prediction
-from vista.grammar import Grammar, Regions
+from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.grec import GRECMetric
+from vista.task import size_of
 
 
 class GREC(REC):

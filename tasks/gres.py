@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.res import RES
-from tasks.task import size_of
 from vista.data import Annotation, Mask, Prediction, decode_segmentation
-from vista.grammar import Grammar, Regions
+from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.gres import GRESMetric
+from vista.task import size_of
 
 
 class GRES(RES):

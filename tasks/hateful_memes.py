@@ -8,11 +8,11 @@ https://hatefulmemeschallenge.com, arXiv:2005.04790. Never trained on.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from tasks.task import Task, commonest
+from vista.answers import first_word_decision
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar
+from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.hateful_memes import NO_WORDS, YES_WORDS, HatefulMemesMetric
-from vista.text import first_word_decision
+from vista.task import Task, commonest
 
 ANSWERS = ("No", "Yes")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.task import Task, letter_options
+from vista.answers import extract_answer
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar, Text
+from vista.decoding.grammar import Choice, Grammar, Text
 from vista.metrics.iconqa import IconQAMetric, choose_option
-from vista.text import extract_answer
+from vista.task import Task, letter_options
 
 
 class IconQA(Task):

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.task import Task
-from vista.codec import neutralise
+from vista.codec.codec import neutralise
 from vista.data import Annotation, Prediction
-from vista.grammar import Grammar, Text
+from vista.decoding.grammar import Grammar, Text
 from vista.metrics.llava import LLaVAMetric
+from vista.task import Task
 
 
 class LLaVA(Task):

@@ -8,11 +8,11 @@ https://lil.nlp.cornell.edu/nlvr, arXiv:1811.00491.
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.task import Task, commonest
+from vista.answers import first_word_decision
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar
+from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.nlvr2 import NLVR2Metric
-from vista.text import first_word_decision
+from vista.task import Task, commonest
 
 
 class NLVR2(Task):

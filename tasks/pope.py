@@ -8,10 +8,10 @@ https://github.com/RUCAIBox/POPE, arXiv:2305.10355. Never trained on.
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.task import Task
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar
+from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.pope import POPEMetric, says_yes
+from vista.task import Task
 
 
 class POPE(Task):

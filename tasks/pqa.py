@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tasks.regions import Kind, region_text
-from tasks.task import Task, commonest
+from vista.answers import extract_answer
+from vista.codec.regions import Kind, region_text
 from vista.data import Annotation, Prediction
-from vista.grammar import Grammar, Literal, Text
+from vista.decoding.grammar import Grammar, Literal, Text
 from vista.metrics.counting import PointingQAMetric
-from vista.text import extract_answer
+from vista.task import Task, commonest
 
 
 class PQA(Task):

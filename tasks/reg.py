@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tasks.caption import Caption
-from tasks.regions import region_text
+from vista.codec.regions import region_text
 from vista.data import Annotation
 from vista.metrics.caption import CaptionMetric
 

@@ -8,10 +8,10 @@ https://textvqa.org, arXiv:1904.08920. Never trained on.
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.task import commonest
 from tasks.vqav2 import VQAv2
 from vista.data import Annotation, Prediction
 from vista.metrics.textvqa import TextVQAMetric
+from vista.task import commonest
 
 
 class TextVQA(VQAv2):

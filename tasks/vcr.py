@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.task import Task, letter_options, size_of
+from vista.answers import extract_letter
 from vista.data import Annotation, Prediction
-from vista.grammar import Choice, Grammar
+from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.vcr import MODES, VCRMetric
-from vista.text import extract_letter
+from vista.task import Task, letter_options, size_of
 
 ANSWERS = tuple(f"The answer is ({letter})." for letter in "ABCD")
 _MENTION = re.compile(r"<(\d+)>")

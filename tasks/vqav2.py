@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.task import Task, commonest
+from vista.answers import extract_answer
 from vista.data import Annotation, Prediction
-from vista.grammar import Grammar, Text
+from vista.decoding.grammar import Grammar, Text
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.vqa import VQAMetric
-from vista.text import extract_answer
+from vista.task import Task, commonest
 
 
 class VQAv2(Task):

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from datamodules.readers import READERS
 from datamodules.synthetic.world import write_world
 from tasks import Task
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation
 
 FORMATS = Path(__file__).parent / "formats"

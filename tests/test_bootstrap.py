@@ -6,7 +6,7 @@ import pytest
 from benchmarks.bootstrap import VALUES, Headline, draw, interval
 from tasks import Task
 from tests.task_sources import ON_FORMATS, annotations
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Prediction
 
 

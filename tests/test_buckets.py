@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vista.buckets import buckets
+from vista.models.buckets import buckets
 
 
 def padded(lengths: list[int], groups: list[list[int]]) -> int:

@@ -19,10 +19,10 @@ from callbacks.throughput import Throughput
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import FLAGS, run
-from vista.codec import Codec
+from vista.app.report import print_table
+from vista.codec.codec import Codec
 from vista.data import Annotation, Prediction
 from vista.draw import save_png
-from vista.report import print_table
 
 SIZE = (60, 90)
 

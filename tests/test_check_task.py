@@ -10,24 +10,24 @@ import pytest
 import yaml
 
 import main as command_line
-from datamodules.check_task import SMALL_WORLD, annotations_of, by_hand, check, main
-from datamodules.configured import read_setup
+from datamodules.commands.check import TEXT_LAWS, check_task
+from datamodules.commands.check_scores import SCORE_LAWS
+from datamodules.commands.check_task import SMALL_WORLD, annotations_of, by_hand, check, main
+from datamodules.commands.configured import read_setup
 from datamodules.synthetic.world import write_world
 from tasks import Task
-from tasks.check import TEXT_LAWS, check_task
-from tasks.check_scores import SCORE_LAWS
+from vista.app.plugins import load_entry_points, load_plugin
 from vista.data import Prediction
-from vista.grammar import Choice, Text
+from vista.decoding.grammar import Choice, Text
 from vista.metrics.counting import PointingQAMetric
 from vista.metrics.rec import RECMetric
-from vista.plugins import load_entry_points, load_plugin
 
 FORMATS = Path(__file__).parent / "formats"
 LAWS = ["regroup", *TEXT_LAWS, *SCORE_LAWS]
 PLUGIN = """
 from tasks import Task
 from vista.data import Prediction
-from vista.grammar import Choice
+from vista.decoding.grammar import Choice
 from vista.metrics.counting import PointingQAMetric
 
 
@@ -273,7 +273,7 @@ def test_status_two_and_a_sentence_where_a_law_is_broken(known, tmp_path, capsys
     assert stopped.value.code == 2
     printed = capsys.readouterr()
     assert "  FAIL templates: instruction 1 has no <image>" in printed.out
-    assert "breaks the contract of tasks/task.py in" in printed.err
+    assert "breaks the contract of vista/task.py in" in printed.err
 
 
 def test_a_config_brings_plugin_and_source(known, tmp_path, capsys):

@@ -13,8 +13,8 @@ import yaml
 from main import sentence
 from tests.conftest import FinishedRun
 from tests.tiny import FLAGS, ROOT, Outcome, run
-from vista.arguments import explain, plugins, resolve_arguments
-from vista.settings import stack
+from vista.app.arguments import explain, plugins, resolve_arguments
+from vista.app.settings import stack
 
 HERE = ["--encoder.weights=null"]
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))

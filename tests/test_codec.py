@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vista.codec import Codec, neutralise
+from vista.codec.codec import Codec, neutralise
 
 CODEC = Codec()
 SIZE = (480, 640)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datamodules.configured import read_setup, read_split
+from datamodules.commands.configured import read_setup, read_split
 from datamodules.readers import READERS
 from datamodules.source import check_source
 from tests.tiny import run
-from vista.report import PAPER
-from vista.settings import stack
+from vista.app.report import PAPER
+from vista.app.settings import stack
 
 DOCS = Path(__file__).parents[1] / "docs" / "sources.md"
 SETUPS = {name: read_setup(["default", name], None, []) for name in ("coinit", "eval")}

@@ -21,7 +21,7 @@ from datamodules.readers import READERS, Reader
 from datamodules.source import Source, group_by_image, read_annotations
 from datamodules.synthetic.world import write_world
 from tests.tiny import tokenizer
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation, annotation_from_json, annotation_to_json
 
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vista.contour import Method, Multipart, decode, encode
+from vista.codec.contour import Method, Multipart, decode, encode
 
 METHODS = get_args(Method)
 MULTIPARTS = get_args(Multipart)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from vista.boundary import boundary_f
-from vista.codec_bench import codec_bench, main
-from vista.mask_files import read_masks
+from vista.codec.bench.boundary import boundary_f
+from vista.codec.bench.codec_bench import codec_bench, main
+from vista.codec.bench.mask_files import read_masks
 
 SQUARE = [[20.0, 10.0, 60.0, 10.0, 60.0, 50.0, 20.0, 50.0]]
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from vista import contour_kernels, contour_refine
-from vista.contour import decode, encode
-from vista.contour_refine import refine
-from vista.contour_rings import find_rings, signed_area
-from vista.contour_vertices import by_dynamic_programming, by_removal
-from vista.polygon_fill import even_odd_fill
+from vista.codec import contour_kernels, contour_refine
+from vista.codec.contour import decode, encode
+from vista.codec.contour_refine import refine
+from vista.codec.contour_rings import find_rings, signed_area
+from vista.codec.contour_vertices import by_dynamic_programming, by_removal
+from vista.codec.polygon_fill import even_odd_fill
 
 POLYGONS = st.lists(
     st.tuples(st.one_of(st.floats(0, 30), st.integers(0, 30)), st.one_of(st.floats(0, 20), st.integers(0, 20))),

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vista.contour import decode, encode
-from vista.contour_rings import find_rings
+from vista.codec.contour import decode, encode
+from vista.codec.contour_rings import find_rings
 from vista.data import decode_segmentation
 
 ROOT = os.environ.get("VISTA_REALDATA")

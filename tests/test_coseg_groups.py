@@ -12,7 +12,7 @@ from PIL import Image
 from datamodules.readers import READERS
 from datamodules.readers.traits import PLACES, SIZES, within
 from tasks import Task
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import decode_segmentation
 
 SIDE = 100

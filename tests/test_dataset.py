@@ -13,10 +13,10 @@ from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import QUERIES, tokenizer
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.images import ImageTransform
-from vista.packing import IGNORE
+from vista.tokens.packing import IGNORE
 
 SIZE = (40, 60)
 

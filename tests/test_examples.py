@@ -9,11 +9,11 @@ import pytest
 from datamodules.readers import READERS, Reader
 from main import main
 from tasks import Task
-from vista.codec import Codec
+from vista.app.plugins import load_plugin
+from vista.codec.codec import Codec
 from vista.data import Prediction
-from vista.grammar import compile_grammar
-from vista.plugins import load_plugin
-from vista.tokenizer import Tokenizer
+from vista.decoding.grammar import compile_grammar
+from vista.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[1]
 pytest.importorskip("easy_vqa", reason="the extra `examples` is not installed")

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.faults import Faults
 from tests.tiny import FLAGS, ROOT, run
-from vista.runs import read_checkpoint
+from vista.app.runs import read_checkpoint
 
 
 class Line(LightningModule):

@@ -5,8 +5,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import QUERIES, picture, tiny_model, tokenizer
 from vista.data import Example
-from vista.flops import step_flops
-from vista.packing import collate, encode_example
+from vista.tokens.packing import collate, encode_example
+from vista.training.flops import step_flops
 
 PARTS = ("vision_model", "qformer", "query_tokens", "language_projection", "language_model")
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests.tiny import ask, question, tiny_model, tokenizer
 from vista import generate as decoding
-from vista.grammar import END, Choice, Grammar, Literal, Regions, Text, TextWithBoxes, compile_grammar
-from vista.lengths import legal_tokens
+from vista.decoding.grammar import END, Choice, Grammar, Literal, Regions, Text, TextWithBoxes, compile_grammar
+from vista.decoding.lengths import legal_tokens
 from vista.models.vistallm import VistaLLM
 
 LIMIT = 24

@@ -5,10 +5,10 @@ import torch
 
 from tests.test_generate import GRAMMARS, LIMIT, QUESTIONS, eager_to_end
 from tests.tiny import ask, tiny_model, tokenizer
-from vista.beam import beam_search
-from vista.generate import generate
-from vista.grammar import Choice, Literal, Regions, Text, compile_grammar
-from vista.scoring import option_probabilities
+from vista.decoding.beam import beam_search
+from vista.decoding.generate import generate
+from vista.decoding.grammar import Choice, Literal, Regions, Text, compile_grammar
+from vista.decoding.scoring import option_probabilities
 
 OPTIONS = ["red", "red cup", "The answer is (A).", "The answer is (B).", "no", "1", "10"]
 

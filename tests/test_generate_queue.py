@@ -17,12 +17,12 @@ from transformers import (
 
 from tests.test_generate import GRAMMARS, LIMIT, QUESTIONS, eager_to_end
 from tests.tiny import ask, tiny_model, tokenizer
-from vista.answer import Answer
-from vista.automaton import END
-from vista.generate import Sampling, generate
-from vista.grammar import Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
-from vista.kv_batch import KVBatch
-from vista.lengths import legal_tokens, longest_answer, shortest_endings
+from vista.decoding.answer import Answer
+from vista.decoding.automaton import END
+from vista.decoding.generate import Sampling, generate
+from vista.decoding.grammar import Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
+from vista.decoding.kv_batch import KVBatch
+from vista.decoding.lengths import legal_tokens, longest_answer, shortest_endings
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
 FAMILIES = [

@@ -9,13 +9,13 @@ import torch
 from tasks import Task
 from tests.task_sources import ON_FORMATS, annotations
 from tests.tiny import QUERIES, tiny_model, tokenizer
-from vista import answering
-from vista.answering import Answering
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation, Example
-from vista.grammar import compile_grammar
-from vista.lengths import longest_answer
-from vista.packing import collate, encode_example
+from vista.decoding import answering
+from vista.decoding.answering import Answering
+from vista.decoding.grammar import compile_grammar
+from vista.decoding.lengths import longest_answer
+from vista.tokens.packing import collate, encode_example
 
 CODECS = [Codec(num_points=32), Codec(num_points=16, multipart="bridge"), Codec(num_bins=200, num_points=8)]
 SOURCES = ON_FORMATS

@@ -17,17 +17,17 @@ from tests.test_generate import GRAMMARS, LIMIT, QUESTIONS
 from tests.test_generate_tasks import ask_task
 from tests.test_training_processes import losses
 from tests.tiny import FLAGS, QUERIES, ROOT, ask, picture, run, tiny_model, tokenizer
-from vista.answering import Answering
-from vista.beam import beam_search
-from vista.codec import Codec
+from vista.app.runs import read_checkpoint
+from vista.codec.codec import Codec
 from vista.data import Example
-from vista.generate import Sampling, generate
-from vista.grammar import compile_grammar
+from vista.decoding.answering import Answering
+from vista.decoding.beam import beam_search
+from vista.decoding.generate import Sampling, generate
+from vista.decoding.grammar import compile_grammar
+from vista.decoding.scoring import option_probabilities
 from vista.models.vistallm import VistaLLM
-from vista.optimizer import orthogonalize
-from vista.packing import collate, encode_example
-from vista.runs import read_checkpoint
-from vista.scoring import option_probabilities
+from vista.tokens.packing import collate, encode_example
+from vista.training.optimizer import orthogonalize
 
 pytestmark = [
     pytest.mark.gpu,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vista.codec import Codec
-from vista.grammar import END, Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
-from vista.tokenizer import Tokenizer
+from vista.codec.codec import Codec
+from vista.decoding.grammar import END, Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
+from vista.tokens.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
 TOKENIZERS = {

@@ -12,9 +12,9 @@ from transformers import BertTokenizerFast
 
 from tests.tiny import FLAGS, ROOT, run
 from vista.data import Example
-from vista.instructions import InstructionTokenizer
-from vista.packing import collate, encode_example
-from vista.tokenizer import Tokenizer
+from vista.tokens.instructions import InstructionTokenizer
+from vista.tokens.packing import collate, encode_example
+from vista.tokens.tokenizer import Tokenizer
 
 TINY = ROOT / "configs/tiny/tokenizer"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -13,8 +13,8 @@ ALLOWED = {
     "datamodules": ("datamodules", "tasks", "vista"),
     "datamodules.readers": ("datamodules.readers", "vista.data"),
     "datamodules.synthetic": ("datamodules.synthetic",),
-    # vista.text is how an answer in words is read; the metrics share it.
-    "tasks": ("tasks", "vista.codec", "vista.data", "vista.grammar", "vista.metrics", "vista.text"),
+    # vista.answers is how an answer in words is read; the metrics share it.
+    "tasks": ("tasks", "vista.codec", "vista.data", "vista.task", "vista.decoding.grammar", "vista.metrics", "vista.answers"),
     "vista": ("vista",),
 }
 HOUSES = {name.partition(".")[0] for name in ALLOWED}

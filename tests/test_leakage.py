@@ -8,7 +8,7 @@ from datamodules.leakage import clean, image_names, images_tested, keep_clean, l
 from datamodules.mixture import MixtureData
 from datamodules.source import LoadedSource, Source
 from tests.tiny import run, tokenizer
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation
 
 

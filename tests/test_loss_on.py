@@ -4,8 +4,8 @@ import pytest
 
 from tests.tiny import tokenizer
 from vista.data import Example
-from vista.grammar import Choice, Regions, Text, compile_grammar
-from vista.packing import IGNORE, encode_example, learn_free_tokens
+from vista.decoding.grammar import Choice, Regions, Text, compile_grammar
+from vista.tokens.packing import IGNORE, encode_example, learn_free_tokens
 
 
 def learned(target: str, *grammar) -> list[int]:

@@ -9,9 +9,9 @@ import pytest
 
 from datamodules.mixture import MixtureData
 from datamodules.source import Source
-from tasks.task import NUM_UNSEEN
 from tests.tiny import QUERIES, tokenizer
-from vista.codec import Codec
+from vista.codec.codec import Codec
+from vista.task import NUM_UNSEEN
 
 SOURCES = {
     "caption_coco": Source("caption", "coco", "train2017", "val2017", {"caption_coco": "val2017"}),

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from tests.tiny import QUERIES, tokenizer
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.module import PARTS, VistaModule
-from vista.schedule import warmup_cosine
-from vista.tokenizer import Tokenizer
+from vista.tokens.tokenizer import Tokenizer
+from vista.training.schedule import warmup_cosine
 
 
 def module(words: Tokenizer | None = None, codec: Codec | None = None, width: int = 32, **settings: Any) -> VistaModule:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tests.tiny import tiny_model
-from vista.optimizer import Muon, orthogonalize, parameter_groups
+from vista.training.optimizer import Muon, orthogonalize, parameter_groups
 
 
 def weights(*shapes: tuple[int, ...]) -> list[nn.Parameter]:

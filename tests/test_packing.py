@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.tiny import tokenizer
 from vista.data import Example
-from vista.packing import IGNORE, VICUNA_SYSTEM, Sample, collate, encode_example, expand_images
+from vista.tokens.packing import IGNORE, VICUNA_SYSTEM, Sample, collate, encode_example, expand_images
 
 L = 3  # visual tokens of an image
 WORDS = st.text("abc 12[],.?", max_size=12).map(lambda text: " ".join(text.split()))

@@ -9,9 +9,9 @@ import pytest
 
 from callbacks import predictions
 from tests.tiny import run
-from vista.answering import Answering
 from vista.data import Annotation, Prediction
-from vista.records import from_record, read_records, to_record
+from vista.decoding.answering import Answering
+from vista.predictions import from_record, read_records, to_record
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from datamodules.synthetic.world import write_pretraining
 from tests.tiny import FLAGS, run
 from vista.data import decode_segmentation
 from vista.models.parts import Encoder
-from vista.pretrain import box_of_waves, box_waves
+from vista.training.pretrain import box_of_waves, box_waves
 
 SIZE, PATCH = 48, 8
 

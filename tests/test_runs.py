@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vista import runs
-from vista.runs import (
+from vista.app import runs
+from vista.app.runs import (
     find_checkpoint,
     find_config,
     find_file,

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datamodules.configured import read_setup
-from datamodules.result_files import read_answers
-from datamodules.score import by_id, choose_score, main, read_scored, score
+from datamodules.commands.configured import read_setup
+from datamodules.commands.result_files import read_answers
+from datamodules.commands.score import by_id, choose_score, main, read_scored, score
 from datamodules.source import LoadedSource
 from tasks import Task
 from tasks.caption import Caption
-from vista.codec import Codec
+from vista.app.report import print_table, score_row
+from vista.app.settings import stack
+from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.metrics.caption import CaptionMetric
-from vista.report import print_table, score_row
-from vista.settings import stack
 
 ROOT = Path(__file__).parent.parent
 FORMATS = ROOT / "tests" / "formats"

@@ -15,9 +15,9 @@ from lightning.pytorch.strategies import FSDPStrategy
 
 from tests.test_training_processes import losses
 from tests.tiny import FLAGS, ROOT, run
+from vista.app.runs import read_checkpoint
 from vista.module import VistaModule
-from vista.runs import read_checkpoint
-from vista.sharded_files import read_metadata
+from vista.training.sharded_files import read_metadata
 
 SETTINGS = [
     "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.epoch_samples=128", "--data.max_val=6",

@@ -1,4 +1,4 @@
-"""The law of `tasks/task.py`: a target is legal, is read back and scores well; garbage scores low, without an error."""
+"""The law of `vista/task.py`: a target is legal, is read back and scores well; garbage scores low, without an error."""
 
 import re
 import warnings
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from datamodules.readers import READERS
 from tasks import Task
 from tests.task_sources import ON_FORMATS, ON_WORLD, annotations
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Prediction
-from vista.grammar import compile_grammar
-from vista.tokenizer import Tokenizer
+from vista.decoding.grammar import compile_grammar
+from vista.tokens.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
 TOKENIZERS = [Tokenizer(FOLDER), Tokenizer(FOLDER, "compact"), Tokenizer(FOLDER, number_tokens="digits")]

@@ -12,11 +12,11 @@ import pytest
 from datamodules.readers import READERS
 from tasks import Task
 from tasks.__main__ import main, table
-from tasks.task import NUM_UNSEEN, expand
 from tests.task_sources import FORMATS, ON_FORMATS, annotations, world
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation, decode_segmentation
-from vista.tokenizer import Tokenizer
+from vista.task import NUM_UNSEEN, expand
+from vista.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "tasks.json"

@@ -1,4 +1,4 @@
-"""The law of `tasks/task.py` on slices of the official files (`VISTA_REALDATA`)."""
+"""The law of `vista/task.py` on slices of the official files (`VISTA_REALDATA`)."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from datamodules.readers import READERS
 from tasks import Task
-from vista.codec import Codec
-from vista.grammar import compile_grammar
-from vista.tokenizer import Tokenizer
+from vista.codec.codec import Codec
+from vista.decoding.grammar import compile_grammar
+from vista.tokens.tokenizer import Tokenizer
 
 REALDATA = Path(os.environ.get("VISTA_REALDATA", "unset"))
 pytestmark = pytest.mark.skipif(not REALDATA.is_dir(), reason="VISTA_REALDATA names no folder of official slices")

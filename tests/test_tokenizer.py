@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from datamodules.synthetic.language import sentences
-from vista.tiny_tokenizer import build_tiny
-from vista.tokenizer import Tokenizer
+from vista.tokens.tiny_tokenizer import build_tiny
+from vista.tokens.tokenizer import Tokenizer
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny" / "tokenizer"
 PAPER = Tokenizer(TINY)

@@ -13,7 +13,7 @@ from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import tokenizer
-from vista.codec import Codec
+from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.images import ImageTransform
 from vista.models.parts import LLM, Encoder, QFormer

@@ -10,19 +10,19 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torchmetrics import Metric
 
-from vista.answering import Answering
-from vista.codec import Codec
+from vista.app.runs import read_checkpoint
+from vista.codec.codec import Codec
 from vista.data import Prediction
+from vista.decoding.answering import Answering
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
-from vista.optimizer import Muon, parameter_groups
-from vista.records import Record, from_record
-from vista.runs import read_checkpoint
-from vista.schedule import warmup_cosine
-from vista.sharding import gather, release, shard
-from vista.tokenizer import Tokenizer
+from vista.predictions import Record, from_record
+from vista.tokens.tokenizer import Tokenizer
+from vista.training.optimizer import Muon, parameter_groups
+from vista.training.schedule import warmup_cosine
+from vista.training.sharding import gather, release, shard
 
 PARTS = {  # what may be trained or frozen -> the names in VistaLLM
     "encoder": ("vision_model",),
@@ -67,7 +67,7 @@ class VistaModule(LightningModule):
             codec: how regions are written as text.
             trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
                 projection) and `llm`; the others are frozen.
-            optimizer: `adamw` (the paper), or `muon`, see `vista.optimizer`.
+            optimizer: `adamw` (the paper), or `muon`, see `vista.training.optimizer`.
             learning_rate: peak of the schedule.
             betas: of AdamW.
             weight_decay: of AdamW.

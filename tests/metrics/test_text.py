@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vista.text import extract_answer, extract_letter, first_word_decision
+from vista.answers import extract_answer, extract_letter, first_word_decision
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torchmetrics.functional.classification import binary_auroc
 
+from vista.answers import first_word_decision
 from vista.data import Prediction
 from vista.metrics.evaluator import CorpusEvaluator, percent
-from vista.text import first_word_decision
 
 YES_WORDS, NO_WORDS = frozenset(("yes", "true", "hateful")), frozenset(("no", "not", "false"))
 _SCORE_OF = {True: 1.0, False: 0.0, None: 0.5}

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vista.answers import extract_answer, extract_letter
 from vista.data import Prediction
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, strip_blanks
-from vista.text import extract_answer, extract_letter
 
 SKILLS = (
     "geometry", "counting", "comparing", "spatial", "scene", "pattern", "time", "fraction", "estimation", "algebra",

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vista.answers import first_word_decision
 from vista.data import Prediction
 from vista.metrics.evaluator import CorpusEvaluator, percent
-from vista.text import first_word_decision
 
 TRUE_WORDS, FALSE_WORDS = frozenset(("true", "yes")), frozenset(("false", "no"))
 

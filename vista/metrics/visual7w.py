@@ -9,10 +9,10 @@ choice is read from a box, a letter or a point. https://ai.stanford.edu/~yukez/v
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vista.answers import extract_letter
 from vista.data import Box, Prediction
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import box_area, box_iou
-from vista.text import extract_letter
 
 
 def nearest_candidate(box: Box, candidates: Sequence[Box]) -> int | None:

@@ -1,0 +1,160 @@
+"""`check-task`: does a task keep the contract of `vista/task.py`? In plain words, one line for each law.
+
+    python main.py check-task res
+    python main.py check-task my_task --plugin my_task.py --config my_source.yaml --root data
+
+The task is checked on annotations of its sources, or, where the configs have none, of the data sets that it names.
+Where their files are missing, a small generated world is written to a temporary folder. A task without either gets
+annotations made by hand: every field is filled, but `extra` is empty.
+"""
+
+import argparse
+import re
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.commands.check import Finding, check_task
+from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.readers import READERS
+from datamodules.source import Source, check_source, group_by_image, nearest
+from datamodules.synthetic.world import write_world
+from tasks import Task
+from vista.app.runs import CONFIGS
+from vista.app.settings import make_part
+from vista.data import Annotation
+from vista.decoding.grammar import Grammar, compile_grammar
+from vista.tokens.tokenizer import Tokenizer
+
+SMALL_WORLD = {"num_train": 12, "num_val": 5, "num_test": 40}  # scenes
+
+
+def main(arguments: list[str]) -> None:
+    """The command line of the verb.
+
+    Raises:
+        ValueError: a law is broken, or there is no such task.
+    """
+    parser = argparse.ArgumentParser("main.py check-task", description="Check that a task keeps the contract.")
+    parser.add_argument("name", help="name of the task")
+    parser.add_argument("--limit", type=int, default=60, metavar="N", help="annotations of each source (default: 60)")
+    add_arguments(parser)
+    given = parser.parse_args(arguments)
+    setup = read_setup(["default", *given.config], given.root, given.plugin)
+    if given.name not in Task.known:
+        raise ValueError(nearest(given.name, list(Task.known), "task"))
+    task, broken = Task.known[given.name], 0
+    for what, annotations in annotations_of(setup, task, given.limit):
+        print(f"{task.name} on {what}")
+        for finding in check(setup, task, annotations):
+            print(f"  {'ok  ' if finding.ok else 'FAIL'} {finding.law}: {finding.text}")
+            broken += not finding.ok
+    if broken:
+        raise ValueError(f"task {task.name} breaks the contract of vista/task.py in {broken} places")
+
+
+def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> list[Finding]:
+    """All findings on some annotations, legal answers being those that the configs' tokenizer can write."""
+    folder = str((setup.settings.get("tokenizer") or {}).get("folder", ""))
+    if not Path(folder).exists():  # paths of the default config are relative to the project
+        setup.settings["tokenizer"]["folder"] = str(CONFIGS.parent / folder)
+    tokenizer = make_part(Tokenizer, setup.settings, "tokenizer")
+
+    def accepts(grammar: Grammar, text: str) -> bool:
+        return compile_grammar(grammar, tokenizer).accepts(tokenizer.encode(text, eos=True))
+
+    def length(text: str) -> int:
+        return len(tokenizer.encode(text, eos=True))
+
+    return list(check_task(task, setup.codec, annotations, accepts, length))
+
+
+def annotations_of(setup: Setup, task: type[Task], limit: int) -> list[tuple[str, list[Annotation]]]:
+    """What a task is checked on, with a few words about it.
+
+    Args:
+        setup: sources and data root.
+        task: the class.
+        limit: most annotations of each source, spread evenly.
+    """
+    sources = {name: source for name, source in setup.sources.items() if source.task == task.name}
+    sources = sources or {name: _all_splits(task.name, name) for name in sorted(task.datasets)}
+    if not sources:
+        return [("annotations made by hand, since no source of the configs has the task", by_hand(task))]
+    for name, source in sources.items():
+        check_source(name, source)
+    with tempfile.TemporaryDirectory() as folder:
+        found = [_of_source(setup, name, source, limit, Path(folder)) for name, source in sources.items()]
+    if not any(found):
+        raise FileNotFoundError(f"no source of task {task.name} has its files; name their data root by --root")
+    return [each for each in found if each]
+
+
+def _all_splits(task: str, dataset: str) -> Source:
+    """A source that may be any split of a data set, those for training last, since they are large."""
+    splits = READERS[dataset].splits if dataset in READERS else ()
+    return Source(task, dataset, test={split: split for split in sorted(splits, key=lambda name: "train" in name)})
+
+
+def _of_source(
+    setup: Setup, name: str, source: Source, limit: int, folder: Path
+) -> tuple[str, list[Annotation]] | None:
+    """The first split of a source that has its files, in the data root or in a generated world below `folder`."""
+    splits = [split for split in (source.val, *source.test.values(), source.train) if split]
+    missing = ""
+    for place in (source.root or setup.root, folder):
+        if place == folder and not (folder / "world.json").exists():
+            write_world(folder, formats="all", num_workers=1, **SMALL_WORLD)
+        for split in splits:
+            try:
+                annotations = read_split(name, replace(source, root=place), place, split)
+            except FileNotFoundError as error:
+                missing = missing or str(error)
+                continue
+            what = f"source {name} ({source.dataset}, {split})" + " of a small generated world" * (place == folder)
+            return what, spread(annotations, limit)
+        if place != folder:
+            print(missing)
+    print(f"nor has the generated world the files of source {name}")
+    return None
+
+
+def spread(annotations: Sequence[Annotation], limit: int) -> list[Annotation]:
+    """About `limit` annotations, whole images spread evenly: a baseline may look at what else is asked about one."""
+    groups = group_by_image(annotations, limit)
+    share = max(1, round(len(groups) * limit / max(1, len(annotations))))
+    places = sorted(set(np.linspace(0, len(groups) - 1, min(share, len(groups))).astype(int).tolist()))
+    return [annotations[i] for place in places for i in groups[place]]
+
+
+def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
+    """Annotations with every field filled, and as many images as the task's instructions have marks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        texts = getattr(task, "templates", ())
+    marks = [len(re.findall("<image>", text)) for text in texts] if isinstance(texts, list | tuple) else []
+    return [_by_hand(number, max([1, *marks])) for number in range(count)]
+
+
+def _by_hand(number: int, num_images: int) -> Annotation:
+    height, width = 90 + number, 120
+    left, top = 10.0 + 5 * number, 12.0
+    box = (left, top, left + 40, top + 30)
+    polygon = [left, top, left + 40, top, left + 40, top + 30, left, top + 30]
+    color = ("red", "blue", "green")[number % 3]
+    return Annotation(
+        id=f"by-hand-{number}",
+        images=tuple(f"{number}_{k}.jpg" for k in range(num_images)),
+        sizes=((height, width),) * num_images,
+        expression=f"the {color} box",
+        question="What color is the box?",
+        answers=(color,) * 10,
+        captions=(f"a {color} box number {number} on a table", f"there is a {color} box"),
+        boxes=(box,),
+        segmentations=([polygon],) * num_images,
+        label=color,
+    )

@@ -1,0 +1,190 @@
+"""`score`: the table of `test` for answers that are already there, without a model.
+
+    python main.py score --task gres --predictions runs/stage1/predictions/gres_testA.jsonl
+    python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
+
+A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
+counted, or every one that `test --data.max_test N` asks about: one without an answer is wrong. All scores go to
+`<score>.scores.json` beside the first file.
+"""
+
+import argparse
+import json
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.result_files import FORMS, Answer, read_answers
+from datamodules.source import LoadedSource, check_source, nearest, whole_images
+from tasks import Task
+from vista.app.report import print_table, score_row
+from vista.data import Annotation, Prediction
+
+FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
+BATCH = 64  # references that stand in memory at once; masks are large
+
+
+def main(arguments: list[str]) -> None:
+    """The command line of the verb.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: one sentence about what does not fit.
+    """
+    parser = argparse.ArgumentParser("main.py score", description="Score answers in files without a model.")
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE", help="files with answers")
+    parser.add_argument("--task", default="", metavar="NAME", help="their task; the name of the score tells it too")
+    parser.add_argument("--source", default="", metavar="NAME", help="name of the score, if the file has another stem")
+    parser.add_argument("--format", default="jsonl", choices=FORMS, help="form of the files (default: jsonl)")
+    parser.add_argument("--max_test", type=int, metavar="N", help="score only what `test --data.max_test N` asks about")
+    add_arguments(parser)
+    given = parser.parse_args(arguments)
+    configs = given.config or [_run_config(given.predictions[0])]
+    setup = read_setup(["default", *configs], given.root, given.plugin)
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in given.predictions:
+        files[choose_score(setup, given.task, given.source, path)].append(path)
+    rows = [score_files(setup, name, paths, given.format, given.max_test) for name, paths in files.items()]
+    print_table(rows)
+
+
+def _run_config(predictions: Path) -> str:
+    """The config of the run that a file lies in (its codec wrote the answers), else the default."""
+    config = predictions.absolute().parents[1] / "config.yaml"
+    return str(config) if predictions.absolute().parent.name == "predictions" and config.is_file() else "default"
+
+
+def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
+    """The name of the score that a file is for: `--source`, else the file's stem, else the task's only score.
+
+    Args:
+        setup: the sources.
+        task: name, or empty.
+        source: the name of a score, or of a source with one score; or empty.
+        path: of the file; `x.1.jsonl`, another process's part of `x.jsonl`, is for the same score.
+
+    Raises:
+        ValueError: nothing or too much fits.
+    """
+    if task and task not in Task.known:
+        raise ValueError(nearest(task, list(Task.known), "task"))
+    known = {score: name for name, each in setup.sources.items() for score in each.test}
+    fitting = [score for score, name in known.items() if task in ("", setup.sources[name].task)]
+    wanted = source or path.name.partition(".")[0]
+    if wanted in known:
+        if wanted not in fitting:
+            raise ValueError(f"{wanted} is a score of task {setup.sources[known[wanted]].task}, not of {task}")
+        return wanted
+    if source:
+        of_source = [score for score in fitting if known[score] == source]
+        if len(of_source) == 1:
+            return of_source[0]
+        raise ValueError(_unknown_score(source, of_source or fitting))
+    if task and len(fitting) == 1:
+        return fitting[0]
+    there = ", ".join(fitting) or "no source of the configs has any"
+    raise ValueError(f"{path}: the file's name is that of no score; name one by --source: {there}")
+
+
+def _unknown_score(name: str, known: Sequence[str]) -> str:
+    return nearest(name, known, "score") if known else f"there is no score {name!r}, nor any other of the task"
+
+
+def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None = None) -> LoadedSource:
+    """The annotations behind a score, as its task asks about them.
+
+    Args:
+        setup: the sources.
+        name: of the score.
+        form: of the answers, see `datamodules.commands.result_files`.
+        most: about how many annotations; None: all.
+
+    Raises:
+        FileNotFoundError: an official file is missing.
+        ValueError: the source is unsound, or answers of its task have no such form.
+    """
+    source_name, source = next((n, s) for n, s in setup.sources.items() if name in s.test)
+    check_source(source_name, source)
+    if source.task not in FORM_TASKS.get(form, (source.task,)):
+        raise ValueError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
+    task = Task.known[source.task](setup.codec)
+    annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
+    return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
+
+
+def score_files(
+    setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl", most: int | None = None
+) -> dict[str, Any]:
+    """Score the answers of one or several files, and write all scores beside the first.
+
+    Args:
+        setup: the sources.
+        name: of the score.
+        paths: the files; together they answer each question once.
+        form: see `datamodules.commands.result_files`.
+        most: about how many annotations are scored; None: all.
+
+    Returns:
+        a row of the table.
+    """
+    scored = read_scored(setup, name, form, most)
+    total = len(scored.annotations)
+    answers = by_id(scored, (answer for path in paths for answer in read_answers(path, form, scored.annotations)))
+    missing = f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
+    advice = " (--max_test N scores what a `test --data.max_test N` asked)" if missing and most is None else ""
+    print(f"{name}: {total} annotations{missing}{advice}")
+    metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
+    row = score_row(scored, "test", metrics)
+    if row is None:
+        raise ValueError(f"task {scored.task.name} has no score {scored.task.headline!r}, its headline")
+    content = {"table": [row], "all": metrics}
+    (paths[0].parent / f"{name}.scores.json").write_text(json.dumps(content, indent=1) + "\n")
+    return row
+
+
+def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
+    """The answers by the id of their annotation.
+
+    Raises:
+        ValueError: an id stands twice, or no annotation of the split has it.
+    """
+    known, found = {a.id for a in scored.annotations}, dict[str, Answer]()
+    for answer in answers:
+        if answer.id not in known:
+            raise ValueError(f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}")
+        if answer.id in found:
+            raise ValueError(f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}")
+        found[answer.id] = answer
+    return found
+
+
+def score(scored: LoadedSource, answers: dict[str, Answer], form: str = "jsonl") -> dict[str, float]:
+    """All scores of a split.
+
+    Args:
+        scored: the split.
+        answers: by id; an annotation without one is wrong.
+        form: in the official form of VQA an answer is scored as it stands, without a look for `The answer is`.
+    """
+    evaluator = scored.task.evaluator()
+    for start in range(0, len(scored.annotations), BATCH):
+        some = scored.annotations[start : start + BATCH]
+        preds = [predict(scored.task, a, answers.get(a.id), form) for a in some]
+        evaluator.update(preds, [scored.task.reference(a) for a in some])
+    with warnings.catch_warnings():
+        warnings.simplefilter("once")
+        return {key: float(value) for key, value in evaluator.compute().items()}
+
+
+def predict(task: Task, annotation: Annotation, answer: Answer | None, form: str) -> Prediction:
+    """What an answer says; none, or one to an unreadable sample, is malformed."""
+    if answer is None or answer.unreadable:
+        return Prediction(malformed=True)
+    if form == "vqa":
+        return Prediction(text=answer.text, answer=answer.text)
+    prediction = task.parse(answer.text, annotation)
+    prediction.scores |= answer.scores
+    return prediction

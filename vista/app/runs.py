@@ -1,0 +1,167 @@
+"""Names on disk: config files, run folders and the checkpoints in them.
+
+    runs/stage1/config.yaml, checkpoints/{best,last}.ckpt, pictures/, predictions/, scores_val.json, done.json
+
+`done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be gone on with.
+"""
+
+import json
+import os
+import re
+import warnings
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RUNS = Path("runs")
+
+
+def find_config(name: str) -> Path:
+    """A config file, looked for in the working folder, then in `configs/`; `.yaml` may be left out.
+
+    Raises:
+        FileNotFoundError: names the nearest config there is.
+    """
+    for folder in (Path(), CONFIGS):
+        for path in (folder / name, folder / f"{name}.yaml"):
+            if path.is_file():
+                return path
+    known = [path.name for path in CONFIGS.glob("*.yaml")]
+    close = get_close_matches(name.removesuffix(".yaml"), [file.removesuffix(".yaml") for file in known], n=1)
+    hint = f"did you mean '{close[0]}.yaml'?" if close else f"configs/ holds {', '.join(sorted(known))}"
+    raise FileNotFoundError(f"there is no config {name!r} here or in configs/; {hint}")
+
+
+def find_file(name: str | Path | None) -> Path | None:
+    """A file or folder that a setting names: where it says, else beside `main.py`, else as it was."""
+    if name is None:
+        return None
+    own = CONFIGS.parent / name
+    return own if own.exists() and not Path(name).exists() else Path(name)
+
+
+def new_run(name: str) -> Path:
+    """A folder that does not exist yet: `runs/<name>`, else `runs/<name>-2` and so on."""
+    folder, count = RUNS / name, 1
+    while folder.exists():
+        count += 1
+        folder = RUNS / f"{name}-{count}"
+    return folder
+
+
+def newest_run(name: str = "") -> Path:
+    """The run that was finished last, among those called `name`, `name-2`, ... or, without a name, among all.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    finished = [path.parent for path in RUNS.glob("*/done.json")]
+    done = [path for path in finished if not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)?", path.name)]
+    if not done:
+        close = get_close_matches(name, [path.name for path in finished], n=1)
+        advice = f"did you mean {close[0]!r}?" if close else "train one by `python main.py fit --config stage1.yaml`"
+        raise FileNotFoundError(f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}")
+    return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
+
+
+def find_checkpoint(where: str | Path, which: str = "best") -> Path:
+    """The checkpoint that a path or the name of a run means.
+
+    Args:
+        where: a checkpoint (a file, or the folder of a sharded one), a run's folder, or a run's name such as `stage1`
+            (the newest of that name); empty: the newest run.
+        which: of a run's checkpoints, `best` to be scored or built upon, `last` to go on from; the folder of a run that
+            was killed gives its newest sound one.
+
+    Raises:
+        FileNotFoundError: there is no such file or run.
+    """
+    path = Path(where)
+    if path.is_file() or (path.is_dir() and path.suffix == ".ckpt"):
+        return path
+    if path.suffix == ".ckpt":
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    run = path if where and (path / "done.json").is_file() else None
+    if run is None and which == "last" and (path / "checkpoints").is_dir():
+        return newest_sound(path)
+    if run is None and len(path.parts) > 1:
+        raise FileNotFoundError(f"{path} is no folder of a finished run: it holds no done.json")
+    run = run or newest_run(path.name)
+    best = run / json.loads((run / "done.json").read_text())["checkpoint"]
+    last = best.with_name("last.ckpt")
+    return last if which == "last" and last.exists() else best
+
+
+def newest_sound(run: Path) -> Path:
+    """The newest checkpoint of a run that can be read; a kill or a full disk may have spoilt one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = sorted((run / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in found:
+        try:
+            read_checkpoint(path, lazy=True)
+        except ValueError as error:
+            warnings.warn(f"{error}; the one before it is taken", stacklevel=2)
+        else:
+            return path
+    raise FileNotFoundError(f"{run} holds no checkpoint that can be read")
+
+
+def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
+    """A checkpoint of ours; no code in it is run.
+
+    Args:
+        path: a file, or the folder of a sharded one, which comes without the optimizer's state.
+        lazy: leave the tensors on the disk, to look at names and shapes alone.
+
+    Raises:
+        ValueError: it is damaged, or something else.
+    """
+    import torch
+
+    if path.is_dir():
+        from vista.training.sharded_files import read_metadata, read_sharded
+
+        return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file may make the unpickler fail in any way
+        raise ValueError(f"{path} is no checkpoint, or is damaged") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
+        raise ValueError(f"{path} is no checkpoint of VistaLLM")
+    return checkpoint
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint of one file beside its place, and move it there when it is whole and on the disk.
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except RuntimeError as error:  # torch trips over its own file's end and hides why it could not write
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The run folder that a checkpoint lies in, None where it lies elsewhere."""
+    folder = checkpoint.parent.parent
+    return folder if (folder / "config.yaml").is_file() else None

@@ -1,0 +1,93 @@
+"""One answer while it is decoded: its tokens, where it stands in its grammar, and how sure the model was."""
+
+import math
+from collections.abc import Sequence
+from copy import copy
+from typing import Self
+
+from torch import Tensor
+
+from vista.decoding.automaton import END, Automaton
+from vista.decoding.lengths import forced_token, legal_tokens
+
+
+class Answer:
+    """Tokens of an answer, and those that the model has not read yet.
+
+    Attributes:
+        token_ids: the answer so far, at last with the end-of-sequence token unless it was cut.
+        log_probs: log-probability (nats, among the legal tokens) of every token that the grammar left open.
+        spreads: standard deviation, in bins, of what the model thought of each coordinate, in the order of the text.
+    """
+
+    def __init__(self, automaton: Automaton, limit: int) -> None:
+        """Begin, with what the grammar forces from the start.
+
+        Args:
+            automaton: of the grammar.
+            limit: most tokens. Near it only what can still end legally is allowed; if no legal answer is that short,
+                the answer is cut.
+        """
+        self.automaton, self.limit = automaton, limit
+        self.state, self.token_ids, self.pending = 0, [], []  # type: int, list[int], list[int]
+        self.log_probs: list[float] = []
+        self.spreads: list[float] = []
+        self._append_forced()
+
+    def append(self, token: int, log_prob: float, spread: float = math.nan) -> None:
+        """Add a token that the model chose, and what the grammar forces behind it.
+
+        Args:
+            token: a legal one.
+            log_prob: its log-probability among the legal ones, in nats.
+            spread: of the coordinate's distribution, in bins; NaN where none was asked for.
+        """
+        self.log_probs.append(log_prob)
+        if not math.isnan(spread) and self.automaton.is_number(token):  # else the end of an empty bracket
+            self.spreads.append(spread)
+        self._push(token)
+        self._append_forced()
+
+    def _append_forced(self) -> None:
+        while not self.done and (token := forced_token(self.automaton, self.state, self._left)) is not None:
+            self._push(token)
+
+    def _push(self, token: int) -> None:
+        self.state = self.automaton.step(self.state, token)
+        self.token_ids.append(token)
+        self.pending.append(token)
+
+    def take(self) -> list[int]:
+        """Tokens that the model has not read yet; they count as read from now on."""
+        pending, self.pending = self.pending, []
+        return pending
+
+    def legal(self) -> Tensor:
+        """Which tokens may follow, bool (V,); not to be written to."""
+        return legal_tokens(self.automaton, self.state, self._left)
+
+    def fork(self) -> Self:
+        """A copy that goes its own way."""
+        other = copy(self)
+        for name in ("token_ids", "pending", "log_probs", "spreads"):
+            setattr(other, name, list(getattr(self, name)))
+        return other
+
+    @property
+    def _left(self) -> int:
+        return self.limit - len(self.token_ids)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, or was cut."""
+        return self.state == END or self._left <= 0
+
+    @property
+    def confidence(self) -> float:
+        """Mean log-probability of the free tokens, in nats; 0 where the grammar left none open."""
+        return mean(self.log_probs)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,184 @@
+"""What a legal answer is: small pieces, compiled to an automaton over token ids.
+
+    (Literal("The masks are"), Regions(numbers=64, separator="<msep>", count=2, empty=True), Literal(".", glued=True))
+    "The masks are [104, 250, ..., 301] <msep> []."
+
+A task states its grammar as a tuple of pieces. Compiled once per tokenizer, it tells after every token which tokens may
+follow. Where only one may, the decoder need not ask the model (`vista/decoding/generate.py`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from vista.decoding.automaton import END, Automaton
+from vista.tokens.tokenizer import Tokenizer
+
+__all__ = [
+    "END", "Automaton", "Choice", "Grammar", "Literal", "Piece", "Regions", "Text", "TextWithBoxes", "compile_grammar",
+]  # fmt: skip
+
+
+class Piece(Protocol):
+    """One part of an answer. Pieces are frozen dataclasses, so that a grammar can be a key."""
+
+    def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        """Add the piece after the nodes `starts` and return the nodes in which it may end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any words."""
+
+    def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        """Every token but the special ones leads back to the start."""
+        for node in starts:
+            automaton.any_next[node] = node
+        return starts
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Just these words.
+
+    Attributes:
+        text: the words.
+        glued: whether they follow without a blank, as a full stop does.
+    """
+
+    text: str
+    glued: bool = False
+
+    def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        """A chain of forced tokens."""
+        return _chain(automaton, starts, tokenizer.encode(self.text, continued=self.glued))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several whole texts."""
+
+    options: tuple[str, ...]
+
+    def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        """A tree of the options' tokens."""
+        return sorted({node for option in self.options for node in Literal(option).add(automaton, starts, tokenizer)})
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Brackets of coordinates: `[n, ..., n]`, several joined by a separator. In a box x1 > x0 and y1 > y0.
+
+    Attributes:
+        numbers: coordinates in a bracket, 4 for a box and 2 N for a mask of N points.
+        separator: between two brackets, `<bsep>` or `<msep>`; empty: exactly one bracket.
+        none: whether an answer without a bracket is legal.
+        count: exactly so many brackets; 0: one or more, if there is a separator.
+        empty: whether a bracket may be `[]`, an empty mask.
+        num_bins: a number is 0..num_bins - 1.
+    """
+
+    numbers: int
+    separator: str = ""
+    none: bool = False
+    count: int = 0
+    empty: bool = False
+    num_bins: int = 1000
+
+    def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        """Forced brackets, commas and separators around free numbers; a loop where the count is open."""
+        example = tokenizer.bracket_ids([1, 2])
+        joined = tokenizer.encode(f"[1, 2] {self.separator} [1, 2]")[len(example) : -len(example)]
+        nodes = ends = self._bracket(automaton, starts, tokenizer)
+        for _ in range(self.count - 1):
+            nodes = ends = self._bracket(automaton, _chain(automaton, nodes, joined), tokenizer)
+        if self.separator and not self.count:
+            for node in _chain(automaton, nodes, joined):
+                automaton.edges[node][tokenizer.open_id] = automaton.edges[starts[0]][tokenizer.open_id]
+        return sorted({*ends, *(starts if self.none else [])})
+
+    def _bracket(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        between = tokenizer.bracket_ids([7, 7])[2:-2]  # comma and blank, or nothing
+        opened = nodes = [automaton.add_edges(starts, [tokenizer.open_id])]
+        for place in range(self.numbers):
+            nodes = self._number(automaton, _chain(automaton, nodes, between) if place else nodes, place, tokenizer)
+        return [automaton.add_edges([*nodes, *(opened if self.empty else [])], [tokenizer.close_id])]
+
+    def _number(self, automaton: Automaton, nodes: list[int], place: int, tokenizer: Tokenizer) -> list[int]:
+        if tokenizer.settings["number_tokens"] == "digits":
+            return _digits(automaton, nodes, tokenizer.number_ids[:10], len(str(self.num_bins - 1)))
+        ids = tokenizer.number_ids[: self.num_bins]
+        if self.numbers == 4:
+            first_corner = place < 2
+            (automaton.keeps if first_corner else automaton.exceeds).update(nodes)
+            ids = ids[:-1] if first_corner else ids[1:]
+        return [automaton.add_edges(nodes, ids)]
+
+
+@dataclass(frozen=True)
+class TextWithBoxes:
+    """Any words, with boxes among them.
+
+    Attributes:
+        num_bins: a number is 0..num_bins - 1.
+    """
+
+    num_bins: int = 1000
+
+    def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
+        """As `Text`, but an opening bracket is that of a box; after it the text goes on. Words hold no bracket."""
+        automaton.never |= _bracket_tokens(tokenizer)
+        Text().add(automaton, starts, tokenizer)
+        ends = Regions(numbers=4, num_bins=self.num_bins).add(automaton, starts, tokenizer)
+        for node in starts:
+            automaton.edges[node][tokenizer.bare_open_id] = automaton.edges[node][tokenizer.open_id]
+        for node in ends:
+            automaton.any_next[node] = starts[0]
+            automaton.edges[node].update(automaton.edges[starts[0]])
+        return [*starts, *ends]
+
+
+@lru_cache(maxsize=8)
+def _bracket_tokens(tokenizer: Tokenizer) -> frozenset[int]:
+    """Tokens that write a square bracket, the bytes among them."""
+    return frozenset(token for token in range(len(tokenizer)) if not {"[", "]"}.isdisjoint(tokenizer.decode([token])))
+
+
+def _chain(automaton: Automaton, nodes: list[int], tokens: Iterable[int]) -> list[int]:
+    """Forced tokens one after the other."""
+    for token in tokens:
+        nodes = [automaton.add_edges(nodes, [token])]
+    return nodes
+
+
+def _digits(automaton: Automaton, nodes: list[int], digits: Sequence[int], most: int) -> list[int]:
+    """A number of at most so many digits without a leading zero. Order in a box is left to the reader of the text."""
+    ends = [automaton.add_edges(nodes, digits[:1])]
+    nodes = [automaton.add_edges(nodes, digits[1:])]
+    for _ in range(most - 1):
+        ends += nodes
+        nodes = [automaton.add_edges(nodes, digits)]
+    return ends + nodes
+
+
+Grammar = tuple[Piece, ...]
+
+
+@lru_cache(maxsize=512)  # a grammar of options differs for each question, and masks are large
+def compile_grammar(grammar: Grammar, tokenizer: Tokenizer) -> Automaton:
+    """The automaton of a grammar, made once for each pair.
+
+    Args:
+        grammar: pieces in order.
+        tokenizer: whose ids the automaton reads.
+    """
+    never = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.image_id}
+    automaton = Automaton(len(tokenizer), never, tokenizer.number_ids)
+    nodes = [0]
+    for piece in grammar:
+        nodes = piece.add(automaton, nodes, tokenizer)
+    for node in nodes:
+        automaton.edges[node][tokenizer.eos_id] = END
+    return automaton

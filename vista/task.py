@@ -1,0 +1,189 @@
+"""The contract that a task fulfils. One file, one subclass, one screen.
+
+    class REC(Task):
+        name = "rec"
+        fields = frozenset({"expression", "boxes", "sizes"})
+        ...
+
+The law, tested over every task on every annotation of the world: `parse(target(a))` scored against `reference(a)`
+reaches the codec's ceiling; `target(a)` is accepted by `grammar(a)`; garbage scores low and raises nothing.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from functools import cached_property
+from itertools import product
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torchmetrics import Metric
+
+from vista.codec.codec import Codec, neutralise
+from vista.data import Annotation, Prediction, Size
+from vista.decoding.grammar import Grammar
+
+NUM_UNSEEN = 5  # the last templates of each list are never trained on
+MARK = re.compile(r"<(expr|question|objs|options|n)>")
+
+
+class Task(ABC):
+    """How one kind of question is asked, answered, read and scored.
+
+    Attributes:
+        name: the word on the command line, the same as the file's stem.
+        datasets: names of the readers that it is meant for; any other with the same fields will do.
+        fields: the fields of an annotation that the task needs.
+        headline: the metric that stands in the table of scores.
+        baseline_name: what the baseline beside the score is.
+        max_new_tokens: longest answer; needed only where the grammar leaves the length open.
+        multi_image: whether it compares images; such tasks are trained in stage 2 (Section 5.2).
+        score_words: words whose probability, as the first of the answer, the metric needs: the name in
+            `Prediction.scores` -> the word.
+    """
+
+    name: ClassVar[str]
+    datasets: ClassVar[frozenset[str]] = frozenset()
+    fields: ClassVar[frozenset[str]]
+    headline: ClassVar[str]
+    baseline_name: ClassVar[str]
+    max_new_tokens: ClassVar[int] = 512
+    multi_image: ClassVar[bool] = False
+    score_words: ClassVar[Mapping[str, str]] = {}
+    known: ClassVar[dict[str, type["Task"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Make the subclass known under its name."""
+        super().__init_subclass__()
+        if "name" in cls.__dict__:
+            Task.known[cls.name] = cls
+
+    def __init__(self, codec: Codec) -> None:
+        """Keep the codec.
+
+        Args:
+            codec: how regions are written as text and read back.
+        """
+        self.codec = codec
+
+    @cached_property
+    def templates(self) -> Sequence[str]:
+        """Instructions, those of each line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
+        text = (Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
+        return [template for line in text.splitlines() if line.strip() for template in expand(line.strip())]
+
+    def in_unseen_words(self) -> "Task | None":
+        """The same task, asked in the instructions that are never trained on; None where it has too few of them."""
+        if len(self.templates) <= NUM_UNSEEN:
+            return None
+        other = copy(self)
+        other.templates = self.templates[-NUM_UNSEEN:]
+        return other
+
+    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """What the task asks about, made once from all that a reader gives; most tasks take it as it is.
+
+        Raises:
+            ValueError: the task can make nothing of them.
+        """
+        return list(annotations)
+
+    def prompt(self, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
+        """The instruction.
+
+        Args:
+            annotation: what is asked about.
+            rng: draws one of the training templates; None: the first template.
+        """
+        seen = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
+        return self.fill(seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation, rng)
+
+    def fill(self, template: str, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
+        """A template with its marks replaced; `<image>` stays, once for each image: one alone stands for all of them.
+
+        What comes from a data set cannot put in tokens; `objs` may, since the codec writes it.
+        """
+        values = {
+            "expr": annotation.expression,
+            "question": annotation.question,
+            "objs": "",
+            "options": "",
+            "n": str(len(annotation.images)),
+        } | self.values(annotation, rng)
+        if template.count("<image>") == 1 and len(annotation.images) > 1:
+            numbered = " ".join(f"Image {k}: <image>" for k in range(1, len(annotation.images) + 1))
+            template = template.replace("<image>", numbered)
+        return MARK.sub(lambda mark: values[mark[1]] if mark[1] == "objs" else neutralise(values[mark[1]]), template)
+
+    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+        """Texts of marks that this task fills in another way; `rng` draws what may vary in training."""
+        return {}
+
+    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
+        """Prompt and target of every turn; most tasks have one."""
+        return ((self.prompt(annotation, rng), self.target(annotation)),)
+
+    def question(self, annotation: Annotation, template: int = 0) -> tuple[tuple[str, str], ...]:
+        """The turns in evaluation: as `turns`, with the last answer left empty, so that it need not be known.
+
+        Args:
+            annotation: what is asked about.
+            template: index of the instruction.
+        """
+        return ((self.fill(self.templates[template], annotation), ""),)
+
+    @abstractmethod
+    def target(self, annotation: Annotation) -> str:
+        """The right answer as text."""
+
+    @abstractmethod
+    def grammar(self, annotation: Annotation) -> Grammar:
+        """What a legal answer is."""
+
+    @abstractmethod
+    def parse(self, text: str, annotation: Annotation) -> Prediction:
+        """The inverse of `target`: what a text says, in pixels of the original image. Never raises."""
+
+    @abstractmethod
+    def reference(self, annotation: Annotation) -> dict[str, Any]:
+        """The raw truth that the evaluator compares with."""
+
+    @abstractmethod
+    def evaluator(self) -> Metric:
+        """A fresh metric with `update(preds, target)` and a flat dict from `compute()`."""
+
+    @abstractmethod
+    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
+        """Predictions without a look at the images, scored beside the model's."""
+
+
+def expand(line: str) -> list[str]:
+    """All instructions of a line with alternatives: `{Give|Draw} the {box|outline} of <expr>.` has four."""
+    parts = re.split(r"\{(.*?)\}", line)
+    choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
+    return ["".join(words) for words in product(*choices)]
+
+
+def size_of(annotation: Annotation) -> Size:
+    """(H, W) of the first image in pixels.
+
+    Raises:
+        ValueError: the annotation does not say.
+    """
+    if not annotation.sizes:
+        raise ValueError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
+    return annotation.sizes[0]
+
+
+def commonest(labels: Iterable[str]) -> str:
+    """The label that occurs most often, the first of equals; empty where there are none."""
+    return max(Counter(labels).items(), key=itemgetter(1), default=("", 0))[0]
+
+
+def letter_options(options: Sequence[str]) -> str:
+    """The options of a multiple-choice question: `(A) a dog (B) a cat`."""
+    return " ".join(f"({chr(ord('A') + k)}) {option}" for k, option in enumerate(options))
