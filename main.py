@@ -21,11 +21,11 @@ from vista.app.plugins import load_entry_points, load_plugin
 LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
 OWN_VERBS = {  # verb -> module, function
-    "codec-bench": ("vista.codec.bench.codec_bench", "main"),
+    "codec-bench": ("vista.codec.bench.command", "main"),
     "score": ("datamodules.commands.score", "main"),
     "check-task": ("datamodules.commands.check_task", "main"),
-    "consolidate": ("vista.training.sharded_files", "main"),
-    "data": ("datamodules.commands.data_checks", "main"),
+    "consolidate": ("datamodules.commands.consolidate", "main"),
+    "data": ("datamodules.commands.data", "main"),
 }
 
 

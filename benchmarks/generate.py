@@ -20,12 +20,12 @@ import torch
 
 from vista.codec.codec import Codec
 from vista.data import Example
-from vista.decoding.generate import generate
 from vista.decoding.grammar import Grammar, Regions, Text, compile_grammar
+from vista.decoding.greedy import generate
 from vista.decoding.lengths import longest_answer
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
-from vista.tokens.packing import collate, encode_example
+from vista.tokens.batch import collate, encode_example
 from vista.tokens.tokenizer import Tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
@@ -77,7 +77,7 @@ class Bench:
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         if jump:
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
-        with patch("vista.decoding.answer.forced_token", lambda *_: None):
+        with patch("vista.decoding.hypothesis.forced_token", lambda *_: None):
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
 
 

@@ -23,7 +23,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from datamodules.synthetic.world import write_world
-from vista.app.runs import newest_sound, read_checkpoint
+from vista.app.runs import newest_sound
+from vista.training.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
 SIZES = [

@@ -32,7 +32,7 @@ from datamodules.readers import READERS
 from datamodules.source import Source
 from vista.codec.codec import Codec
 from vista.images import load_image
-from vista.tokens.packing import collate
+from vista.tokens.batch import collate
 from vista.tokens.tokenizer import Tokenizer
 
 SIDE, BATCH, IMAGES = 224, 64, 400_000

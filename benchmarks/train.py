@@ -26,10 +26,10 @@ from torch import Tensor
 from transformers import InstructBlipConfig, InstructBlipForConditionalGeneration
 
 from callbacks.throughput import peak_memory
-from vista.models.buckets import padded_size
+from vista.models.length_groups import padded_size
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
-from vista.tokens.packing import Sample, collate
+from vista.tokens.batch import Sample, collate
 
 LENGTHS = json.loads(Path(__file__).with_name("mixture_lengths.json").read_text())
 IMAGE, PAD, VOCABULARY = 3, 0, 4000

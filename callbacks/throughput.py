@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from vista.models.buckets import padded_size
+from vista.models.length_groups import padded_size
 from vista.training.flops import step_flops
 
 

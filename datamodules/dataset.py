@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 from datamodules.order import Key
 from datamodules.source import LoadedSource
 from vista.data import Annotation, Example
+from vista.decoding.automaton import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
-from vista.tokens.packing import IGNORE, Sample, collate, encode_example, learn_free_tokens
+from vista.tokens.batch import IGNORE, Sample, collate, encode_example
 from vista.tokens.tokenizer import Tokenizer
 
 Batch = dict[str, Any]
@@ -44,7 +45,7 @@ class Encoding:
             tokenizer: of the LLM.
             transform: image to tensor.
             num_queries: visual tokens L per image.
-            template: conversation form, see `vista.tokens.packing.encode_example`.
+            template: conversation form, see `vista.tokens.batch.encode_example`.
             exif: turn images upright (a person's uploads, not data sets).
         """
         self.exif = exif
@@ -97,7 +98,7 @@ class TrainingSet(Dataset[Batch]):
             encoding: how examples become tensors.
             seed: of the choice of templates.
             max_tokens: a longer sample is not learned from, and counted.
-            loss_on: `all` tokens of an answer, or only the `free` ones, see `vista.tokens.packing.learn_free_tokens`.
+            loss_on: `all` tokens of an answer, or only the `free` ones, see `learn_free_tokens`.
         """
         self.sources, self.encoding, self.seed, self.max_tokens = sources, encoding, seed, max_tokens
         self.loss_on = loss_on
@@ -143,7 +144,7 @@ class TrainingSet(Dataset[Batch]):
 
 
 class EvaluationSet(Dataset[Batch]):
-    """Prompts for `vista.decoding.generate.generate`, in the order of the files."""
+    """Prompts for `vista.decoding.greedy.generate`, in the order of the files."""
 
     def __init__(self, source: LoadedSource, encoding: Encoding) -> None:
         """Keep the source.

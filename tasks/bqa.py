@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tasks.pqa import PQA
-from vista.data import Annotation, Box, Prediction
+from vista.data import Annotation, Box, Prediction, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.bqa import BQAMetric
 from vista.metrics.visual7w import chosen_candidate
-from vista.task import letter_options, size_of
+from vista.task import letter_options
 
 
 class BQA(PQA):

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.rec import REC
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.grec import GRECMetric
-from vista.task import size_of
 
 
 class GREC(REC):

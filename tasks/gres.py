@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.res import RES
-from vista.data import Annotation, Mask, Prediction, decode_segmentation
+from vista.data import Annotation, Mask, Prediction, decode_segmentation, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.gres import GRESMetric
-from vista.task import size_of
 
 
 class GRES(RES):

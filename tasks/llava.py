@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vista.codec.codec import neutralise
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, neutralise
 from vista.decoding.grammar import Grammar, Text
 from vista.metrics.llava import LLaVAMetric
 from vista.task import Task

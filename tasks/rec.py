@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Box, Prediction
+from vista.data import Annotation, Box, Prediction, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.rec import RECMetric
-from vista.task import Task, size_of
+from vista.task import Task
 
 
 class REC(Task):

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Prediction, decode_segmentation
+from vista.data import Annotation, Prediction, decode_segmentation, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.res import RESMetric
-from vista.task import Task, size_of
+from vista.task import Task
 
 
 class RES(Task):

@@ -8,11 +8,11 @@ Flickr30k Entities, https://github.com/BryanPlummer/flickr30k_entities, arXiv:15
 from collections.abc import Sequence
 from typing import Any
 
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, size_of
 from vista.decoding.grammar import Grammar, TextWithBoxes
 from vista.metrics.caption import strip_markup
 from vista.metrics.spot_caption import SpotCaptionMetric
-from vista.task import Task, size_of
+from vista.task import Task
 
 
 class SpotCaption(Task):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from vista.answers import extract_letter
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.vcr import MODES, VCRMetric
-from vista.task import Task, letter_options, size_of
+from vista.task import Task, letter_options
 
 ANSWERS = tuple(f"The answer is ({letter})." for letter in "ABCD")
 _MENTION = re.compile(r"<(\d+)>")

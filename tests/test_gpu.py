@@ -12,21 +12,21 @@ import pytest
 import torch
 
 from tasks import Task
+from tests.decoding.test_decoder_tasks import ask_task
+from tests.decoding.test_greedy import GRAMMARS, LIMIT, QUESTIONS
 from tests.task_sources import ON_FORMATS, annotations
-from tests.test_generate import GRAMMARS, LIMIT, QUESTIONS
-from tests.test_generate_tasks import ask_task
-from tests.test_training_processes import losses
 from tests.tiny import FLAGS, QUERIES, ROOT, ask, picture, run, tiny_model, tokenizer
-from vista.app.runs import read_checkpoint
+from tests.training.test_processes import losses
 from vista.codec.codec import Codec
 from vista.data import Example
-from vista.decoding.answering import Answering
 from vista.decoding.beam import beam_search
-from vista.decoding.generate import Sampling, generate
+from vista.decoding.decoder import Answering
 from vista.decoding.grammar import compile_grammar
-from vista.decoding.scoring import option_probabilities
+from vista.decoding.greedy import Sampling, generate
+from vista.decoding.options import option_probabilities
 from vista.models.vistallm import VistaLLM
-from vista.tokens.packing import collate, encode_example
+from vista.tokens.batch import collate, encode_example
+from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import orthogonalize
 
 pytestmark = [

@@ -13,9 +13,29 @@ ALLOWED = {
     "datamodules": ("datamodules", "tasks", "vista"),
     "datamodules.readers": ("datamodules.readers", "vista.data"),
     "datamodules.synthetic": ("datamodules.synthetic",),
-    # vista.answers is how an answer in words is read; the metrics share it.
-    "tasks": ("tasks", "vista.codec", "vista.data", "vista.task", "vista.decoding.grammar", "vista.metrics", "vista.answers"),
+    "tasks": (
+        "tasks", "vista.answers", "vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics", "vista.task",
+    ),
+    # The rooms of vista: codec and tokens know nothing but the records, and nobody knows the command line.
     "vista": ("vista",),
+    "vista.data": (),
+    "vista.answers": ("vista.data",),
+    "vista.images": ("vista.data",),
+    "vista.draw": ("vista.data",),
+    "vista.codec": ("vista.codec", "vista.data"),
+    "vista.tokens": ("vista.tokens", "vista.data"),
+    "vista.models": ("vista.models", "vista.data"),
+    "vista.metrics": ("vista.metrics", "vista.answers", "vista.data"),
+    "vista.decoding": ("vista.decoding", "vista.models", "vista.tokens", "vista.data", "vista.task"),
+    "vista.decoding.grammar": ("vista.decoding.automaton", "vista.tokens", "vista.data"),
+    "vista.task": ("vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics"),
+    "vista.predictions": ("vista.data", "vista.task"),
+    "vista.training": ("vista.training", "vista.models", "vista.data"),
+    "vista.module": tuple(
+        f"vista.{room}"
+        for room in ("codec", "data", "decoding", "models", "predictions", "task", "tokens", "training")
+    ),
+    "vista.app": ("vista",),
 }
 HOUSES = {name.partition(".")[0] for name in ALLOWED}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vista.data import Example
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
-from vista.tokens.packing import collate, encode_example
+from vista.tokens.batch import collate, encode_example
 from vista.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[1]

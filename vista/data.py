@@ -8,6 +8,7 @@ image (edge convention: pixel (column c, row r) covers [c, c+1] x [r, r+1]), unt
 """
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -19,6 +20,8 @@ from pycocotools import mask as coco_mask
 Box: TypeAlias = tuple[float, float, float, float]  # xyxy, pixels of the original image
 Size: TypeAlias = tuple[int, int]  # (H, W)
 Mask: TypeAlias = np.ndarray  # bool (H, W)
+
+_TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
 
 
 @dataclass(slots=True)
@@ -151,3 +154,19 @@ def decode_segmentation(segmentation: Any, size: Size) -> Mask:
         return np.zeros((height, width), dtype=bool)
     rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)
+
+
+def size_of(annotation: Annotation) -> Size:
+    """(H, W) of the first image in pixels.
+
+    Raises:
+        ValueError: the annotation does not say.
+    """
+    if not annotation.sizes:
+        raise ValueError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
+    return annotation.sizes[0]
+
+
+def neutralise(text: str) -> str:
+    """A text from outside with every string that names a token broken by a blank: `<image>` -> `< image>`."""
+    return _TOKEN_NAMES.sub("< ", text)

@@ -10,16 +10,16 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torchmetrics import Metric
 
-from vista.app.runs import read_checkpoint
 from vista.codec.codec import Codec
 from vista.data import Prediction
-from vista.decoding.answering import Answering
+from vista.decoding.decoder import Answering
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.predictions import Record, from_record
 from vista.tokens.tokenizer import Tokenizer
+from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import Muon, parameter_groups
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import gather, release, shard

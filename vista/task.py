@@ -23,8 +23,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torchmetrics import Metric
 
-from vista.codec.codec import Codec, neutralise
-from vista.data import Annotation, Prediction, Size
+from vista.codec.codec import Codec
+from vista.data import Annotation, Prediction, neutralise
 from vista.decoding.grammar import Grammar
 
 NUM_UNSEEN = 5  # the last templates of each list are never trained on
@@ -166,17 +166,6 @@ def expand(line: str) -> list[str]:
     parts = re.split(r"\{(.*?)\}", line)
     choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
     return ["".join(words) for words in product(*choices)]
-
-
-def size_of(annotation: Annotation) -> Size:
-    """(H, W) of the first image in pixels.
-
-    Raises:
-        ValueError: the annotation does not say.
-    """
-    if not annotation.sizes:
-        raise ValueError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
-    return annotation.sizes[0]
 
 
 def commonest(labels: Iterable[str]) -> str:

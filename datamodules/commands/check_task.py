@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.commands.check import Finding, check_task
 from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.contract import Finding, check_task
 from datamodules.readers import READERS
 from datamodules.source import Source, check_source, group_by_image, nearest
 from datamodules.synthetic.world import write_world

@@ -18,10 +18,11 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from vista.app.runs import find_checkpoint, find_file, new_run, read_checkpoint, run_of, write_checkpoint
+from vista.app.runs import find_checkpoint, find_file, new_run, run_of
 from vista.codec.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.tokens.tokenizer import Tokenizer
+from vista.training.checkpoints import read_checkpoint, write_checkpoint
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}

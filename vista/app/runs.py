@@ -6,12 +6,12 @@
 """
 
 import json
-import os
 import re
 import warnings
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+
+from vista.training.checkpoints import read_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RUNS = Path("runs")
@@ -108,57 +108,6 @@ def newest_sound(run: Path) -> Path:
         else:
             return path
     raise FileNotFoundError(f"{run} holds no checkpoint that can be read")
-
-
-def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
-    """A checkpoint of ours; no code in it is run.
-
-    Args:
-        path: a file, or the folder of a sharded one, which comes without the optimizer's state.
-        lazy: leave the tensors on the disk, to look at names and shapes alone.
-
-    Raises:
-        ValueError: it is damaged, or something else.
-    """
-    import torch
-
-    if path.is_dir():
-        from vista.training.sharded_files import read_metadata, read_sharded
-
-        return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file may make the unpickler fail in any way
-        raise ValueError(f"{path} is no checkpoint, or is damaged") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
-        raise ValueError(f"{path} is no checkpoint of VistaLLM")
-    return checkpoint
-
-
-def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint of one file beside its place, and move it there when it is whole and on the disk.
-
-    Raises:
-        OSError: it cannot be written; what was at `path` is still there.
-    """
-    import torch
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except RuntimeError as error:  # torch trips over its own file's end and hides why it could not write
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        raise
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -20,15 +20,9 @@ from vista.codec.quantize import Scale, dequantize, quantize
 from vista.data import Box, Mask, Size
 
 BOX_SEPARATOR, MASK_SEPARATOR = " <bsep> ", " <msep> "
-_TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
 _NUMBERS = re.compile(r" *[0-9]{1,9} *(?:, *[0-9]{1,9} *)*")
 _STRAY = re.compile(r"<bsep>|<msep>|[0-9] *, *[0-9]")
-
-
-def neutralise(text: str) -> str:
-    """A text from outside with every string that names a token broken by a blank: `<image>` -> `< image>`."""
-    return _TOKEN_NAMES.sub("< ", text)
 
 
 class Codec:
@@ -38,7 +32,7 @@ class Codec:
         num_bins: bins per axis; a number is 0..num_bins - 1 and at most 999.
         num_points: N, points per mask.
         method: how the N points are chosen, see `vista.codec.contour`.
-        multipart: what becomes of a mask of several parts, see `vista.codec.contour`; `separate` writes one bracket per part.
+        multipart: what becomes of a mask of several parts, see `vista.codec.contour`; `separate` writes one each.
         scale: how pixels become bins, see `vista.codec.quantize`.
 
     Raises:

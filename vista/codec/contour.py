@@ -21,13 +21,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from vista.codec.contour_parts import MAX_JOINED, join_rings, share_by_length, share_points
-from vista.codec.contour_refine import refine
-from vista.codec.contour_rings import Ring, canonical_start, find_rings, signed_area
-from vista.codec.contour_sampling import sample_by_angle, sample_uniform
-from vista.codec.contour_vertices import Choices, by_dynamic_programming, by_removal
+from vista.codec.parts import MAX_JOINED, join_rings, share_by_length, share_points
 from vista.codec.polygon_fill import even_odd_fill
 from vista.codec.quantize import Scale, bin_of_extent, dequantize, quantize
+from vista.codec.refine import refine
+from vista.codec.rings import Ring, canonical_start, find_rings, signed_area
+from vista.codec.sampling import sample_by_angle, sample_uniform
+from vista.codec.vertices import Choices, by_dynamic_programming, by_removal
 
 Method: TypeAlias = Literal["uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"]
 Multipart: TypeAlias = Literal["largest", "separate", "bridge"]

@@ -8,7 +8,7 @@ a shape in edge convention by half a pixel.
 
 import numpy as np
 
-from vista.codec import contour_kernels
+from vista.codec import kernels
 
 
 def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -24,8 +24,8 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     mask = np.zeros(size, dtype=bool)
     if len(points) < 3:
         return mask
-    if contour_kernels.COMPILED:
-        contour_kernels.fill(points, mask)
+    if kernels.COMPILED:
+        kernels.fill(points, mask)
         return mask
     width = size[1]
     ends = np.concatenate((points, points[1:], points[:1])).reshape(2, -1, 2).transpose(0, 2, 1)

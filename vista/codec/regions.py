@@ -9,9 +9,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from vista.codec.codec import Codec, neutralise
-from vista.data import Annotation, decode_segmentation
-from vista.task import size_of
+from vista.codec.codec import Codec
+from vista.data import Annotation, decode_segmentation, neutralise, size_of
 
 Kind: TypeAlias = Literal["box", "point", "mask"]
 

@@ -1,10 +1,13 @@
-"""Which tokens may follow: the automaton that `vista/decoding/grammar.py` builds and `vista/decoding/generate.py` walks."""
+"""Which tokens may follow: the automaton that `grammar.py` builds and `greedy.py` walks."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from vista.tokens.batch import IGNORE, Sample
 
 END = -1  # the state after the end-of-sequence token
 _BASE = 1001  # a queued number is one digit of this base, 1 for the number 0; 0 stands for no number
@@ -131,3 +134,25 @@ class Automaton:
                 return False
             state = following
         return state == END
+
+
+def learn_free_tokens(sample: Sample, automaton: Automaton) -> Sample:
+    """The same sample, learned only where its grammar leaves a choice (`loss_on: free`).
+
+    A model trained so must be decoded under the grammar: it never learns a comma or a bracket.
+
+    Args:
+        sample: one whose answers the automaton accepts.
+        automaton: the compiled grammar of an answer.
+
+    Raises:
+        ValueError: an answer is not legal.
+    """
+    labels, state = [], 0
+    for label in sample.labels:
+        forced = label != IGNORE and automaton.forced(state) is not None
+        labels.append(IGNORE if forced else label)
+        if label != IGNORE:
+            state = automaton.step(state, label)
+            state = 0 if state == END else state  # the next turn's answer
+    return replace(sample, labels=labels)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vista.decoding.answer import Answer
 from vista.decoding.automaton import Automaton
-from vista.decoding.generate import coordinate_spreads, legal_log_probs, read_prompts
+from vista.decoding.greedy import coordinate_spreads, legal_log_probs, read_prompts
+from vista.decoding.hypothesis import Answer
 from vista.decoding.kv_batch import KVBatch
 from vista.models.vistallm import VistaLLM
 
@@ -73,9 +73,9 @@ def beam_search(
 
     Args:
         model: in evaluation mode.
-        batch: as for `vista.decoding.generate.generate`.
+        batch: as for `vista.decoding.greedy.generate`.
         automata: the compiled grammar of each sample.
-        max_new_tokens: longest answer, of all samples or of each; see `vista.decoding.answer.Answer`.
+        max_new_tokens: longest answer, of all samples or of each; see `vista.decoding.hypothesis.Answer`.
         num_beams: answers in the making for each sample.
         length_penalty: an answer's log-probability is divided by its number of tokens to this power.
         max_rows: answers in the making at a time.

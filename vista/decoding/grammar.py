@@ -4,7 +4,7 @@
     "The masks are [104, 250, ..., 301] <msep> []."
 
 A task states its grammar as a tuple of pieces. Compiled once per tokenizer, it tells after every token which tokens may
-follow. Where only one may, the decoder need not ask the model (`vista/decoding/generate.py`).
+follow. Where only one may, the decoder need not ask the model (`vista/decoding/greedy.py`).
 """
 
 from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from vista.models.buckets import buckets
+from vista.models.length_groups import buckets
 from vista.models.parts import QFormer
 
 

@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 from transformers import PreTrainedTokenizerFast
 
-from vista.codec.codec import neutralise
+from vista.data import neutralise
 from vista.tokens.instructions import InstructionTokenizer
 from vista.tokens.vocabulary import MARKS, Words, add_tokens, fast_from_json, fast_to_json, load_fast, visible_bytes
 

@@ -1,0 +1,331 @@
+"""The verb `check-task` and the laws behind it: good tasks pass, each kind of broken task is told what is wrong."""
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import main as command_line
+from datamodules.commands.check_task import SMALL_WORLD, annotations_of, by_hand, check, main
+from datamodules.commands.configured import read_setup
+from datamodules.commands.contract import TEXT_LAWS, check_task
+from datamodules.commands.contract_scores import SCORE_LAWS
+from datamodules.synthetic.world import write_world
+from tasks import Task
+from vista.app.plugins import load_entry_points, load_plugin
+from vista.data import Prediction
+from vista.decoding.grammar import Choice, Text
+from vista.metrics.counting import PointingQAMetric
+from vista.metrics.rec import RECMetric
+
+FORMATS = Path(__file__).parents[1] / "formats"
+LAWS = ["regroup", *TEXT_LAWS, *SCORE_LAWS]
+PLUGIN = """
+from tasks import Task
+from vista.data import Prediction
+from vista.decoding.grammar import Choice
+from vista.metrics.counting import PointingQAMetric
+
+
+class Color(Task):
+    name = "{name}"
+    fields = frozenset({{"label"}})
+    headline = "accuracy"
+    baseline_name = "red"
+    templates = ("<image> Red, blue or green?",)
+
+    def target(self, annotation):
+        return annotation.label
+
+    def grammar(self, annotation):
+        return (Choice(("red", "blue", "green")),)
+
+    def parse(self, text, annotation):
+        return Prediction(text=text, answer=text, malformed=text not in ("red", "blue", "green"))
+
+    def reference(self, annotation):
+        return {{"answer": annotation.label}}
+
+    def evaluator(self):
+        return PointingQAMetric(granularities=())
+
+    def baseline(self, annotations):
+        return [Prediction(answer="red") for _ in annotations]
+"""
+
+
+@pytest.fixture
+def known(monkeypatch):
+    monkeypatch.setattr(Task, "known", dict(Task.known))
+    return Task.known
+
+
+@pytest.fixture
+def setup():
+    return read_setup(["default"], FORMATS, [])
+
+
+@pytest.fixture
+def color(known, tmp_path):
+    file = tmp_path / "color.py"
+    file.write_text(PLUGIN.format(name="color"))
+    load_plugin(file)
+    return Task.known["color"]
+
+
+def broken(setup, task, annotations=None):
+    findings = check(setup, task, by_hand(task) if annotations is None else annotations)
+    return {finding.law: finding.text for finding in findings if not finding.ok}
+
+
+def test_all_laws_hold_for_a_good_task(setup, color):
+    findings = check(setup, color, by_hand(color))
+    assert [finding.law for finding in findings] == LAWS
+    assert all(finding.ok for finding in findings), findings
+
+
+@pytest.mark.parametrize("name", ["rec", "res", "vqav2", "pope", "nlvr2"])
+def test_tasks_of_the_project_on_official_formats(setup, name):
+    source = {"task": name, "dataset": "refcoco" if name in ("rec", "res") else name}
+    split = {"vqav2": "val", "pope": "random", "nlvr2": "dev"}.get(name, "val")
+    from datamodules.source import Source
+
+    setup.sources = {"mine": Source(**source, val=split)}
+    ((what, annotations),) = annotations_of(setup, Task.known[name], 20)
+    assert what == f"source mine ({source['dataset']}, {split})"
+    assert len(annotations) == 2
+    found = broken(setup, Task.known[name], annotations)
+    # Two annotations are too few for a majority to be worth less than the truth.
+    assert not set(found) - {"garbage"}, found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "small"
+    write_world(root, formats="all", num_workers=1, **SMALL_WORLD)
+    return root
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, task in Task.known.items() if task.__module__.startswith("tasks."))
+)
+def test_tasks_of_the_project_on_the_generated_world(world, name, capsys):
+    main([name, "--root", str(world), "--limit", "20"])
+    assert f"{name} on source" in capsys.readouterr().out
+
+
+def bad(method):
+    """A subclass of the good task with one method of another kind."""
+
+    def make(color):
+        return type("Bad", (color,), {method.__name__: method})
+
+    return make
+
+
+def attributes(**values):
+    return lambda color: type("Bad", (color,), values)
+
+
+def target(self, annotation):
+    return f"It is {annotation.label}"
+
+
+def parse(self, text, annotation):
+    return Prediction(text=text, answer=text.strip("n"))  # "green" comes back as "gree"
+
+
+def parse_raises(self, text, annotation):
+    return Prediction(text=text, answer={"r": "red", "b": "blue", "g": "green"}.get(text[0], ""))
+
+
+parse_raises.__name__ = "parse"
+
+
+def parse_counts_everything(self, text, annotation):
+    return Prediction(text=text, answer=annotation.label)
+
+
+parse_counts_everything.__name__ = "parse"
+
+
+def reference(self, annotation):
+    return [annotation.label]
+
+
+def baseline(self, annotations):
+    return []
+
+
+def turns(self, annotation, rng=None):
+    return ((self.prompt(annotation), str(np.random.default_rng().random())),)
+
+
+def question(self, annotation, template=0):
+    return self.turns(annotation)
+
+
+def regroup(self, annotations):
+    return [annotations[0]] * 2
+
+
+def grammar(self, annotation):
+    return (Choice((annotation.label[:2],)),)
+
+
+def evaluator(self):
+    return RECMetric()
+
+
+@pytest.mark.parametrize(
+    ("make", "law", "sentence"),
+    [
+        (attributes(headline=""), "names", "`headline` is ''; a text is expected"),
+        (attributes(fields=frozenset({"label", "colour"})), "names", "`fields` names ['colour']; an annotation has"),
+        (attributes(max_new_tokens=0), "names", "`max_new_tokens` is 0"),
+        (attributes(templates=()), "templates", "there is no instruction"),
+        (attributes(templates=("What color?",)), "templates", "instruction 1 has no <image>"),
+        (attributes(templates=("<image> <colour>?",)), "templates", "has <colour>, which nothing fills"),
+        (attributes(templates=("<image>?", "<image>?")), "templates", "an instruction stands 2 times"),
+        (
+            attributes(templates=("<image> Of <objs>?",)),
+            "prompts",
+            "by-hand-0: <objs> of '<image> Of <objs>?' is filled",
+        ),
+        (attributes(templates=("<image> and <image>?", "<image>?")), "prompts", None),
+        (bad(target), "grammar", "annotation by-hand-0: its target 'It is red' is no legal answer under (Choice("),
+        (bad(grammar), "grammar", "annotation by-hand-0: its target 'red' is no legal answer"),
+        (attributes(max_new_tokens=1), "grammar", "tokens, more than max_new_tokens 1"),
+        (bad(turns), "turns", "turns differ although the rng's seed is the same"),
+        (bad(question), "turns", "question gives the answer away: 'red'"),
+        (bad(regroup), "regroup", "2 annotations have the id by-hand-0"),
+        (bad(parse), "ceiling", "target 'green' is read as {'answer': 'gree'}, and the reference is {"),
+        (bad(parse_raises), "garbage", "annotation by-hand-0: parse of '' raises IndexError"),
+        (bad(parse_counts_everything), "garbage", "the answer '' to everything has accuracy 100.0; expected is 50.0"),
+        (bad(reference), "scores", "annotation by-hand-0: reference gives ['red'], not a dict"),
+        (bad(baseline), "ceiling", "baseline gives [] for 6 annotations; expected is a Prediction for each"),
+        (bad(evaluator), "scores", "KeyError: 'boxes'"),
+    ],
+)
+def test_a_broken_law_is_told_in_plain_words(setup, color, make, law, sentence):
+    task = make(color)
+    annotations = by_hand(color)
+    if sentence is None:  # the second instruction stands for all images, the first for two
+        annotations = [replace(a, images=a.images * 3) for a in annotations]
+        sentence = "has 2 <image>, the annotation 3"
+    found = broken(setup, task, annotations)
+    assert law in found, found
+    assert sentence in found[law]
+    assert "\n" not in found[law]
+
+
+def test_scores_that_depend_on_batches_or_break_names(setup, color):
+    class Last(PointingQAMetric):
+        def update(self, preds, target):
+            super().update(preds[-1:], target[-1:])
+
+    class Named(PointingQAMetric):
+        def scores(self, total):
+            return super().scores(total) | {"Pr@0.5": 1.0}
+
+    for metric, sentence in ((Last, "the evaluator counted 1 of 6"), (Named, "'Pr@0.5' holds `@`, `.` or a blank")):
+        task = type("Bad", (color,), {"evaluator": lambda self, metric=metric: metric(())})
+        assert sentence in broken(setup, task)["scores"]
+
+
+def test_unreadable_samples_must_earn_nothing(setup, color):
+    class Kind(PointingQAMetric):
+        def sample(self, pred, ref):
+            return super().sample(replace(pred, answer=ref["answer"], malformed=False), ref)
+
+    task = type("Bad", (color,), {"evaluator": lambda self: Kind(())})
+    assert "accuracy is 100.0 where all samples are unreadable; expected is 0" in broken(setup, task)["unreadable"]
+
+
+def test_a_class_that_cannot_be_built_is_one_finding(setup, known):
+    class Half(Task):
+        name = "half"
+        headline = baseline_name = "x"
+
+        def grammar(self, annotation):
+            return (Text(),)
+
+    (finding,) = check_task(Half, setup.codec, [], lambda grammar, text: True, len)
+    assert not finding.ok and "abstract method" in finding.text
+
+
+def test_from_the_command_line(known, tmp_path, capsys):
+    (tmp_path / "colors.py").write_text(PLUGIN.format(name="colors"))
+    main(["colors", "--plugin", str(tmp_path / "colors.py")])
+    out = capsys.readouterr().out
+    assert "colors on annotations made by hand" in out
+    assert out.count("  ok   ") == len(LAWS) and "FAIL" not in out
+
+
+def test_status_two_and_a_sentence_where_a_law_is_broken(known, tmp_path, capsys):
+    (tmp_path / "bad_colors.py").write_text(PLUGIN.format(name="bad_colors").replace("<image> Red", "Red"))
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(["check-task", "bad_colors", "--plugin", str(tmp_path / "bad_colors.py")])
+    assert stopped.value.code == 2
+    printed = capsys.readouterr()
+    assert "  FAIL templates: instruction 1 has no <image>" in printed.out
+    assert "breaks the contract of vista/task.py in" in printed.err
+
+
+def test_a_config_brings_plugin_and_source(known, tmp_path, capsys):
+    (tmp_path / "shade.py").write_text(PLUGIN.format(name="shade").replace('"red", "blue", "green"', '"True", "False"'))
+    source = {"task": "shade", "dataset": "nlvr2", "val": "dev"}
+    content = {"plugin": str(tmp_path / "shade.py"), "data": {"root": str(FORMATS), "sources": {"shades": source}}}
+    (tmp_path / "shade.yaml").write_text(yaml.safe_dump(content))
+    main(["shade", "--config", str(tmp_path / "shade.yaml")])
+    assert "shade on source shades (nlvr2, dev)" in capsys.readouterr().out
+
+
+def test_a_small_world_stands_in_for_missing_files(tmp_path, capsys):
+    main(["rec", "--root", str(tmp_path / "nowhere"), "--limit", "5"])
+    out = capsys.readouterr().out
+    assert "nowhere/refer/refcoco/refs(unc).p, which is not there" in out
+    assert "(refcoco, val) of a small generated world" in out
+
+
+def test_unknown_names(known, tmp_path):
+    with pytest.raises(ValueError, match="there is no task 'wreck'; did you mean 'rec'"):
+        main(["wreck"])
+    with pytest.raises(FileNotFoundError, match="there is no plugin"):
+        main(["rec", "--plugin", str(tmp_path / "none.py")])
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package with two entry points, one of which cannot be imported."""
+    (tmp_path / "outside_color.py").write_text(PLUGIN.format(name="outside_color"))
+    info = tmp_path / "outside-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    points = "[vista.tasks]\noutside_color = outside_color:Color\nlost = not_there_at_all\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("outside_color", None)
+    shutil.rmtree(info)
+
+
+def test_entry_points_are_loaded_and_a_broken_one_is_only_a_warning(known, package):
+    with pytest.warns(UserWarning, match=r"the task lost \(not_there_at_all\) is not loaded: ModuleNotFoundError"):
+        assert "outside_color" in load_entry_points()
+    assert "outside_color" in Task.known
+
+
+def test_a_plugin_that_fails_may_be_mended_and_loaded_again(known, tmp_path):
+    file = tmp_path / "mended.py"
+    file.write_text("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        load_plugin(file)
+    file.write_text(PLUGIN.format(name="mended"))
+    load_plugin(file)
+    load_plugin(file)
+    assert "mended" in Task.known

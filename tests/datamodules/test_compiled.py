@@ -1,0 +1,276 @@
+"""Compiled annotations: the same as the reader's, read once, read anew when a file changes."""
+
+import pickle
+import shutil
+import warnings
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datamodules.compiled import Annotations, code_of, compiled, scenes, select
+from datamodules.leakage import clean
+from datamodules.loading import Loading
+from datamodules.mixture import MixtureData
+from datamodules.readers import READERS, Reader
+from datamodules.source import Source, group_by_image, read_annotations
+from datamodules.synthetic.world import write_world
+from tests.tiny import tokenizer
+from vista.codec.codec import Codec
+from vista.data import Annotation, annotation_from_json, annotation_to_json
+
+NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False))
+TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too, as JSON files may hold
+PLAIN = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, TEXT),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXT, inner, max_size=3)),
+    max_leaves=6,
+)
+ANNOTATIONS = st.builds(
+    Annotation,
+    id=TEXT,
+    images=st.lists(TEXT, max_size=3).map(tuple),
+    sizes=st.lists(st.tuples(st.integers(), st.integers()), max_size=3).map(tuple),
+    expression=TEXT,
+    question=TEXT,
+    answers=st.lists(TEXT, max_size=3).map(tuple),
+    captions=st.lists(TEXT, max_size=3).map(tuple),
+    boxes=st.lists(st.tuples(*[st.floats(allow_nan=False)] * 4), max_size=3).map(tuple),
+    segmentations=st.lists(PLAIN, max_size=3).map(tuple),
+    label=TEXT,
+    extra=st.dictionaries(TEXT, PLAIN, max_size=3),
+)
+
+
+class Lines(Reader):
+    """One question a line of `<split>.txt`, or of `<split>_new.txt` where there is one; `-` is no question."""
+
+    name = "lines"
+    fields = frozenset({"question"})
+    splits = ("train", "val")
+    passes = 0
+
+    def _annotations(self) -> Iterator[Annotation]:
+        Lines.passes += 1
+        for k, line in enumerate(self.file(f"{self.split}_new.txt", f"{self.split}.txt").read_text().split()):
+            if line == "-":
+                self.leave_out(k, "it is no question")
+            else:
+                yield Annotation(id=str(k), images=(f"{k // 2}.png",), question=line)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root of 200 lines about 100 images."""
+    monkeypatch.setitem(READERS, "lines", Lines)
+    monkeypatch.setattr(Lines, "passes", 0)
+    (tmp_path / "train.txt").write_text("\n".join(f"line{k}" for k in range(200)))
+    for k in range(100):
+        (tmp_path / f"{k}.png").touch()
+    return tmp_path
+
+
+def read(root: Path, **settings: Any) -> Annotations:
+    return read_annotations("lines", root, "train", root / "compiled", **settings)
+
+
+def compiled_file(root: Path) -> Path:
+    (file,) = (root / "compiled").iterdir()  # nothing half-written is left
+    return file
+
+
+@given(ANNOTATIONS)
+@settings(max_examples=200)
+def test_json_keeps_an_annotation(annotation: Annotation) -> None:
+    text = annotation_to_json(annotation)
+    assert annotation_from_json(text) == annotation and text.isascii()
+    assert repr(annotation_from_json(text)) == repr(annotation)  # 1 stays 1 and 1.0 stays 1.0
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1: "a"}, b"text", {1, 2}, np.zeros(2)], ids=str)
+def test_what_json_does_not_keep_is_refused(value: object) -> None:
+    with pytest.raises((ValueError, TypeError), match="annotation 7 does not come back"):
+        annotation_to_json(Annotation(id="7", images=("a",), extra={"value": value}))
+
+
+def test_every_reader_gives_the_same_annotations_compiled(tmp_path: Path) -> None:
+    world, compared = tmp_path / "small", set()
+    write_world(world, num_train=16, num_val=8, num_test=8, num_workers=1, formats=["all"])
+    for place in (world, Path(__file__).parents[1] / "formats"):
+        for name, kind in READERS.items():
+            for split in kind.splits:
+                try:
+                    annotations = list(kind(place, split))
+                except FileNotFoundError:
+                    continue
+                table = compiled(tmp_path / "compiled", f"{place.name}-{name}-{split}", kind(place, split))
+                assert list(table) == annotations and len(table) == len(annotations), (name, split)
+                assert table.unchanged(), (name, split)  # it says what it depends on
+                compared.add(name)
+    assert compared == set(READERS)
+
+
+def test_what_is_compiled_is_not_read_again(root: Path) -> None:
+    first, second = read(root), read(root)
+    assert Lines.passes == 1 and list(first) == list(second) and len(second) == 200
+    assert [a.id for a in second[3:6]] == ["3", "4", "5"] and second[-1].id == "199"
+    with pytest.raises(IndexError):
+        second[200]
+
+
+def test_a_changed_file_is_noticed(root: Path) -> None:
+    read(root)
+    (root / "train.txt").write_text("one two three")
+    assert [a.question for a in read(root)] == ["one", "two", "three"]
+    (root / "train_new.txt").write_text("four")  # would have been read in its place
+    assert [a.question for a in read(root)] == ["four"]
+    (root / "train_new.txt").unlink()
+    assert len(read(root)) == 3 and Lines.passes == 4
+    compiled_file(root)
+
+
+def test_another_reader_code_or_root_is_another_table(root: Path, tmp_path: Path) -> None:
+    assert code_of(Lines) != code_of(READERS["coco"]) == code_of(Reader)
+    other = tmp_path / "other"
+    shutil.copytree(root, other, ignore=shutil.ignore_patterns("other"))
+    read(root)
+    read_annotations("lines", other, "train", root / "compiled")
+    assert Lines.passes == 2 and len(list((root / "compiled").iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"no table", lambda b: b[: len(b) // 2], lambda b: b[:-1]])
+def test_a_damaged_table_is_made_anew(root: Path, damage: Any) -> None:
+    read(root)
+    file = compiled_file(root)
+    file.write_bytes(damage(file.read_bytes()))
+    assert len(read(root)) == 200 and Lines.passes == 2
+
+
+def test_a_reader_that_stops_leaves_nothing_behind(root: Path) -> None:
+    (root / "train.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="lines \\(train\\) needs"):
+        read(root)
+    assert list((root / "compiled").iterdir()) == []
+
+
+def test_an_unwritable_folder_is_named(root: Path) -> None:
+    (root / "compiled").write_text("a file")
+    with pytest.raises(OSError, match=r"cannot be compiled into .*compiled .*; name another folder by --data\.cache"):
+        read(root)
+
+
+def test_problems_are_told_again(root: Path) -> None:
+    (root / "train.txt").write_text("\n".join(["-"] + [f"line{k}" for k in range(199)]))
+    (root / "7.png").unlink()
+    said = []
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert len(read(root, allow_missing=True)) == 197
+        said.append([str(each.message) for each in caught])
+        with pytest.raises(ValueError, match="lines \\(train\\): 3 of 200 annotations cannot be used") as error:
+            read(root)
+        assert "0: it is no question; 14: the image 7.png is missing; 15:" in str(error.value)
+    assert Lines.passes == 1 and len(said[0]) == 1 and said[0] == said[1]
+    (root / "7.png").touch()  # an image that comes later is found without reading
+    with pytest.warns(UserWarning, match="1 of 200 annotations"):
+        assert len(read(root)) == 199
+    assert Lines.passes == 1
+
+
+def test_a_selection_is_pickled_by_its_path_and_rows(root: Path) -> None:
+    every = read(root)
+    some = select(every, np.arange(0, 200, 3))
+    again = pickle.loads(pickle.dumps(select(some, np.array([5, 1]))))  # this test's own bytes
+    assert [a.id for a in again] == ["15", "3"] and len(pickle.dumps(every)) < 1000
+    assert select(every, np.arange(200)) is every
+    assert list(select(list(every), np.array([2, 0]))) == [every[2], every[0]]
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=20), st.integers(1, 3), st.data())
+def test_tables_and_lists_are_grouped_and_cleaned_alike(tmp_path_factory, names, most, data) -> None:
+    class Origin:
+        problems, watched = [], {}  # type: ignore[var-annotated]
+
+        def __iter__(self) -> Iterator[Annotation]:
+            return (Annotation(id=str(k), images=(name,)) for k, name in enumerate(names))
+
+    table = compiled(tmp_path_factory.mktemp("compiled"), "x", Origin())
+    rows = np.array(sorted(data.draw(st.sets(st.integers(0, 19)))), dtype=int)
+    rows = rows[rows < len(names)]
+    some, listed = select(table, rows), [table[i] for i in rows.tolist()]
+    assert list(some) == listed
+    first, scene = scenes(some)
+    shown = [a.images for a in first]
+    assert [shown[i] for i in scene.tolist()] == [a.images for a in listed]
+    assert shown == list(dict.fromkeys(a.images for a in listed))
+    groups = [[group.tolist() for group in group_by_image(each, most)] for each in (some, listed)]
+    assert groups[0] == groups[1] and sorted(chain(*groups[0])) == list(range(len(rows)))
+    kept, dropped = clean(some, {"b": {"score"}})
+    assert (list(kept), dropped) == clean(listed, {"b": {"score"}})
+    assert list(kept) == [a for a in listed if a.images != ("b",)]
+
+
+def loading(root: Path, folder: Path, **codec: Any) -> Loading:
+    return Loading(root, Codec(num_points=4, **codec), folder)
+
+
+def test_tasks_that_regroup_have_tables_of_their_own(tiny_world: Path, tmp_path: Path) -> None:
+    sources = {task: Source(task, "refcoco", train="train") for task in ("rec", "res", "reg")}
+    for _ in range(2):
+        rec, res, reg = loading(tiny_world, tmp_path).load(sources, "train")
+        assert rec.annotations is res.annotations
+        assert list(reg.annotations) == reg.task.regroup(list(rec.annotations))
+        assert len(reg.annotations) < len(rec.annotations) and reg.annotations[0].captions
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_regrouping_depends_on_the_codec_and_on_what_is_missing(tiny_world: Path, tmp_path: Path) -> None:
+    world = tmp_path / "copy"
+    shutil.copytree(tiny_world, world)
+    sources = {"coseg": Source("coseg", "coco_instances", train="train2017")}
+
+    def load(allow_missing: bool = False, **codec: Any) -> list[Annotation]:
+        every = Loading(world, Codec(num_points=4, **codec), tmp_path / "compiled", allow_missing)
+        (source,) = every.load(sources, "train")
+        return list(source.annotations)
+
+    largest, bridge = load(multipart="largest"), load(multipart="bridge")
+    assert len(largest) < len(bridge) and largest == load(multipart="largest")
+    (world / largest[0].images[0]).unlink()
+    with pytest.warns(UserWarning, match="is missing"):
+        fewer = load(allow_missing=True, multipart="largest")
+    assert all(largest[0].images[0] not in a.images for a in fewer) and fewer != largest
+
+
+def test_one_process_compiles_and_all_open(tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = {
+        "rec": Source("rec", "refcoco", "train", "val", {"rec_testA": "testA"}),
+        "reg": Source("reg", "refcoco", "train", "val"),
+        "pope": Source("pope", "pope", test={"pope_random": "random"}),  # its files are not there
+    }
+
+    def mixture() -> MixtureData:
+        return MixtureData(tokenizer(), Codec(), sources, root=tiny_world, cache=tmp_path, image_size=32)
+
+    trainer = type("T", (), {"state": type("S", (), {"fn": "fit"}), "is_global_zero": True})
+    first = mixture()
+    monkeypatch.setattr(first, "trainer", trainer)
+    first.prepare_data()
+    files = {file.name.rpartition("-")[0] for file in tmp_path.iterdir()}
+    splits = ("train", "train-reg", "val", "val-reg", "testA")
+    assert files == {f"refcoco-{split}" for split in splits}
+
+    def no_pass(reader: Reader) -> Iterator[Annotation]:
+        raise FileNotFoundError("nothing is read")
+
+    monkeypatch.setattr(Reader, "__iter__", no_pass)
+    second = mixture()
+    second.setup("fit")
+    assert [s.name for s in second.train_sources] == [s.name for s in second.eval_sources] == ["rec", "reg"]
+    assert len(second.train_sources[0].annotations) == second.order.counts[0] > 0

@@ -1,0 +1,153 @@
+"""Keys to batches: shared images, unreadable images, samples that are too long."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
+from datamodules.source import LoadedSource
+from tasks import Task
+from tests.tiny import QUERIES, tokenizer
+from vista.codec.codec import Codec
+from vista.data import Annotation
+from vista.images import ImageTransform
+from vista.tokens.batch import IGNORE
+
+SIZE = (40, 60)
+
+
+def annotation(key: str, *images: str) -> Annotation:
+    names = images or (f"{key}.png",)
+    box = (6.0, 4.0, 30.0, 20.0)
+    return Annotation(key, names, (SIZE,) * len(names), expression=f"the {key} circle", boxes=(box,), label="True")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three sound images, one that is no image and one that is cut off; `missing.png` is not there."""
+    for k, name in enumerate(("red", "green", "blue")):
+        colour = np.zeros((*SIZE, 3), dtype=np.uint8)
+        colour[..., 2 - k] = 255
+        cv2.imwrite(str(tmp_path / f"{name}.png"), colour)
+    (tmp_path / "corrupt.png").write_text("this is no image")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "red.png").read_bytes()[:60])
+    return tmp_path
+
+
+def source(root: Path, *keys: str, task: str = "rec") -> LoadedSource:
+    return LoadedSource("s", Task.known[task](Codec(num_points=4)), root, [annotation(key) for key in keys])
+
+
+def encoding() -> Encoding:
+    return Encoding(tokenizer(), ImageTransform(32), QUERIES)
+
+
+def keys(n: int, epoch: int = 0) -> list[tuple[int, int, int, int]]:
+    return [(epoch, k, 0, k) for k in range(n)]
+
+
+def test_a_training_batch(root):
+    batch = TrainingSet([source(root, "red", "green", "red")], encoding()).__getitems__(keys(3))
+    assert batch["image_index"].tolist() == [0, 1, 0] and len(batch["pixel_values"]) == 2
+    assert batch["source"].tolist() == [0, 0, 0]
+    assert batch["unusable"] == 0 and batch["problems"] == []
+    for labels in batch["labels"]:
+        text = tokenizer().decode(labels[labels != IGNORE].tolist())
+        assert text == Codec().box_to_text((6.0, 4.0, 30.0, 20.0), SIZE)
+
+
+def test_a_source_says_how_long_its_answers_usually_are(root):
+    several = source(root, "red", "red", "red", task="grec")
+    several.annotations = [replace(a, boxes=a.boxes * k) for k, a in enumerate(several.annotations)]
+    batch = TrainingSet([source(root, "red"), several], encoding()).__getitems__([(0, k, 1, k) for k in range(3)])
+    lengths = (batch["labels"] != IGNORE).sum(1)
+    assert lengths.tolist() == [1, 7, 15]  # none, one box, two
+    assert batch["usual_length"].tolist() == pytest.approx([23 / 3] * 3)
+
+
+def test_templates_are_drawn_by_position_alone(root):
+    data = TrainingSet([source(root, *["red"] * 40)], encoding(), seed=3)
+    batch = data.__getitems__(keys(40))
+    halves = [data.__getitems__(keys(40)[half]) for half in (slice(0, 20), slice(20, 40))]
+    rows = [row[mask.bool()].tolist() for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
+    parts = [
+        row[mask.bool()].tolist()
+        for half in halves
+        for row, mask in zip(half["input_ids"], half["attention_mask"], strict=True)
+    ]
+    assert rows == parts and len({tuple(row) for row in rows}) > 5
+    other = data.__getitems__(keys(40, epoch=1))
+    assert other["input_ids"].shape != batch["input_ids"].shape or (other["input_ids"] != batch["input_ids"]).any()
+
+
+def test_an_unreadable_image_keeps_its_position_and_is_not_learned(root):
+    data = TrainingSet([source(root, "red", "corrupt", "green", "missing", "cut")], encoding())
+    batch = data.__getitems__(keys(5))
+    learned = (batch["labels"] != IGNORE).any(dim=1)
+    assert learned.tolist() == [True, False, True, False, False]
+    assert batch["unusable"] == 3
+    assert (batch["input_ids"] == tokenizer().image_id).sum(dim=1).tolist() == [QUERIES] * 5
+    assert (batch["pixel_values"][1] == 0).all() and batch["pixel_values"][2].std() > 0
+    # The missing file was named at set-up; the others are named with what is wrong.
+    assert [str(root / name) in text for name, text in zip(("corrupt.png", "cut.png"), batch["problems"], strict=True)]
+    assert all("\n" not in text for text in batch["problems"])
+
+
+def test_a_sample_that_is_too_long_is_counted_and_not_learned(root):
+    long = source(root, "red", "green")
+    long.annotations[1].expression = "very " * 200 + "green circle"
+    batch = TrainingSet([long], encoding(), max_tokens=60).__getitems__(keys(2))
+    assert (batch["labels"] != IGNORE).any(dim=1).tolist() == [True, False]
+    assert batch["unusable"] == 1 and batch["problems"] == []
+    assert batch["input_ids"].shape[1] < 60
+
+
+def test_sources_with_the_same_paths_below_other_roots(root, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(root / "green.png", other / "red.png")
+    data = TrainingSet([source(root, "red"), source(other, "red"), source(root / "nowhere", "red")], encoding())
+    batch = data.__getitems__([(0, k, k, 0) for k in range(3)])
+    assert len(batch["pixel_values"]) == 3
+    assert not torch.equal(batch["pixel_values"][0], batch["pixel_values"][1])
+    assert (batch["labels"] != IGNORE).any(dim=1).tolist() == [True, True, False]
+
+
+def test_an_evaluation_batch_asks_without_the_answer(root):
+    questions = source(root, "red", "corrupt", "blue")
+    for a in questions.annotations:
+        a.boxes = ()  # the truth is not needed to ask
+    batch = EvaluationSet(questions, encoding()).__getitems__([0, 1, 2])
+    assert batch["readable"] == [True, False, True]
+    assert len(batch["problems"]) == 1 and "corrupt.png" in batch["problems"][0]
+    assert [a.id for a in batch["annotations"]] == ["red", "corrupt", "blue"]
+    assert batch["source"] == "s" and (batch["labels"] == IGNORE).all()
+    assert batch["attention_mask"][:, -1].tolist() == [1, 1, 1]  # padded on the left
+    for ids, key in zip(batch["input_ids"], ("red", "corrupt", "blue"), strict=True):
+        assert f"the {key} circle" in tokenizer().decode(ids.tolist())
+        assert tokenizer().eos_id not in ids
+
+
+def test_each_annotation_has_its_instruction_in_evaluation(root):
+    names = "red", "blue", "green", "red"
+    questions = source(root, *names)
+    for wordings, different in ((1, 1), (5, 3)):
+        questions.wordings = wordings
+        ids = EvaluationSet(questions, encoding()).__getitems__([0, 1, 2, 3])["input_ids"].tolist()
+        texts = [tokenizer().decode([i for i in row if i != tokenizer().pad_id]) for row in ids]
+        assert texts[0] == texts[3]
+        assert len({text.replace(name, "") for name, text in zip(names, texts, strict=True)}) == different
+
+
+def test_several_images(root):
+    twice = LoadedSource("n", Task.known["nlvr2"](Codec()), root, [annotation("x", "red.png", "red.png")])
+    batch = TrainingSet([twice], encoding()).__getitems__(keys(1))
+    assert batch["image_index"].tolist() == [0, 0] and batch["sample_index"].tolist() == [0, 0]
+    twice.annotations[0].images = ("red.png", "corrupt.png")
+    batch = TrainingSet([twice], encoding()).__getitems__(keys(1))
+    assert batch["unusable"] == 1 and (batch["labels"] == IGNORE).all()

@@ -1,0 +1,101 @@
+"""FSDP2 on CPU processes (gloo): the same losses as one process, and checkpoints that any number of processes takes."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
+
+from tests.tiny import FLAGS, ROOT, run
+from tests.training.test_processes import losses
+from vista.module import VistaModule
+from vista.training.checkpoints import read_checkpoint, read_metadata
+
+SETTINGS = [
+    "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.epoch_samples=128", "--data.max_val=6",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4", "--model.optimizer=adamw",
+    "--model.learning_rate=1.5e-3",
+]  # fmt: skip
+
+
+class SaveInTheMiddle(Callback):
+    """A checkpoint after three steps."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if trainer.global_step == 3:
+            trainer.save_checkpoint("middle.ckpt")
+
+
+def sharded(command: list[str], nodes: int, devices: int, *more: str) -> None:
+    """Runs on nodes x devices processes; one machine stands for all nodes."""
+    count = nodes * devices
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    strategy = "--trainer.strategy.init_args"
+    settings = [
+        f"--trainer.devices={count}",
+        "--trainer.strategy.class_path=lightning.pytorch.strategies.ModelParallelStrategy",
+        f"{strategy}.data_parallel_size={nodes}", f"{strategy}.tensor_parallel_size={devices}",
+        f"{strategy}.process_group_backend=gloo",
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    words = [*launcher, str(ROOT / "main.py"), *command, *settings, *more]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_path, monkeypatch):
+    """Eight steps by one process, by two that share the weights; the last five by two pairs that go on from there."""
+    monkeypatch.chdir(tmp_path)
+    command = ["fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={tiny_world}"]
+    outcome = run(*command, "--name=one")
+    assert outcome.code == 0, outcome.err
+    sharded(command, 1, 2, "--name=two", "--trainer.callbacks+=tests.training.test_sharding.SaveInTheMiddle")
+    sharded(command, 2, 2, "--name=four", "--ckpt_path=middle.ckpt")
+    one, two, four = (losses(tmp_path / "runs" / name) for name in ("one", "two", "four"))
+    assert len(one) == len(two) == 8 and len(four) == 5
+    for alone, together in zip([*one, *one[3:]], [*two, *four], strict=True):
+        assert together == pytest.approx(alone, rel=2e-4)
+    ends = [read_checkpoint(tmp_path / "runs" / name / "checkpoints/last.ckpt") for name in ("one", "two", "four")]
+    for name, tensor in ends[0]["state_dict"].items():
+        # A key's bias shifts all logits of a query alike: its gradient is rounding, which Adam makes into whole steps.
+        if not name.endswith("key.bias"):
+            for other in ends[1:]:
+                torch.testing.assert_close(other["state_dict"][name], tensor, atol=2e-4, rtol=0)
+
+    outcome = run("consolidate", "runs/two/checkpoints/last.ckpt", "whole.ckpt")
+    assert outcome.code == 0 and "whole.ckpt" in outcome.out, outcome.err
+    scores = []
+    one_process = ["--trainer.devices=1", "--trainer.strategy=auto", "--data.max_val=6"]
+    for checkpoint in ("whole.ckpt", "runs/two/checkpoints/last.ckpt"):
+        words = ["--task", "rec", f"--ckpt_path={checkpoint}", f"--data.root={tiny_world}"]
+        outcome = run("validate", *FLAGS, *words, *one_process)
+        assert outcome.code == 0, outcome.err
+        scores.append(outcome.out.splitlines()[-3:])
+    assert scores[0] == scores[1]
+
+
+def test_the_older_fsdp_is_refused():
+    module: Any = SimpleNamespace(trainer=SimpleNamespace(strategy=FSDPStrategy()))
+    with pytest.raises(ValueError, match=r"take FSDP2, as configs/fsdp\.yaml does"):
+        VistaModule.configure_model(module)
+
+
+def test_a_folder_that_is_no_sharded_checkpoint_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, ("touch " + str(tmp_path / "ran"),)
+
+    for content, complaint in ((pickle.dumps(Evil()), "it asks for posix.system"), (b"none", "is damaged")):
+        (tmp_path / ".metadata").write_bytes(content)
+        with pytest.raises(ValueError, match=complaint):
+            read_metadata(tmp_path)
+    with pytest.raises(ValueError, match="is no sharded checkpoint"):
+        read_metadata(Path(tmp_path / "nowhere"))
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,202 @@
+"""How well point sequences hold masks: `python main.py codec-bench --masks instances.json --points 8 16 32`.
+
+Every mask is encoded, decoded and compared with the whole original mask, all parts, holes cut out. Tokens per mask are
+those of the paper's text, 6N a sequence, and of the compact layout, 2N + 2; a `<msep>` stands between sequences.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, fields
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from vista.codec.bench.boundary import boundary_f
+from vista.codec.bench.mask_files import read_masks
+from vista.codec.bench.plot import plot_curves
+from vista.codec.contour import Method, Multipart, decode, encode
+from vista.codec.rings import find_rings
+from vista.data import Mask
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table: a method, a policy for several parts, a number of points.
+
+    IoU and boundary F are means over masks in percent unless the name says otherwise; times are medians.
+    """
+
+    method: str
+    multipart: str
+    points: int
+    masks: int
+    iou: float
+    iou_median: float
+    iou_p5: float
+    iou_single: float
+    iou_multi: float
+    boundary_f: float
+    encode_us: float
+    decode_us: float
+    tokens_paper: float
+    tokens_compact: float
+
+
+@dataclass(slots=True)
+class Measurements:
+    """What is noted for each mask under one setting."""
+
+    iou: list[float] = field(default_factory=list)
+    boundary_f: list[float] = field(default_factory=list)
+    encode_us: list[float] = field(default_factory=list)
+    decode_us: list[float] = field(default_factory=list)
+    sequences: list[int] = field(default_factory=list)
+
+
+def codec_bench(
+    masks: list[Path],
+    points: list[int] = [8, 16, 32],  # noqa: B006 -- the command line shows the defaults
+    methods: list[Method] = ["uniform", "adaptive", "adaptive+refine", "fast", "optimal"],  # noqa: B006
+    multipart: list[Multipart] = ["largest"],  # noqa: B006
+    num_bins: int = 1000,
+    min_box: float = 0.05,
+    limit: int | None = None,
+    out: Path = Path("runs/codec-bench"),
+) -> None:
+    """Measure methods of the mask codec; prints a table, writes codec_bench.csv and codec_bench.png.
+
+    Args:
+        masks: COCO json files (annotations or results), PNG masks, or folders of PNG masks.
+        points: numbers of points per sequence, N.
+        methods: uniform, literal, adaptive, uniform+refine, adaptive+refine, fast, optimal.
+        multipart: what is done with several parts: largest, separate, bridge.
+        num_bins: number of bins per axis.
+        min_box: least area of a mask's box as a share of its image.
+        limit: most masks to measure, the first ones; all where it is not given.
+        out: folder of the CSV file and the figure.
+
+    Raises:
+        ValueError: a file holds no mask, or a setting is unknown.
+    """
+    cv2.setNumThreads(0)  # one thread, as in a data worker
+    settings = [(m, p, n) for m in methods for p in multipart for n in points]
+    warm_up = np.pad(np.ones((40, 40), dtype=bool), 20)
+    for method, policy, n in settings:  # compiles the kernels, and refuses a wrong setting at once
+        decode(encode(warm_up, n, method, policy, num_bins), warm_up.shape, num_bins)
+    notes = {setting: Measurements() for setting in settings}
+    single: list[bool] = []
+    for i, mask in enumerate(track(read_masks(masks, min_box), "masks", transient=True, console=Console(stderr=True))):
+        if i == limit:
+            break
+        single.append(len(find_rings(mask)) == 1)
+        for setting, note in notes.items():
+            _measure(note, mask, *setting, num_bins)
+    if not single:
+        raise ValueError(f"no mask with a box of at least {min_box:.0%} of its image in {', '.join(map(str, masks))}")
+    rows = [_summary(*setting, note, np.array(single)) for setting, note in notes.items()]
+    out.mkdir(parents=True, exist_ok=True)
+    _print(rows, single)
+    _write_csv(rows, out / "codec_bench.csv")
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in rows:
+        curves.setdefault((row.method, row.multipart), []).append((row.tokens_paper, row.iou))
+    plot_curves(curves, "tokens per mask (6 per point)", "IoU (%)", out / "codec_bench.png")
+    print(f"wrote {out / 'codec_bench.csv'} and {out / 'codec_bench.png'}")
+
+
+def _measure(note: Measurements, mask: Mask, method: Method, multipart: Multipart, points: int, num_bins: int) -> None:
+    start = perf_counter()
+    sequences = encode(mask, points, method, multipart, num_bins)
+    middle = perf_counter()
+    decoded = decode(sequences, mask.shape, num_bins)
+    end = perf_counter()
+    note.encode_us.append(1e6 * (middle - start))
+    note.decode_us.append(1e6 * (end - middle))
+    note.iou.append(100 * np.count_nonzero(decoded & mask) / np.count_nonzero(decoded | mask))
+    note.boundary_f.append(100 * boundary_f(decoded, mask))
+    note.sequences.append(len(sequences))
+
+
+def _summary(method: str, multipart: str, points: int, note: Measurements, single: np.ndarray) -> Row:
+    iou, sequences = np.array(note.iou), float(np.mean(note.sequences))
+    return Row(
+        method=method,
+        multipart=multipart,
+        points=points,
+        masks=len(iou),
+        iou=float(iou.mean()),
+        iou_median=float(np.median(iou)),
+        iou_p5=float(np.percentile(iou, 5)),
+        iou_single=float(iou[single].mean()) if single.any() else float("nan"),
+        iou_multi=float(iou[~single].mean()) if not single.all() else float("nan"),
+        boundary_f=float(np.mean(note.boundary_f)),
+        encode_us=float(np.median(note.encode_us)),
+        decode_us=float(np.median(note.decode_us)),
+        tokens_paper=sequences * (6 * points + 1) - 1,
+        tokens_compact=sequences * (2 * points + 3) - 1,
+    )
+
+
+def _print(rows: Sequence[Row], single: Sequence[bool]) -> None:
+    console = Console()
+    console.width = max(console.width, 150)
+    table = Table(title=f"{len(single)} masks, {sum(single)} of one part without holes; IoU and boundary F in percent")
+    for column in fields(Row):
+        if column.name != "masks":
+            table.add_column(column.name.replace("_", " "), justify="left" if column.type is str else "right")
+    for row in rows:
+        cells = zip(fields(row), astuple(row), strict=True)
+        table.add_row(*[_cell(column.name, value) for column, value in cells if column.name != "masks"])
+    console.print(table)
+
+
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.0f}" if name.startswith(("encode", "decode", "tokens")) else f"{value:.2f}"
+    return str(value)
+
+
+def _write_csv(rows: Sequence[Row], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([column.name for column in fields(Row)])
+        writer.writerows([[_cell(c.name, v) for c, v in zip(fields(row), astuple(row), strict=True)] for row in rows])
+
+
+def _as_lists(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """`--points 8 16` -> `--points=[8, 16]`, the way jsonargparse reads lists."""
+    collected: list[str] = []
+    values: list[int | str] | None = None
+    for word in [*arguments, "--"]:
+        if word.startswith("--") and values is not None:
+            collected[-1] += f"={json.dumps(values)}"
+            values = None
+        if word in names:
+            collected.append(word)
+            values = []
+        elif values is not None:
+            values.append(int(word) if word.isdigit() else word)
+        else:
+            collected.append(word)
+    return collected[:-1]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of `codec_bench`."""
+    from jsonargparse import auto_cli
+
+    words = _as_lists(
+        sys.argv[1:] if arguments is None else arguments, ("--masks", "--points", "--methods", "--multipart")
+    )
+    auto_cli(codec_bench, args=words, as_positional=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The inner loops of the mask codec, compiled by numba where it is installed (`pip install vistallm[numba]`).
+
+Without numba the same functions are plain Python. `COMPILED` says which; where a loop in plain Python would be slow,
+the caller has a numpy twin of it that gives exactly the same numbers.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+try:
+    import numba
+except ImportError:
+    numba = None
+
+COMPILED: bool = numba is not None and not numba.config.DISABLE_JIT
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` compiled on its first call, the machine code kept on disk where there is a place to write."""
+    if not COMPILED:
+        return function
+    try:
+        return numba.njit(cache=True)(function)
+    except RuntimeError:  # no writable cache folder
+        return numba.njit(function)
+
+
+@_compiled
+def removal_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Visvalingam's algorithm on a closed polygon, down to 3 points.
+
+    Args:
+        points: float64 (K, 2), K >= 3.
+
+    Returns:
+        order int64 (K - 3,), the points in the order in which they go; cost float64 (K - 3,), the area of the
+        triangle that each one's going cuts off, at that moment.
+    """
+    count = len(points)
+    before, behind = np.arange(count) - 1, np.arange(count) + 1
+    before[0], behind[-1] = count - 1, 0
+    area = np.empty(count)
+    for i in range(count):
+        area[i] = _triangle(points, before[i], i, behind[i])
+    rank = area.copy()  # effective area: never below that of a point already gone
+    order, cost = np.empty(max(count - 3, 0), np.int64), np.empty(max(count - 3, 0))
+    floor = 0.0
+    for step in range(count - 3):
+        i = int(np.argmin(rank))
+        order[step], cost[step] = i, area[i]
+        floor = max(floor, area[i])
+        rank[i] = np.inf
+        left, right = before[i], behind[i]
+        behind[left], before[right] = right, left
+        for j in (left, right):
+            area[j] = _triangle(points, before[j], j, behind[j])
+            rank[j] = max(area[j], floor)
+    return order, cost
+
+
+@_compiled
+def _triangle(points: np.ndarray, i: int, j: int, k: int) -> float:
+    """Area of the triangle of three points."""
+    ux, uy = points[j, 0] - points[i, 0], points[j, 1] - points[i, 1]
+    vx, vy = points[k, 0] - points[i, 0], points[k, 1] - points[i, 1]
+    return 0.5 * abs(ux * vy - uy * vx)
+
+
+@_compiled
+def fill(points: np.ndarray, mask: np.ndarray) -> None:
+    """Even-odd fill, in place; the twin is in `vista.codec.polygon_fill`.
+
+    Args:
+        points: float64 (N, 2), x and y in pixels.
+        mask: bool (H, W), all False.
+    """
+    height, width = mask.shape
+    count = len(points)
+    offset = np.zeros(height + 1, np.int64)
+    for i in range(count):
+        j = i + 1 if i + 1 < count else 0
+        top, bottom = min(points[i, 1], points[j, 1]), max(points[i, 1], points[j, 1])
+        for row in range(max(0, math.ceil(top - 0.5)), min(height, math.ceil(bottom - 0.5))):
+            offset[row + 1] += 1
+    for row in range(height):
+        offset[row + 1] += offset[row]
+    column, used = np.empty(offset[height], np.int64), offset[:height].copy()
+    for i in range(count):
+        j = i + 1 if i + 1 < count else 0
+        low, high = (i, j) if points[i, 1] <= points[j, 1] else (j, i)
+        x, y = points[low, 0], points[low, 1]
+        rise = points[high, 1] - y
+        slope = (points[high, 0] - x) / rise if rise > 0 else 0.0  # a level edge crosses no row
+        for row in range(max(0, math.ceil(y - 0.5)), min(height, math.ceil(points[high, 1] - 0.5))):
+            new = min(max(math.ceil(x + (row + 0.5 - y) * slope - 0.5), 0), width)
+            at = used[row]
+            while at > offset[row] and column[at - 1] > new:  # insertion sort: mostly two crossings
+                column[at] = column[at - 1]
+                at -= 1
+            column[at] = new
+            used[row] += 1
+    for row in range(height):
+        for pair in range(offset[row], offset[row + 1], 2):
+            mask[row, column[pair] : column[pair + 1]] = True
+
+
+@_compiled
+def descend(
+    sums: np.ndarray,
+    bins: np.ndarray,
+    active: np.ndarray,
+    pixels: np.ndarray,
+    corner: np.ndarray,
+    limit: np.ndarray,
+    step: int,
+) -> None:
+    """One sweep of vertex moves, in place; the twin and the meaning of the arguments are in `vista.codec.refine`."""
+    count = len(bins)
+    new = bins.copy()
+    for first, last in ((0, count - count % 2), (1, count), (count - 1, count if count % 2 else 0)):
+        tried = active.copy()
+        for i in range(first, last, 2):
+            if not tried[i]:
+                continue
+            active[i] = False
+            p, s = (i - 1) % count, (i + 1) % count
+            x, y = bins[i, 0], bins[i, 1]
+            best, best_x, best_y = 0, x, y
+            for move in range(9):
+                k = (move + 4) % 9  # the middle one, staying, comes first
+                u, v = x + step * (k % 3 - 1), y + step * (k // 3 - 1)
+                if u < limit[0, 0] or v < limit[0, 1] or u > limit[1, 0] or v > limit[1, 1]:
+                    continue
+                error = _side_sum(sums, pixels, corner, bins[p, 0], bins[p, 1], u, v)
+                error += _side_sum(sums, pixels, corner, u, v, bins[s, 0], bins[s, 1])
+                if move == 0 or error < best:
+                    best, best_x, best_y = error, u, v
+            if (best_x != x or best_y != y) and not _would_cross(bins, i, best_x, best_y):
+                new[i, 0], new[i, 1] = best_x, best_y
+        for i in range(first, last, 2):
+            if new[i, 0] != bins[i, 0] or new[i, 1] != bins[i, 1]:
+                bins[i] = new[i]
+                active[i] = active[(i - 1) % count] = active[(i + 1) % count] = True
+
+
+@_compiled
+def _side_sum(sums: np.ndarray, pixels: np.ndarray, corner: np.ndarray, u0: int, v0: int, u1: int, v1: int) -> int:
+    """Signed sum over the rows that one side crosses, ends in bins."""
+    sign = 1
+    if v0 > v1:
+        u0, v0, u1, v1, sign = u1, v1, u0, v0, -1
+    x, y = u0 * pixels[0], v0 * pixels[1]
+    end_x, end_y = u1 * pixels[0], v1 * pixels[1]
+    rise = end_y - y
+    slope = (end_x - x) / rise if rise > 0 else 0.0
+    total = 0
+    for row in range(math.ceil(y - 0.5), math.ceil(end_y - 0.5)):
+        total += sums[row - corner[1], math.ceil(x + (row + 0.5 - y) * slope - 0.5) - corner[0]]
+    return sign * total
+
+
+@_compiled
+def _would_cross(bins: np.ndarray, i: int, x: int, y: int) -> bool:
+    """Whether vertex i at (x, y) would make one of its two sides cross another side."""
+    count = len(bins)
+    p, s = (i - 1) % count, (i + 1) % count
+    for k in range(count):
+        if k != p and k != i:
+            m = (k + 1) % count
+            for end in (p, s):
+                a = _turn(bins[end, 0], bins[end, 1], x, y, bins[k, 0], bins[k, 1])
+                b = _turn(bins[end, 0], bins[end, 1], x, y, bins[m, 0], bins[m, 1])
+                c = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], bins[end, 0], bins[end, 1])
+                d = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], x, y)
+                if a * b < 0 and c * d < 0:
+                    return True
+    return False
+
+
+@_compiled
+def _turn(ax: int, ay: int, bx: int, by: int, cx: int, cy: int) -> int:
+    """Turn a -> b -> c as a cross product, above 0 when c lies clockwise of a -> b on screen."""
+    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

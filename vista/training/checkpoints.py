@@ -1,0 +1,125 @@
+"""Checkpoints on disk: one file that is whole or not there, or a folder that `ModelParallelStrategy` writes.
+
+    last.ckpt/.metadata  __0_0.distcp  __1_0.distcp  meta.pt
+
+`.metadata` is a pickle. torch loads it as it is, so whoever writes it can run code; here every name that it asks for
+must be one of those that torch itself writes.
+"""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
+
+OF_METADATA = (
+    "Metadata", "MetadataIndex", "StorageMeta", "ChunkStorageMetadata", "TensorStorageMetadata", "TensorProperties",
+    "BytesStorageMetadata", "_MEM_FORMAT_ENCODING",
+)  # fmt: skip
+ALLOWED = {
+    *(("torch.distributed.checkpoint.metadata", name) for name in OF_METADATA),
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    ("torch.serialization", "_get_layout"),
+    ("torch", "Size"),
+    ("pathlib", "PosixPath"),
+}
+
+
+class _MetadataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ALLOWED or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+class _Reader(FileSystemReader):
+    """torch's reader, but for the pickle."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.metadata = read_metadata(folder)
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        return self.metadata
+
+
+def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
+    """A checkpoint of ours; no code in it is run.
+
+    Args:
+        path: a file, or the folder of a sharded one, which comes without the optimizer's state.
+        lazy: leave the tensors on the disk, to look at names and shapes alone.
+
+    Raises:
+        ValueError: it is damaged, or something else.
+    """
+    if path.is_dir():
+        return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file may make the unpickler fail in any way
+        raise ValueError(f"{path} is no checkpoint, or is damaged") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
+        raise ValueError(f"{path} is no checkpoint of VistaLLM")
+    return checkpoint
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint of one file beside its place, and move it there when it is whole and on the disk.
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except RuntimeError as error:  # torch trips over its own file's end and hides why it could not write
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """What a sharded checkpoint holds, and where.
+
+    Raises:
+        ValueError: it is damaged, unfinished or something else.
+    """
+    try:
+        with (folder / ".metadata").open("rb") as file:
+            metadata: Metadata = _MetadataUnpickler(file).load()
+        missing = {info.relative_path for info in metadata.storage_data.values()} - {p.name for p in folder.iterdir()}
+    except Exception as error:
+        raise ValueError(f"{folder} is no sharded checkpoint, or is damaged: {error}") from error
+    if missing:
+        raise ValueError(f"{folder} lacks {sorted(missing)[0]}, it was not written to the end")
+    return metadata
+
+
+def read_sharded(folder: Path) -> dict[str, Any]:
+    """Whole weights and the settings beside them, without the optimizer's state.
+
+    Args:
+        folder: of a sharded checkpoint; its weights must fit into this process's memory.
+
+    Raises:
+        ValueError: it is damaged, or something else.
+    """
+    weights: dict[str, Any] = {}
+    planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})
+    _load_state_dict(weights, storage_reader=_Reader(folder), planner=planner, no_dist=True)
+    return weights | torch.load(folder / "meta.pt", map_location="cpu", weights_only=True)
