@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vista.app.plugins import load_entry_points, load_plugin
+from vista.data import InputError
 
 # What gloo and NCCL say in a process whose neighbour is gone.
 LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             close = get_close_matches(verb, verbs, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(verbs)}"
-            raise ValueError(f"there is no verb {verb!r}; {hint}")
+            raise InputError(f"there is no verb {verb!r}; {hint}")
     except (ValueError, OSError) as error:
         if os.environ.get("VISTA_DEBUG"):
             raise
@@ -96,7 +97,7 @@ def run_lightning_verb(verb: str, arguments: list[str]) -> None:
     try:
         VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
     except PARSER_ERRORS as error:
-        raise ValueError(explain(error, known_settings(VistaModule, MixtureData))) from error
+        raise InputError(explain(error, known_settings(VistaModule, MixtureData))) from error
 
 
 def run_pretraining(arguments: list[str]) -> None:
@@ -110,7 +111,7 @@ def run_pretraining(arguments: list[str]) -> None:
     try:
         PretrainingCLI(EncoderPretraining, PretrainingData, ["fit", *config_paths(arguments)])
     except PARSER_ERRORS as error:
-        raise ValueError(explain(error, known_settings(EncoderPretraining, PretrainingData))) from error
+        raise InputError(explain(error, known_settings(EncoderPretraining, PretrainingData))) from error
 
 
 def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:

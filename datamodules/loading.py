@@ -15,7 +15,7 @@ from datamodules.readers.reader import Stamp, stamp
 from datamodules.source import LoadedSource, Source, read_annotations, whole_images
 from tasks import Task
 from vista.codec.codec import Codec
-from vista.data import Annotation
+from vista.data import Annotation, MissingFileError
 from vista.images import load_image
 
 
@@ -51,7 +51,7 @@ class Loading:
         """All that the reader of a source gives of a split.
 
         Raises:
-            FileNotFoundError: an official file is missing.
+            MissingFileError: an official file is missing.
             ValueError: too much of it cannot be used.
         """
         key = source.dataset, source.root or self.root, split
@@ -59,7 +59,7 @@ class Loading:
             try:
                 self._read[key] = read_annotations(*key, self.folder, self.allow_missing)
             except FileNotFoundError as error:
-                raise FileNotFoundError(f"source {name}: {error}") from error
+                raise MissingFileError(f"source {name}: {error}") from error
         return self._read[key]
 
     def load(self, sources: dict[str, Source], part: Literal["train", "val", "test"]) -> list[LoadedSource]:

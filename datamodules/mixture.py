@@ -22,6 +22,7 @@ from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task
 from vista.codec.codec import Codec
+from vista.data import InputError, MissingFileError
 from vista.images import ImageTransform
 from vista.tokens.tokenizer import Tokenizer
 
@@ -111,7 +112,7 @@ class MixtureData(LightningDataModule):
         self.eval_sources: list[LoadedSource] = []
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a split with fewer questions than processes
         if not 0 <= replay < 1:
-            raise ValueError(f"the share of replayed samples is at least 0 and below 1, not {replay}")
+            raise InputError(f"the share of replayed samples is at least 0 and below 1, not {replay}")
         for name, source in sources.items():
             check_source(name, source)
         self.tasks = chosen_tasks(tasks, sources)
@@ -130,7 +131,7 @@ class MixtureData(LightningDataModule):
         elif not self.root.is_dir():
             name, source = next(iter(self.sources.items()), ("", None))
             where = f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}" if source else ""
-            raise FileNotFoundError(f"the data root {self.root} is not there; name it by --data.root{where}")
+            raise MissingFileError(f"the data root {self.root} is not there; name it by --data.root{where}")
         if stage is not None:
             with suppress(FileNotFoundError, ValueError):
                 self._compile(stage)
@@ -159,13 +160,13 @@ class MixtureData(LightningDataModule):
         if stage == "predict":
             self.eval_sources = [self._questions()]
         if stage != "fit" and not self.eval_sources:
-            raise ValueError(f"none of the chosen tasks has a source with a split to {stage}")
+            raise InputError(f"none of the chosen tasks has a source with a split to {stage}")
 
     def _chosen(self, tasks: list[str] | None) -> dict[str, Source]:
         chosen = {n: s for n, s in self.sources.items() if tasks is None or s.task in tasks}
         for task in tasks or []:
             if not any(s.task == task for s in chosen.values()):
-                raise ValueError(f"task {task} has no source; add one under data.sources")
+                raise InputError(f"task {task} has no source; add one under data.sources")
         return chosen
 
     def _scored(self) -> dict[str, Source]:
@@ -175,7 +176,7 @@ class MixtureData(LightningDataModule):
         replayed = self._chosen(self.replay_tasks) if self.replay else {}
         wanted = {n: s for n, s in {**self._chosen(self.tasks), **replayed}.items() if s.train}
         if not wanted:
-            raise ValueError("none of the chosen tasks has a source with a split to train on")
+            raise InputError("none of the chosen tasks has a source with a split to train on")
         return wanted
 
     def _setup_training(self) -> None:
@@ -200,7 +201,7 @@ class MixtureData(LightningDataModule):
 
     def _questions(self) -> LoadedSource:
         if not self.tasks or len(self.tasks) > 1:
-            raise ValueError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
+            raise InputError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
         self.encoding.exif = True
         return asked(Task.known[self.tasks[0]](self.codec), self.question_images, self.question_text)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
+from vista.data import InputError
+
 Key = tuple[int, int, int, int]  # epoch, position in it, source, index in the source
 
 
@@ -126,12 +128,12 @@ class GlobalBatches(Sampler[list[Key]]):
             start: the first batch of this epoch to give; later epochs are whole.
 
         Raises:
-            ValueError: the batch size is not a multiple of the number of processes, or an epoch has no whole batch.
+            InputError: the batch size is not a multiple of the number of processes, or an epoch has no whole batch.
         """
         if batch_size < 1 or batch_size % world_size:
-            raise ValueError(f"the global batch of {batch_size} samples is not a multiple of {world_size} processes")
+            raise InputError(f"the global batch of {batch_size} samples is not a multiple of {world_size} processes")
         if order.length < batch_size:
-            raise ValueError(f"an epoch has {order.length} samples, less than one batch of {batch_size}")
+            raise InputError(f"an epoch has {order.length} samples, less than one batch of {batch_size}")
         self.order, self.batch_size, self.rank, self.world_size = order, batch_size, rank, world_size
         self.epoch, self.start = epoch, start
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.readers import READERS
 from datamodules.synthetic.world import write_pretraining
-from vista.data import Annotation, decode_segmentation
+from vista.data import Annotation, InputError, decode_segmentation
 from vista.images import ImageTransform, load_image
 
 
@@ -84,11 +84,11 @@ class PretrainingData(LightningDataModule):
             seed: of the scenes.
 
         Raises:
-            ValueError: no scene is left to train on or to measure on.
+            InputError: no scene is left to train on or to measure on.
         """
         super().__init__()
         if not 0 < num_val < num_scenes:
-            raise ValueError(f"of {num_scenes} scenes, {num_val} cannot be held out")
+            raise InputError(f"of {num_scenes} scenes, {num_val} cannot be held out")
         self.root, self.num_scenes, self.num_val, self.seed = root, num_scenes, num_val, seed
         self.image_size, self.patch_size = image_size, patch_size
         self.batch_size, self.num_workers = batch_size, num_workers

@@ -19,7 +19,7 @@ from datamodules.compiled import Annotations, code_of, compiled, digest, scenes,
 from datamodules.order import Groups
 from datamodules.readers import READERS
 from tasks import Task
-from vista.data import Annotation
+from vista.data import Annotation, InputError
 
 GROUPS = {"single_image": False, "multi_image": True}  # words for several tasks -> `Task.multi_image`
 TOLERATED = 0.01  # share of a source that may be unreadable before the run stops
@@ -76,7 +76,7 @@ def chosen_tasks(words: Sequence[str] | None, sources: Mapping[str, Source]) -> 
     """Names of tasks, with `single_image` and `multi_image` written out: all of that kind that have a source.
 
     Raises:
-        ValueError: there is no such task.
+        InputError: there is no such task.
     """
     if words is None:
         return None
@@ -85,7 +85,7 @@ def chosen_tasks(words: Sequence[str] | None, sources: Mapping[str, Source]) -> 
     names = [name for word in words for name in kinds.get(word, [word])]
     for name in names:
         if name not in Task.known:
-            raise ValueError(nearest(name, [*Task.known, *GROUPS], "task"))
+            raise InputError(nearest(name, [*Task.known, *GROUPS], "task"))
     return list(dict.fromkeys(names))
 
 
@@ -93,15 +93,15 @@ def check_source(name: str, source: Source) -> None:
     """Refuse a source whose task, dataset or fields do not fit together.
 
     Raises:
-        ValueError: with one sentence that says what is wrong.
+        InputError: with one sentence that says what is wrong.
     """
     if source.task not in Task.known:
-        raise ValueError(f"source {name}: {nearest(source.task, list(Task.known), 'task')}")
+        raise InputError(f"source {name}: {nearest(source.task, list(Task.known), 'task')}")
     if source.dataset not in READERS:
-        raise ValueError(f"source {name}: {nearest(source.dataset, list(READERS), 'dataset')}")
+        raise InputError(f"source {name}: {nearest(source.dataset, list(READERS), 'dataset')}")
     lacking = Task.known[source.task].fields - READERS[source.dataset].fields
     if lacking:
-        raise ValueError(
+        raise InputError(
             f"source {name}: task {source.task} needs {', '.join(sorted(lacking))}; reader {source.dataset} gives none"
         )
 
@@ -120,7 +120,7 @@ def read_annotations(dataset: str, root: Path, split: str, folder: Path, allow_m
         allow_missing: go on, whatever is missing.
 
     Raises:
-        ValueError: more than one per cent of the split cannot be used.
+        InputError: more than one per cent of the split cannot be used.
     """
     kind = READERS[dataset]
     name = f"{dataset}-{split}-{digest(dataset, split, root.resolve(), code_of(kind))}"
@@ -134,7 +134,7 @@ def read_annotations(dataset: str, root: Path, split: str, folder: Path, allow_m
         listed = "; ".join(problems) + ("; ..." if number > LISTED else "")
         head = f"{dataset} ({split}): {number} of {total} annotations cannot be used"
         if number > TOLERATED * total and not allow_missing:
-            raise ValueError(f"{head}, set --data.allow_missing true to go on without them: {listed}")
+            raise InputError(f"{head}, set --data.allow_missing true to go on without them: {listed}")
         warnings.warn(f"{head}: {listed}", stacklevel=2)
     if len(absent) and allow_missing:
         return annotations.select(np.delete(np.arange(len(annotations)), absent))

@@ -21,7 +21,7 @@ from typing import Any
 from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
 from tasks import Task
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, MissingFileError, Prediction
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.evaluator import Evaluator, percent
 
@@ -45,7 +45,7 @@ class EasyVQA(Reader):
         try:
             folder = Path(str(files("easy_vqa"))) / "data" / self.split.removesuffix("_words")
         except ModuleNotFoundError as error:
-            raise FileNotFoundError(f"{self.name} needs the package of that name: pip install easy-vqa") from error
+            raise MissingFileError(f"{self.name} needs the package of that name: pip install easy-vqa") from error
         place = folder.relative_to(self.root.resolve()).as_posix()
         for number, (question, answer, image) in enumerate(self.json(f"{place}/questions.json")):
             if answer not in ANSWERS:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tasks.coseg import CoSeg, masks_of
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, InputError, Prediction
 from vista.decoding.grammar import Choice, Grammar, Literal
 from vista.metrics.attcoseg import AttCoSegMetric
 
@@ -33,11 +33,11 @@ class AttCoSeg(CoSeg):
         """Those groups in which exactly two images show the object.
 
         Raises:
-            ValueError: there are none.
+            InputError: there are none.
         """
         groups = [a for a in annotations if len(pair_of(a)) == 2 < len(a.images)]
         if annotations and not groups:
-            raise ValueError(f"task {self.name} needs groups of three images or more, two of them with a mask")
+            raise InputError(f"task {self.name} needs groups of three images or more, two of them with a mask")
         return groups
 
     def target(self, annotation: Annotation) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tasks.pqa import PQA
-from vista.data import Annotation, Box, Prediction, size_of
+from vista.data import Annotation, Box, InputError, Prediction, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.bqa import BQAMetric
 from vista.metrics.visual7w import chosen_candidate
@@ -34,7 +34,7 @@ class BQA(PQA):
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """The same; an error where an image size is missing (Visual7W has none without Visual Genome's list)."""
         if lacking := [a.id for a in annotations if not a.sizes]:
-            raise ValueError(
+            raise InputError(
                 f"task {self.name} needs image sizes, but {len(lacking)} annotations have none (the first is "
                 f"{lacking[0]}); put Visual Genome's image_data.json below the data root"
             )

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.groups import group_by_category
 from vista.codec.codec import Codec
-from vista.data import Annotation, Mask, Prediction, Size, decode_segmentation
+from vista.data import Annotation, InputError, Mask, Prediction, Size, decode_segmentation
 from vista.decoding.grammar import Grammar, Literal, Regions
 from vista.metrics.coseg import CoSegMetric
 from vista.metrics.evaluator import Evaluator
@@ -38,11 +38,11 @@ class CoSeg(Task):
         """Keep the codec.
 
         Raises:
-            ValueError: the codec writes several brackets for one mask.
+            InputError: the codec writes several brackets for one mask.
         """
         super().__init__(codec)
         if codec.multipart == "separate":
-            raise ValueError(f"task {self.name} needs one bracket for each image: codec.multipart largest or bridge")
+            raise InputError(f"task {self.name} needs one bracket for each image: codec.multipart largest or bridge")
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Groups as they are read; images with objects (COCO's instances) are put into groups of one category."""

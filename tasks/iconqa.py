@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vista.answers import extract_answer
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, InputError, Prediction
 from vista.decoding.grammar import Choice, Grammar, Text
 from vista.metrics.iconqa import IconQAMetric, choose_option
 from vista.task import Task, letter_options
@@ -29,7 +29,7 @@ class IconQA(Task):
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """The same; an error where there are no choices."""
         if lacking := [a.id for a in annotations if not a.extra["choices"]]:
-            raise ValueError(f"task {self.name} needs choices, but problem {lacking[0]} has none")
+            raise InputError(f"task {self.name} needs choices, but problem {lacking[0]} has none")
         return list(annotations)
 
     def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:

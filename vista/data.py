@@ -24,6 +24,17 @@ Mask: TypeAlias = np.ndarray  # bool (H, W)
 _TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
 
 
+class InputError(ValueError):
+    """A sentence for people: what is wrong with a file, a setting or a sample, and what to do.
+
+    The command line prints its text alone; any other exception is a fault of code and keeps its traceback.
+    """
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A sentence for people about a file or folder that is not there."""
+
+
 @dataclass(slots=True)
 class Annotation:
     """One record of an official file. Which fields are filled is the reader's promise (`Reader.fields`).
@@ -102,7 +113,7 @@ def annotation_to_json(annotation: Annotation) -> str:
     """An annotation as JSON, field by field.
 
     Raises:
-        ValueError: it would come back as another one.
+        InputError: it would come back as another one.
     """
     with suppress(TypeError):  # of what JSON does not know
         text = json.dumps(_VALUES(annotation))
@@ -140,12 +151,12 @@ def decode_segmentation(segmentation: Any, size: Size) -> Mask:
         bool (H, W).
 
     Raises:
-        ValueError: the RLE is of another size than the image.
+        InputError: the RLE is of another size than the image.
     """
     height, width = size
     if isinstance(segmentation, dict):
         if tuple(segmentation["size"]) != (height, width):
-            raise ValueError(f"the mask has size {segmentation['size']}, its image {[height, width]}")
+            raise InputError(f"the mask has size {segmentation['size']}, its image {[height, width]}")
         counts = segmentation["counts"]
         rle = coco_mask.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
         return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)  # from column by column to row by row
@@ -160,10 +171,10 @@ def size_of(annotation: Annotation) -> Size:
     """(H, W) of the first image in pixels.
 
     Raises:
-        ValueError: the annotation does not say.
+        InputError: the annotation does not say.
     """
     if not annotation.sizes:
-        raise ValueError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
+        raise InputError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
     return annotation.sizes[0]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vista.codec.codec import Codec
-from vista.data import Prediction
+from vista.data import InputError, Prediction
 from vista.decoding.decoder import Answering
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
@@ -85,11 +85,11 @@ class VistaModule(LightningModule):
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
 
         Raises:
-            ValueError: an unknown part, or a checkpoint made under other settings.
+            InputError: an unknown part, or a checkpoint made under other settings.
         """
         super().__init__()
         if unknown := set(trainable) - set(PARTS):
-            raise ValueError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
+            raise InputError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
         self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         inputs: Any = llm.get_input_embeddings()
         head: Any = llm.get_output_embeddings()
@@ -123,10 +123,10 @@ class VistaModule(LightningModule):
         """Shard the model where the strategy is `ModelParallelStrategy`; Lightning calls this when processes exist.
 
         Raises:
-            ValueError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.
+            InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
-            raise ValueError("FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does")
+            raise InputError("FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does")
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
 
@@ -183,10 +183,10 @@ class VistaModule(LightningModule):
         """The optimizer under a cosine with warm-up.
 
         Raises:
-            ValueError: Muon is asked to train sharded matrices.
+            InputError: Muon is asked to train sharded matrices.
         """
         if self.optimizer == "muon" and self.device_mesh is not None:
-            raise ValueError("Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw")
+            raise InputError("Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw")
         head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
         groups = parameter_groups(self.model, head.weight, self.weight_decay)
         kind = Muon if self.optimizer == "muon" else torch.optim.AdamW
@@ -275,15 +275,15 @@ class VistaModule(LightningModule):
         """Refuse a checkpoint that writes its text in another way, or has other sizes.
 
         Raises:
-            ValueError: names the setting or the parameter, and both values.
+            InputError: names the setting or the parameter, and both values.
         """
         saved = checkpoint.get("vista", {}).get("settings", {})
         for name, value in self.text_settings().items():
             if saved.get(name, value) != value:
-                raise ValueError(f"the checkpoint was made with {name} {saved[name]}, this run has {value}")
+                raise InputError(f"the checkpoint was made with {name} {saved[name]}, this run has {value}")
         if "vista" in checkpoint and checkpoint["vista"]["tokenizer"] != self.tokenizer.to_json():
             folders = "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"
-            raise ValueError(f"the checkpoint was made with another tokenizer; {folders}")
+            raise InputError(f"the checkpoint was made with another tokenizer; {folders}")
         if "state_dict" in checkpoint:
             check_shapes(checkpoint["state_dict"], self.state_dict())
 

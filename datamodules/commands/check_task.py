@@ -26,7 +26,7 @@ from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.app.runs import CONFIGS
 from vista.app.settings import make_part
-from vista.data import Annotation
+from vista.data import Annotation, InputError, MissingFileError
 from vista.decoding.grammar import Grammar, compile_grammar
 from vista.tokens.tokenizer import Tokenizer
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     """The command line of the verb.
 
     Raises:
-        ValueError: a law is broken, or there is no such task.
+        InputError: a law is broken, or there is no such task.
     """
     parser = argparse.ArgumentParser("main.py check-task", description="Check that a task keeps the contract.")
     parser.add_argument("name", help="name of the task")
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     setup = read_setup(["default", *given.config], given.root, given.plugin)
     if given.name not in Task.known:
-        raise ValueError(nearest(given.name, list(Task.known), "task"))
+        raise InputError(nearest(given.name, list(Task.known), "task"))
     task, broken = Task.known[given.name], 0
     for what, annotations in annotations_of(setup, task, given.limit):
         print(f"{task.name} on {what}")
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
             print(f"  {'ok  ' if finding.ok else 'FAIL'} {finding.law}: {finding.text}")
             broken += not finding.ok
     if broken:
-        raise ValueError(f"task {task.name} breaks the contract of vista/task.py in {broken} places")
+        raise InputError(f"task {task.name} breaks the contract of vista/task.py in {broken} places")
 
 
 def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> list[Finding]:
@@ -90,7 +90,7 @@ def annotations_of(setup: Setup, task: type[Task], limit: int) -> list[tuple[str
     with tempfile.TemporaryDirectory() as folder:
         found = [_of_source(setup, name, source, limit, Path(folder)) for name, source in sources.items()]
     if not any(found):
-        raise FileNotFoundError(f"no source of task {task.name} has its files; name their data root by --root")
+        raise MissingFileError(f"no source of task {task.name} has its files; name their data root by --root")
     return [each for each in found if each]
 
 

@@ -21,7 +21,7 @@ from datamodules.source import Source
 from vista.app.plugins import load_entry_points, load_plugin
 from vista.app.settings import make_part, plugin_files, stack
 from vista.codec.codec import Codec
-from vista.data import Annotation
+from vista.data import Annotation, InputError, MissingFileError
 
 DEFAULT_ROOT = Path("data/world")  # of `datamodules.mixture.MixtureData`
 
@@ -59,8 +59,8 @@ def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]
         plugins: files beside those that the configs name.
 
     Raises:
-        FileNotFoundError: there is no such config or plugin.
-        ValueError: a source or a setting of the codec is not understood.
+        MissingFileError: there is no such config or plugin.
+        InputError: a source or a setting of the codec is not understood.
     """
     load_entry_points()
     for path in dict.fromkeys([*plugin_files(configs), *plugins]):
@@ -76,7 +76,7 @@ def _source(name: str, values: Any) -> Source:
     known = {field.name for field in fields(Source)}
     if not isinstance(values, dict) or not {"task", "dataset"} <= values.keys() <= known:
         takes = ", ".join(sorted(known))
-        raise ValueError(f"source {name}: it needs task and dataset and takes {takes}; it is {values}")
+        raise InputError(f"source {name}: it needs task and dataset and takes {takes}; it is {values}")
     given = {key: value for key, value in values.items() if value is not None}
     return Source(**given | ({"root": Path(given["root"])} if "root" in given else {}))
 
@@ -91,14 +91,14 @@ def read_split(name: str, source: Source, root: Path, split: str) -> list[Annota
         split: one of the reader's.
 
     Raises:
-        FileNotFoundError: an official file is missing; names the source, the path and where to get it.
+        MissingFileError: an official file is missing; names the source, the path and where to get it.
     """
     gc.disable()  # as in `datamodules.source.read_annotations`
     try:
         reader = READERS[source.dataset](source.root or root, split)
         annotations = list(reader)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(f"source {name}: {error}") from error
+        raise MissingFileError(f"source {name}: {error}") from error
     finally:
         gc.enable()
     if reader.problems:

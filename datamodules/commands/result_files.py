@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vista.data import Annotation
+from vista.data import Annotation, InputError
 
 Records = Iterator[tuple[str, dict[str, Any]]]
 
@@ -47,7 +47,7 @@ def read_answers(path: Path, form: str, annotations: Sequence[Annotation]) -> li
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is not of that form; names the place.
+        InputError: it is not of that form; names the place.
     """
     return list(FORMS[form](path, annotations))
 
@@ -77,13 +77,13 @@ def _from_pope(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer
             yield Answer(place, _get(record, "question_id", place), _get(record, "answer", place))
         return
     if len(records) != len(annotations):
-        raise ValueError(
+        raise InputError(
             f"{path} has {len(records)} answers without `question_id`, but the split has {len(annotations)} questions"
         )
     for (place, record), annotation in zip(records, annotations, strict=True):
         asked = str(record.get("question", annotation.question))
         if asked.split() != annotation.question.split():
-            raise ValueError(f"{place}: the question is {asked!r}, but the split's is {annotation.question!r}")
+            raise InputError(f"{place}: the question is {asked!r}, but the split's is {annotation.question!r}")
         yield Answer(place, annotation.id, _get(record, "answer", place))
 
 
@@ -103,7 +103,7 @@ def _get(record: dict[str, Any], key: str, place: str) -> str:
         problem = (
             f"has no {key!r} but {known or 'nothing'}" if value is None else f"has {key!r} {value!r}, which is no text"
         )
-        raise ValueError(f"{place}: the record {problem}")
+        raise InputError(f"{place}: the record {problem}")
     return str(value)
 
 
@@ -118,7 +118,7 @@ def _lines(path: Path) -> Records:
 def _items(path: Path) -> Records:
     content = _json(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(content, list):
-        raise ValueError(f"{path} is no JSON list of records")
+        raise InputError(f"{path} is no JSON list of records")
     for number, item in enumerate(content, start=1):
         place = f"{path}, record {number}"
         yield place, _record(item, place)
@@ -128,10 +128,10 @@ def _json(text: str, place: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: this is not JSON ({error})") from error
+        raise InputError(f"{place}: this is not JSON ({error})") from error
 
 
 def _record(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{place}: a record is a JSON object, not {type(value).__name__}")
+        raise InputError(f"{place}: a record is a JSON object, not {type(value).__name__}")
     return value

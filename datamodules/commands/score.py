@@ -21,7 +21,7 @@ from datamodules.commands.result_files import FORMS, Answer, read_answers
 from datamodules.source import LoadedSource, check_source, nearest, whole_images
 from tasks import Task
 from vista.app.report import print_table, score_row
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, InputError, Prediction
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
 BATCH = 64  # references that stand in memory at once; masks are large
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: one sentence about what does not fit.
+        InputError: one sentence about what does not fit.
     """
     parser = argparse.ArgumentParser("main.py score", description="Score answers in files without a model.")
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE", help="files with answers")
@@ -67,26 +67,26 @@ def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
         path: of the file; `x.1.jsonl`, another process's part of `x.jsonl`, is for the same score.
 
     Raises:
-        ValueError: nothing or too much fits.
+        InputError: nothing or too much fits.
     """
     if task and task not in Task.known:
-        raise ValueError(nearest(task, list(Task.known), "task"))
+        raise InputError(nearest(task, list(Task.known), "task"))
     known = {score: name for name, each in setup.sources.items() for score in each.test}
     fitting = [score for score, name in known.items() if task in ("", setup.sources[name].task)]
     wanted = source or path.name.partition(".")[0]
     if wanted in known:
         if wanted not in fitting:
-            raise ValueError(f"{wanted} is a score of task {setup.sources[known[wanted]].task}, not of {task}")
+            raise InputError(f"{wanted} is a score of task {setup.sources[known[wanted]].task}, not of {task}")
         return wanted
     if source:
         of_source = [score for score in fitting if known[score] == source]
         if len(of_source) == 1:
             return of_source[0]
-        raise ValueError(_unknown_score(source, of_source or fitting))
+        raise InputError(_unknown_score(source, of_source or fitting))
     if task and len(fitting) == 1:
         return fitting[0]
     there = ", ".join(fitting) or "no source of the configs has any"
-    raise ValueError(f"{path}: the file's name is that of no score; name one by --source: {there}")
+    raise InputError(f"{path}: the file's name is that of no score; name one by --source: {there}")
 
 
 def _unknown_score(name: str, known: Sequence[str]) -> str:
@@ -104,12 +104,12 @@ def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None =
 
     Raises:
         FileNotFoundError: an official file is missing.
-        ValueError: the source is unsound, or answers of its task have no such form.
+        InputError: the source is unsound, or answers of its task have no such form.
     """
     source_name, source = next((n, s) for n, s in setup.sources.items() if name in s.test)
     check_source(source_name, source)
     if source.task not in FORM_TASKS.get(form, (source.task,)):
-        raise ValueError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
+        raise InputError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
     task = Task.known[source.task](setup.codec)
     annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
     return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
@@ -139,7 +139,7 @@ def score_files(
     metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
     row = score_row(scored, "test", metrics)
     if row is None:
-        raise ValueError(f"task {scored.task.name} has no score {scored.task.headline!r}, its headline")
+        raise InputError(f"task {scored.task.name} has no score {scored.task.headline!r}, its headline")
     content = {"table": [row], "all": metrics}
     (paths[0].parent / f"{name}.scores.json").write_text(json.dumps(content, indent=1) + "\n")
     return row
@@ -149,14 +149,14 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     """The answers by the id of their annotation.
 
     Raises:
-        ValueError: an id stands twice, or no annotation of the split has it.
+        InputError: an id stands twice, or no annotation of the split has it.
     """
     known, found = {a.id for a in scored.annotations}, dict[str, Answer]()
     for answer in answers:
         if answer.id not in known:
-            raise ValueError(f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}")
+            raise InputError(f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}")
         if answer.id in found:
-            raise ValueError(f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}")
+            raise InputError(f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}")
         found[answer.id] = answer
     return found
 

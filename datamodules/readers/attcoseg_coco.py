@@ -25,7 +25,7 @@ from datamodules.readers.coco import SOURCE, CocoInstances
 from datamodules.readers.coseg_groups import held_out
 from datamodules.readers.reader import Reader
 from datamodules.readers.traits import Thing, by_category, scaled, spoken_by_coco_id, things_of
-from vista.data import Annotation, Size
+from vista.data import Annotation, InputError, Size
 
 LEAST = 0.01  # share of the image that the pair's object covers
 TRIES = 40  # images looked at for each negative
@@ -67,7 +67,7 @@ class AttCoSegCoco(Reader):
     ) -> None:
         super().__init__(root, split)
         if num_images < 3:
-            raise ValueError(f"a sample has three images at least, not {num_images}")
+            raise InputError(f"a sample has three images at least, not {num_images}")
         self.num_images, self.seed, self.exclude = num_images, seed, frozenset(exclude)
 
     def _annotations(self) -> Iterator[Annotation]:

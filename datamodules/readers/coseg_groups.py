@@ -29,7 +29,7 @@ from datamodules.readers.coseg import MASKS, encode
 from datamodules.readers.groupwise_res import as_text, compressed
 from datamodules.readers.reader import Reader, inside
 from datamodules.readers.thumbnails import alike, thumbnails
-from vista.data import Annotation, Box, Size
+from vista.data import Annotation, Box, InputError, Size
 
 VOC = "voc/VOCdevkit/VOC2012"
 VOC_SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
@@ -82,7 +82,7 @@ class CoSegGroups(Reader):
     ) -> None:
         super().__init__(root, split)
         if group_size < 2:
-            raise ValueError(f"a group has two images at least, not {group_size}")
+            raise InputError(f"a group has two images at least, not {group_size}")
         self.group_size, self.max_groups, self.min_share, self.seed = group_size, max_groups, min_share, seed
         self.exclude = frozenset(exclude)
         self.source = VOC_SOURCE if split.startswith("voc") else SOURCE

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vista.data import Annotation, Box, Size
+from vista.data import Annotation, Box, InputError, MissingFileError, Size
 
 Stamp: TypeAlias = tuple[int, int]
 CHUNK = 1 << 22  # characters read at once; much longer than any one record
@@ -43,8 +43,8 @@ class Reader:
         split: one of `splits`.
 
     Raises:
-        ValueError: there is no such split; while reading: an image path leads out of the data root.
-        FileNotFoundError: while reading: an official file is missing.
+        InputError: there is no such split; while reading: an image path leads out of the data root.
+        MissingFileError: while reading: an official file is missing.
     """
 
     name: str = ""
@@ -54,7 +54,7 @@ class Reader:
 
     def __init__(self, root: Path | str, split: str) -> None:
         if split not in self.splits:
-            raise ValueError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
+            raise InputError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         self.root = Path(root)
         self.split = split
         self.problems: list[tuple[str, str]] = []
@@ -83,13 +83,13 @@ class Reader:
         """The first of several places below the root that exists.
 
         Raises:
-            FileNotFoundError: none does; the sentence names the first and the dataset's address.
+            MissingFileError: none does; the sentence names the first and the dataset's address.
         """
         for candidate in candidates:
             if self.watch(self.root / candidate).exists():
                 return self.root / candidate
         where = self.root / candidates[0]
-        raise FileNotFoundError(f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}")
+        raise MissingFileError(f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}")
 
     def json(self, *candidates: str) -> Any:
         """The content of a JSON file (see `file`)."""
@@ -107,13 +107,13 @@ class Reader:
         """The items of a file that is one JSON list of records, one by one: the list may be larger than the memory.
 
         Raises:
-            ValueError: the file is no such list.
+            InputError: the file is no such list.
         """
         decoder = json.JSONDecoder()
         with self.file(*candidates).open(encoding="utf-8") as stream:
             text, start = stream.read(CHUNK), 0
             if not text.lstrip().startswith("["):
-                raise ValueError(f"{stream.name} is no JSON list")
+                raise InputError(f"{stream.name} is no JSON list")
             start = text.index("[") + 1
             while True:
                 start = BETWEEN.match(text, start).end()  # type: ignore[union-attr]
@@ -146,11 +146,11 @@ def inside(path: str) -> str:
         path: relative, with forward slashes.
 
     Raises:
-        ValueError: it, or a part of it, is absolute or climbs out.
+        InputError: it, or a part of it, is absolute or climbs out.
     """
     # A backslash or a colon in second place is a way out on Windows only; no dataset has either in a name.
     if "\\" in path or path[1:2] == ":" or not {"", ".."}.isdisjoint(path.split("/")):
-        raise ValueError(f"the image path {path!r} leads out of the data root")
+        raise InputError(f"the image path {path!r} leads out of the data root")
     return path
 
 

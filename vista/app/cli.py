@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 
 from vista.app.runs import find_checkpoint, find_file, new_run, run_of
 from vista.codec.codec import Codec
+from vista.data import InputError
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, write_checkpoint
@@ -182,7 +183,7 @@ class VistaCLI(LightningCLI):
         if config.get("task"):
             config.data.tasks, config.data.replay_tasks = list(config.task), []
         if self.subcommand == "predict" and (not config.get("task") or not config.images):
-            raise ValueError("predict needs --images FILE ... and --task NAME, and --text for what is asked")
+            raise InputError("predict needs --images FILE ... and --task NAME, and --text for what is asked")
         run = run_of(checkpoint) if checkpoint and self.subcommand != "fit" else None
         if config.trainer.fast_dev_run:
             self.dry = TemporaryDirectory()  # removed with this object
@@ -212,11 +213,11 @@ class VistaCLI(LightningCLI):
         """Say what is trained.
 
         Raises:
-            ValueError: samples may be longer than the language model.
+            InputError: samples may be longer than the language model.
         """
         most, positions = self.datamodule.max_tokens, self.model.model.language_model.config.max_position_embeddings
         if most > positions:
-            raise ValueError(f"--data.max_tokens is {most}, more than the LLM's {positions} (--llm.max_positions)")
+            raise InputError(f"--data.max_tokens is {most}, more than the LLM's {positions} (--llm.max_positions)")
         if self.trainer.is_global_zero:
             print_parts(self.model)
 

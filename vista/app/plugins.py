@@ -14,6 +14,8 @@ from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from vista.data import InputError, MissingFileError
+
 GROUP = "vista.tasks"
 ROOT = Path(__file__).parents[2]
 
@@ -25,17 +27,17 @@ def load_plugin(path: str | Path) -> None:
         path: relative to the working folder, else to the project's.
 
     Raises:
-        FileNotFoundError: it is not there.
+        MissingFileError: it is not there.
     """
     file = (Path(path) if Path(path).is_file() else ROOT / path).absolute()
     if not file.is_file():
-        raise FileNotFoundError(f"there is no plugin {path}")
+        raise MissingFileError(f"there is no plugin {path}")
     name = f"plugin_{file.stem}"  # a plugin may be called like the package that it brings in
     if name in sys.modules and sys.modules[name].__file__ == str(file):
         return
     spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ValueError(f"the plugin {path} is no Python file")
+        raise InputError(f"the plugin {path} is no Python file")
     module = module_from_spec(spec)
     sys.modules[name] = module  # loader processes find the plugin's classes by this name
     try:

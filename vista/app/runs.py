@@ -11,6 +11,7 @@ import warnings
 from difflib import get_close_matches
 from pathlib import Path
 
+from vista.data import MissingFileError
 from vista.training.checkpoints import read_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -21,7 +22,7 @@ def find_config(name: str) -> Path:
     """A config file, looked for in the working folder, then in `configs/`; `.yaml` may be left out.
 
     Raises:
-        FileNotFoundError: names the nearest config there is.
+        MissingFileError: names the nearest config there is.
     """
     for folder in (Path(), CONFIGS):
         for path in (folder / name, folder / f"{name}.yaml"):
@@ -30,7 +31,7 @@ def find_config(name: str) -> Path:
     known = [path.name for path in CONFIGS.glob("*.yaml")]
     close = get_close_matches(name.removesuffix(".yaml"), [file.removesuffix(".yaml") for file in known], n=1)
     hint = f"did you mean '{close[0]}.yaml'?" if close else f"configs/ holds {', '.join(sorted(known))}"
-    raise FileNotFoundError(f"there is no config {name!r} here or in configs/; {hint}")
+    raise MissingFileError(f"there is no config {name!r} here or in configs/; {hint}")
 
 
 def find_file(name: str | Path | None) -> Path | None:
@@ -54,14 +55,14 @@ def newest_run(name: str = "") -> Path:
     """The run that was finished last, among those called `name`, `name-2`, ... or, without a name, among all.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingFileError: there is none.
     """
     finished = [path.parent for path in RUNS.glob("*/done.json")]
     done = [path for path in finished if not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)?", path.name)]
     if not done:
         close = get_close_matches(name, [path.name for path in finished], n=1)
         advice = f"did you mean {close[0]!r}?" if close else "train one by `python main.py fit --config stage1.yaml`"
-        raise FileNotFoundError(f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}")
+        raise MissingFileError(f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}")
     return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
 
 
@@ -75,18 +76,18 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
             was killed gives its newest sound one.
 
     Raises:
-        FileNotFoundError: there is no such file or run.
+        MissingFileError: there is no such file or run.
     """
     path = Path(where)
     if path.is_file() or (path.is_dir() and path.suffix == ".ckpt"):
         return path
     if path.suffix == ".ckpt":
-        raise FileNotFoundError(f"there is no checkpoint {path}")
+        raise MissingFileError(f"there is no checkpoint {path}")
     run = path if where and (path / "done.json").is_file() else None
     if run is None and which == "last" and (path / "checkpoints").is_dir():
         return newest_sound(path)
     if run is None and len(path.parts) > 1:
-        raise FileNotFoundError(f"{path} is no folder of a finished run: it holds no done.json")
+        raise MissingFileError(f"{path} is no folder of a finished run: it holds no done.json")
     run = run or newest_run(path.name)
     best = run / json.loads((run / "done.json").read_text())["checkpoint"]
     last = best.with_name("last.ckpt")
@@ -97,7 +98,7 @@ def newest_sound(run: Path) -> Path:
     """The newest checkpoint of a run that can be read; a kill or a full disk may have spoilt one.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingFileError: there is none.
     """
     found = sorted((run / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in found:
@@ -107,7 +108,7 @@ def newest_sound(run: Path) -> Path:
             warnings.warn(f"{error}; the one before it is taken", stacklevel=2)
         else:
             return path
-    raise FileNotFoundError(f"{run} holds no checkpoint that can be read")
+    raise MissingFileError(f"{run} holds no checkpoint that can be read")
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from vista.app.runs import find_config
+from vista.data import InputError
 
 T = TypeVar("T")
 WHOLE = ("data.sources",)  # replaced, not merged: a list of sources is one decision
@@ -26,7 +27,7 @@ def stack(configs: Iterable[str]) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such config.
-        ValueError: a file is not YAML, or no group of settings.
+        InputError: a file is not YAML, or no group of settings.
     """
     settings: dict[str, Any] = {}
     for name in configs:
@@ -34,9 +35,9 @@ def stack(configs: Iterable[str]) -> dict[str, Any]:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except yaml.YAMLError as error:
-            raise ValueError(f"the config {path} is not YAML: {' '.join(str(error).split())}") from error
+            raise InputError(f"the config {path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
-            raise ValueError(f"the config {path} holds no settings but {type(content).__name__}")
+            raise InputError(f"the config {path} holds no settings but {type(content).__name__}")
         _merge(settings, content, "")
     return settings
 
@@ -54,12 +55,12 @@ def make_part(part: Callable[..., T], settings: dict[str, Any], group: str) -> T
     """Call a class with the settings of its group.
 
     Raises:
-        ValueError: a setting is unknown or out of range.
+        InputError: a setting is unknown or out of range.
     """
     try:
         return part(**settings.get(group) or {})
     except TypeError as error:
-        raise ValueError(f"settings of {group}: {error}") from error
+        raise InputError(f"settings of {group}: {error}") from error
 
 
 def plugin_files(configs: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from vista.codec.contour import Method, Multipart, decode, encode
 from vista.codec.quantize import Scale, dequantize, quantize
-from vista.data import Box, Mask, Size
+from vista.data import Box, InputError, Mask, Size
 
 BOX_SEPARATOR, MASK_SEPARATOR = " <bsep> ", " <msep> "
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
@@ -36,7 +36,7 @@ class Codec:
         scale: how pixels become bins, see `vista.codec.quantize`.
 
     Raises:
-        ValueError: a setting is out of range or unknown.
+        InputError: a setting is out of range or unknown.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Codec:
         scale: Scale = "bins-1",
     ) -> None:
         if not 2 <= num_bins <= 1000:
-            raise ValueError(f"num_bins is {num_bins}; coordinates have tokens for 2 to 1000 bins")
+            raise InputError(f"num_bins is {num_bins}; coordinates have tokens for 2 to 1000 bins")
         self.num_bins, self.num_points, self.scale = num_bins, num_points, scale
         self.method, self.multipart = method, multipart
         self._sequences(np.ones((2, 2), dtype=bool))  # refuses unknown settings now, not at the first sample
@@ -68,7 +68,7 @@ class Codec:
         """`[x0, y0, x1, y1]` of a box, xyxy in pixels of an image of (H, W); at least one bin wide and high.
 
         Raises:
-            ValueError: a second corner lies before the first.
+            InputError: a second corner lies before the first.
         """
         return _bracket(self._box_bins(box, size))
 
@@ -141,7 +141,7 @@ class Codec:
     def _box_bins(self, box: Sequence[float], size: Size) -> list[int]:
         x0, y0, x1, y1 = self._to_bins(box, size)
         if x1 < x0 or y1 < y0:
-            raise ValueError(f"box {tuple(box)} is not xyxy: a second corner lies before the first")
+            raise InputError(f"box {tuple(box)} is not xyxy: a second corner lies before the first")
         (x0, x1), (y0, y1) = self._widen(x0, x1), self._widen(y0, y1)
         return [x0, y0, x1, y1]
 

@@ -28,6 +28,7 @@ from vista.codec.refine import refine
 from vista.codec.rings import Ring, canonical_start, find_rings, signed_area
 from vista.codec.sampling import sample_by_angle, sample_uniform
 from vista.codec.vertices import Choices, by_dynamic_programming, by_removal
+from vista.data import InputError
 
 Method: TypeAlias = Literal["uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"]
 Multipart: TypeAlias = Literal["largest", "separate", "bridge"]
@@ -70,7 +71,7 @@ def encode(
         mask.
 
     Raises:
-        ValueError: a setting is unknown, or `num_points` is less than 3.
+        InputError: a setting is unknown, or `num_points` is less than 3.
     """
     _check(num_points, method, multipart)
     rings = find_rings(mask)
@@ -109,10 +110,10 @@ def decode(points: Any, size: tuple[int, int], num_bins: int = 1000, scale: Scal
 
 def _check(num_points: int, method: str, multipart: str) -> None:
     if num_points < 3:
-        raise ValueError(f"num_points is {num_points}, a polygon needs at least 3")
+        raise InputError(f"num_points is {num_points}, a polygon needs at least 3")
     for name, value, allowed in (("method", method, Method), ("multipart", multipart, Multipart)):
         if value not in get_args(allowed):
-            raise ValueError(f"unknown {name} {value!r}: one of {', '.join(get_args(allowed))}")
+            raise InputError(f"unknown {name} {value!r}: one of {', '.join(get_args(allowed))}")
 
 
 def _choose_points(rings: list[Ring], num_points: int, method: str) -> tuple[list[Ring], list[np.ndarray], list[int]]:

@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vista.data import InputError
+
 Scale: TypeAlias = Literal["bins-1", "bins"]
 
 
@@ -29,7 +31,7 @@ def quantize(values: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
         int64 (...), clipped to 0..num_bins - 1.
 
     Raises:
-        ValueError: the scale is unknown.
+        InputError: the scale is unknown.
     """
     scaled = np.asarray(values, dtype=np.float64) * (
         bin_of_extent(num_bins, scale) / np.asarray(extent, dtype=np.float64)
@@ -50,7 +52,7 @@ def dequantize(bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
         float64 (...), pixels of the original image, within 0..extent.
 
     Raises:
-        ValueError: the scale is unknown.
+        InputError: the scale is unknown.
     """
     clamped = np.fmin(np.fmax(np.asarray(bins, dtype=np.float64), 0), num_bins - 1)  # fmax(nan, 0) = 0
     return clamped * (np.asarray(extent, dtype=np.float64) / bin_of_extent(num_bins, scale))
@@ -60,10 +62,10 @@ def bin_of_extent(num_bins: int, scale: Scale) -> int:
     """The bin that stands for the full width or height, 999 or 1000 where there are 1000 bins.
 
     Raises:
-        ValueError: the scale is unknown, or there are fewer than 2 bins.
+        InputError: the scale is unknown, or there are fewer than 2 bins.
     """
     if scale not in get_args(Scale):
-        raise ValueError(f"unknown scale {scale!r}: one of {', '.join(get_args(Scale))}")
+        raise InputError(f"unknown scale {scale!r}: one of {', '.join(get_args(Scale))}")
     if num_bins < 2:
-        raise ValueError(f"num_bins is {num_bins}, at least 2 are needed")
+        raise InputError(f"num_bins is {num_bins}, at least 2 are needed")
     return num_bins - 1 if scale == "bins-1" else num_bins

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, InputError, Prediction
 from vista.decoding.beam import beam_search
 from vista.decoding.grammar import Choice, Text, compile_grammar
 from vista.decoding.greedy import Sampling, generate
@@ -41,10 +41,10 @@ class Answering:
             temperature: above 0, tokens are drawn.
 
         Raises:
-            ValueError: both beams and a temperature.
+            InputError: both beams and a temperature.
         """
         if num_beams > 1 and temperature > 0:
-            raise ValueError(f"decode with num_beams {num_beams} or with temperature {temperature}, not with both")
+            raise InputError(f"decode with num_beams {num_beams} or with temperature {temperature}, not with both")
         self.tokenizer, self.grammar, self.rank_options = tokenizer, grammar, rank_options
         self.num_beams, self.temperature = num_beams, temperature
 

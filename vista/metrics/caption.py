@@ -22,7 +22,7 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 
-from vista.data import Prediction
+from vista.data import InputError, Prediction
 from vista.metrics.evaluator import CorpusEvaluator
 from vista.metrics.ptb import java_problem, tokenize
 from vista.metrics.spice import spice_problem, spice_score
@@ -153,14 +153,14 @@ class CaptionMetric(CorpusEvaluator):
     def __init__(self, metrics: Sequence[str] = METRICS, tokenizer: str = "auto", allow_download: bool = False) -> None:
         super().__init__()
         if unknown := set(metrics) - set(METRICS):
-            raise ValueError(f"no such caption metrics: {sorted(unknown)}; there are {', '.join(METRICS)}")
+            raise InputError(f"no such caption metrics: {sorted(unknown)}; there are {', '.join(METRICS)}")
         self.metrics, self.tokenizer, self.allow_download = tuple(metrics), tokenizer, allow_download
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
         """Keep the caption and its references; an error where there are no references."""
         captions = tuple(ref["captions"])
         if not captions:
-            raise ValueError(f"sample {ref['id']} has no reference captions")
+            raise InputError(f"sample {ref['id']} has no reference captions")
         caption = "" if pred.malformed else strip_markup(pred.answer)
         self.records.append((str(ref["id"]), caption, captions))
         return {}
@@ -171,7 +171,7 @@ class CaptionMetric(CorpusEvaluator):
         ids = [record[0] for record in records]
         if len(set(ids)) < len(ids):
             twice = next(a for a, b in itertools.pairwise(ids) if a == b)
-            raise ValueError(f"sample {twice} has more than one caption")
+            raise InputError(f"sample {twice} has more than one caption")
         captions, references = [r[1] for r in records], [r[2] for r in records]
         metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
         return self.on_first(lambda: caption_scores(captions, references, metrics, tokenizer, self.allow_download))

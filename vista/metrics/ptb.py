@@ -18,6 +18,8 @@ from pathlib import Path
 import pycocoevalcap.tokenizer.ptbtokenizer as ptbtokenizer
 from nltk.tokenize import TreebankWordTokenizer
 
+from vista.data import InputError
+
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": " ", "\u201d": " "})
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _DROPPED = frozenset(ptbtokenizer.PUNCTUATIONS)
@@ -36,10 +38,10 @@ def tokenize(captions: Sequence[str], tokenizer: str = "auto") -> list[str]:
     Raises:
         FileNotFoundError: `java` was asked for and is not on PATH.
         PermissionError: `java` was asked for and the library's folder cannot be written.
-        ValueError: no such tokenizer.
+        InputError: no such tokenizer.
     """
     if tokenizer not in ("auto", "java", "python"):
-        raise ValueError(f"tokenizer is 'auto', 'java' or 'python', not {tokenizer!r}")
+        raise InputError(f"tokenizer is 'auto', 'java' or 'python', not {tokenizer!r}")
     problem = None if tokenizer == "python" else java_problem()
     if problem is not None and tokenizer == "java":
         raise problem

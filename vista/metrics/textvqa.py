@@ -8,7 +8,7 @@ As facebookresearch/mmf `mmf/utils/m4c_evaluators.py` @b0ffc7f (`TextVQAAccuracy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vista.data import Prediction
+from vista.data import InputError, Prediction
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, soft_score, strip_blanks
 
@@ -24,10 +24,10 @@ def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """The soft score of one answer against ten references, 0..1.
 
     Raises:
-        ValueError: there are not exactly ten references.
+        InputError: there are not exactly ten references.
     """
     if len(references) != REFERENCES:
-        raise ValueError(f"a TextVQA question has {REFERENCES} answers, not {len(references)}")
+        raise InputError(f"a TextVQA question has {REFERENCES} answers, not {len(references)}")
     return soft_score(normalize_text(answer), [normalize_text(reference) for reference in references])
 
 

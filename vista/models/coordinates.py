@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vista.data import InputError
+
 CoordinateInit = Literal["sinusoid", "mean"]
 
 SHORTEST = 100.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
@@ -51,10 +53,10 @@ def init_coordinates(
             are all new).
 
     Raises:
-        ValueError: an unknown `coordinate_init`.
+        InputError: an unknown `coordinate_init`.
     """
     if coordinate_init not in ("sinusoid", "mean"):
-        raise ValueError(f"coordinate_init is {coordinate_init!r}; it must be sinusoid or mean")
+        raise InputError(f"coordinate_init is {coordinate_init!r}; it must be sinusoid or mean")
     first = 10 if keep_digits else 0
     ids = torch.tensor(number_ids[first:])
     tied = lm_head_weight is None or lm_head_weight.data_ptr() == embedding_weight.data_ptr()

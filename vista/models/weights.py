@@ -11,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from vista.data import InputError, MissingFileError
+
 
 def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     """All tensors under `prefix`, with the prefix cut off.
@@ -20,12 +22,12 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         prefix: of the names to take, for example `qformer.`; if no name has it, the names are taken as they are.
 
     Raises:
-        FileNotFoundError: no safetensors file is there.
-        ValueError: a file is damaged.
+        MissingFileError: no safetensors file is there.
+        InputError: a file is damaged.
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise FileNotFoundError(f"no .safetensors file at {path}; download the weights into that folder")
+        raise MissingFileError(f"no .safetensors file at {path}; download the weights into that folder")
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
         try:
@@ -33,7 +35,7 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
                 names = [name for name in shard.keys() if name.startswith(prefix)]  # noqa: SIM118
                 tensors.update({name[len(prefix) :]: shard.get_tensor(name) for name in names})
         except SafetensorError as error:
-            raise ValueError(f"{file} is no safetensors file, or is damaged: {error}") from error
+            raise InputError(f"{file} is no safetensors file, or is damaged: {error}") from error
     return tensors if tensors or not prefix else read_tensors(path)
 
 
@@ -49,13 +51,13 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
         prefix: see `read_tensors`.
 
     Raises:
-        ValueError: a parameter is missing or has another size.
+        InputError: a parameter is missing or has another size.
     """
     tensors = read_tensors(Path(path), prefix)
     state = part.state_dict()
     missing = [name for name in state if name not in tensors and not _tied(part, name)]
     if missing:
-        raise ValueError(f"{path} lacks {len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}")
+        raise InputError(f"{path} lacks {len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}")
     with torch.no_grad():
         for name, own in state.items():
             if name in tensors:
@@ -66,12 +68,12 @@ def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
     """Take the queries of an InstructBLIP checkpoint.
 
     Raises:
-        ValueError: they are not there, or of another size.
+        InputError: they are not there, or of another size.
     """
     queries = read_tensors(path, "query_tokens").get("")
     if queries is None or queries.shape != query_tokens.shape:
         found = "no query_tokens" if queries is None else f"query_tokens of shape {tuple(queries.shape)}"
-        raise ValueError(f"{path} has {found}, the model needs {tuple(query_tokens.shape)}")
+        raise InputError(f"{path} has {found}, the model needs {tuple(query_tokens.shape)}")
     with torch.no_grad():
         query_tokens.copy_(queries)
 
@@ -80,15 +82,15 @@ def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -
     """Refuse weights of a model of other sizes.
 
     Raises:
-        ValueError: names the first parameter that is missing, unknown or of another shape.
+        InputError: names the first parameter that is missing, unknown or of another shape.
     """
     if differing := sorted(saved.keys() ^ own.keys()):
         where = "the checkpoint" if differing[0] in saved else "this model"
-        raise ValueError(f"only {where} has {differing[0]}; {len(differing)} parameters differ in name")
+        raise InputError(f"only {where} has {differing[0]}; {len(differing)} parameters differ in name")
     for name, tensor in own.items():
         if saved[name].shape != tensor.shape:
             shapes = tuple(saved[name].shape), tuple(tensor.shape)
-            raise ValueError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
+            raise InputError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
 
 
 def _tied(part: nn.Module, name: str) -> bool:
@@ -103,6 +105,6 @@ def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None
         return
     table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
     if not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
-        raise ValueError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
+        raise InputError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
     own[: len(other)].copy_(other)
     own[len(other) :].normal_(other.float().mean().item(), other.float().std().item())

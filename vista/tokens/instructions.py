@@ -10,6 +10,8 @@ from typing import Self
 
 from tokenizers import Tokenizer
 
+from vista.data import InputError, MissingFileError
+
 
 class InstructionTokenizer:
     """Text -> ids of the QFormer. What looks like a special token in a text is plain text."""
@@ -18,12 +20,12 @@ class InstructionTokenizer:
         """Read `tokenizer.json` of a folder, for example `qformer_tokenizer` of Salesforce/instructblip-vicuna-7b.
 
         Raises:
-            FileNotFoundError: it is not there.
-            ValueError: it is no tokenizer.
+            MissingFileError: it is not there.
+            InputError: it is no tokenizer.
         """
         file = Path(folder) / "tokenizer.json"
         if not file.is_file():
-            raise FileNotFoundError(f"{folder} holds no tokenizer.json; --tokenizer.instructions names such a folder")
+            raise MissingFileError(f"{folder} holds no tokenizer.json; --tokenizer.instructions names such a folder")
         self._setup(file.read_text(), str(file))
 
     @classmethod
@@ -37,7 +39,7 @@ class InstructionTokenizer:
         try:
             self._backend = Tokenizer.from_str(text)
         except Exception as error:  # the library raises nothing narrower
-            raise ValueError(f"{name} is no tokenizer: {error}") from error
+            raise InputError(f"{name} is no tokenizer: {error}") from error
         self._backend.encode_special_tokens = True
         self._backend.no_truncation()
         self._backend.no_padding()

@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 from transformers import PreTrainedTokenizerFast
 
-from vista.data import neutralise
+from vista.data import InputError, neutralise
 from vista.tokens.instructions import InstructionTokenizer
 from vista.tokens.vocabulary import MARKS, Words, add_tokens, fast_from_json, fast_to_json, load_fast, visible_bytes
 
@@ -47,7 +47,7 @@ class Tokenizer:
         instructions: folder of the QFormer's own tokenizer; none: the QFormer reads the ids of this one.
 
     Raises:
-        ValueError: an unknown setting, settings that differ from those the folder was saved with, or a vocabulary that
+        InputError: an unknown setting, settings that differ from those the folder was saved with, or a vocabulary that
             is not a LLaMA-like BPE.
     """
 
@@ -79,9 +79,9 @@ class Tokenizer:
     def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
         for name, value in settings.items():
             if value not in _VALUES[name]:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(_VALUES[name])}")
+                raise InputError(f"{name} is {value!r}; it must be one of {', '.join(_VALUES[name])}")
         if settings == {"bracket_layout": "compact", "number_tokens": "digits"}:
-            raise ValueError("bracket_layout `compact` needs one token per number; number_tokens `digits` has several")
+            raise InputError("bracket_layout `compact` needs one token per number; number_tokens `digits` has several")
         self.fast, self.settings = add_tokens(fast), settings
         self._compact = settings["bracket_layout"] == "compact"
         self._set_ids(fast.get_vocab())
@@ -220,4 +220,4 @@ def check_settings(saved: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Refuse, by a ValueError, a tokenizer that was saved under other settings."""
     for name, value in wanted.items():
         if saved[name] != value:
-            raise ValueError(f"the tokenizer was made with {name} {saved[name]!r}, not {value!r}; its ids differ")
+            raise InputError(f"the tokenizer was made with {name} {saved[name]!r}, not {value!r}; its ids differ")

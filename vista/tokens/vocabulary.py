@@ -13,6 +13,8 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from vista.data import InputError, MissingFileError
+
 MARKS = ("<image>", "<bsep>", "<msep>")
 COORDINATES = tuple(f"<|{n}|>" for n in range(10, 1000))  # 0 to 9 stay the LLM's own digits
 _SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>"}
@@ -24,11 +26,11 @@ def load_fast(folder: Path | str) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a folder.
 
     Raises:
-        FileNotFoundError: there is no `tokenizer.json`.
+        MissingFileError: there is no `tokenizer.json`.
     """
     if not (Path(folder) / "tokenizer.json").is_file():
         # transformers can convert `tokenizer.model`, but ranks the merges of blanks otherwise than SentencePiece.
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder} holds no tokenizer.json; `tokenizer.model` alone is not converted exactly, so take the "
             "tokenizer.json of a LLaMA or InstructBLIP-Vicuna checkpoint"
         )
@@ -41,7 +43,7 @@ def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     A LLaMA has no pad token of its own: `<unk>` pads, as in Vicuna. Byte fallback never yields it.
 
     Raises:
-        ValueError: the vocabulary is not a LLaMA-like BPE.
+        InputError: the vocabulary is not a LLaMA-like BPE.
     """
     check_llama_like(fast)
     for name, token in _SPECIAL.items():
@@ -64,16 +66,16 @@ def check_llama_like(fast: PreTrainedTokenizerFast) -> None:
     """Refuse a vocabulary that `vista.tokens.tokenizer` would cut wrongly.
 
     Raises:
-        ValueError: a piece is missing, or pieces go beyond one word.
+        InputError: a piece is missing, or pieces go beyond one word.
     """
     vocabulary = fast.get_vocab()
     if missing := [piece for piece in _NEEDED if piece not in vocabulary]:
-        raise ValueError(f"not a LLaMA-like vocabulary: it has no piece {missing[0]!r}")
+        raise InputError(f"not a LLaMA-like vocabulary: it has no piece {missing[0]!r}")
     model = json.loads(fast.backend_tokenizer.to_str())["model"]
     if model["type"] != "BPE" or not model["byte_fallback"]:
-        raise ValueError("not a LLaMA-like vocabulary: it must be a BPE with byte fallback")
+        raise InputError("not a LLaMA-like vocabulary: it must be a BPE with byte fallback")
     if across := [piece for piece in model["vocab"] if "▁" in piece.lstrip("▁")]:
-        raise ValueError(f"not a LLaMA-like vocabulary: piece {across[0]!r} holds a blank inside")
+        raise InputError(f"not a LLaMA-like vocabulary: piece {across[0]!r} holds a blank inside")
 
 
 def fast_to_json(fast: PreTrainedTokenizerFast) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlan
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 
+from vista.data import InputError
+
 OF_METADATA = (
     "Metadata", "MetadataIndex", "StorageMeta", "ChunkStorageMetadata", "TensorStorageMetadata", "TensorProperties",
     "BytesStorageMetadata", "_MEM_FORMAT_ENCODING",
@@ -56,7 +58,7 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
         lazy: leave the tensors on the disk, to look at names and shapes alone.
 
     Raises:
-        ValueError: it is damaged, or something else.
+        InputError: it is damaged, or something else.
     """
     if path.is_dir():
         return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
@@ -65,9 +67,9 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # a damaged file may make the unpickler fail in any way
-        raise ValueError(f"{path} is no checkpoint, or is damaged") from error
+        raise InputError(f"{path} is no checkpoint, or is damaged") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
-        raise ValueError(f"{path} is no checkpoint of VistaLLM")
+        raise InputError(f"{path} is no checkpoint of VistaLLM")
     return checkpoint
 
 
@@ -97,16 +99,16 @@ def read_metadata(folder: Path) -> Metadata:
     """What a sharded checkpoint holds, and where.
 
     Raises:
-        ValueError: it is damaged, unfinished or something else.
+        InputError: it is damaged, unfinished or something else.
     """
     try:
         with (folder / ".metadata").open("rb") as file:
             metadata: Metadata = _MetadataUnpickler(file).load()
         missing = {info.relative_path for info in metadata.storage_data.values()} - {p.name for p in folder.iterdir()}
     except Exception as error:
-        raise ValueError(f"{folder} is no sharded checkpoint, or is damaged: {error}") from error
+        raise InputError(f"{folder} is no sharded checkpoint, or is damaged: {error}") from error
     if missing:
-        raise ValueError(f"{folder} lacks {sorted(missing)[0]}, it was not written to the end")
+        raise InputError(f"{folder} lacks {sorted(missing)[0]}, it was not written to the end")
     return metadata
 
 
@@ -117,7 +119,7 @@ def read_sharded(folder: Path) -> dict[str, Any]:
         folder: of a sharded checkpoint; its weights must fit into this process's memory.
 
     Raises:
-        ValueError: it is damaged, or something else.
+        InputError: it is damaged, or something else.
     """
     weights: dict[str, Any] = {}
     planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})

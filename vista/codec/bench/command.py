@@ -23,7 +23,7 @@ from vista.codec.bench.mask_files import read_masks
 from vista.codec.bench.plot import plot_curves
 from vista.codec.contour import Method, Multipart, decode, encode
 from vista.codec.rings import find_rings
-from vista.data import Mask
+from vista.data import InputError, Mask
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def codec_bench(
         out: folder of the CSV file and the figure.
 
     Raises:
-        ValueError: a file holds no mask, or a setting is unknown.
+        InputError: a file holds no mask, or a setting is unknown.
     """
     cv2.setNumThreads(0)  # one thread, as in a data worker
     settings = [(m, p, n) for m in methods for p in multipart for n in points]
@@ -99,7 +99,7 @@ def codec_bench(
         for setting, note in notes.items():
             _measure(note, mask, *setting, num_bins)
     if not single:
-        raise ValueError(f"no mask with a box of at least {min_box:.0%} of its image in {', '.join(map(str, masks))}")
+        raise InputError(f"no mask with a box of at least {min_box:.0%} of its image in {', '.join(map(str, masks))}")
     rows = [_summary(*setting, note, np.array(single)) for setting, note in notes.items()]
     out.mkdir(parents=True, exist_ok=True)
     _print(rows, single)

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vista.data import Mask, decode_segmentation
+from vista.data import InputError, Mask, MissingFileError, decode_segmentation
 
 
 def read_masks(paths: Sequence[Path], min_box: float = 0.0) -> Iterator[Mask]:
@@ -27,8 +27,8 @@ def read_masks(paths: Sequence[Path], min_box: float = 0.0) -> Iterator[Mask]:
         bool (H, W).
 
     Raises:
-        ValueError: a file is of another kind, or cannot be read.
-        FileNotFoundError: there is no such file.
+        InputError: a file is of another kind, or cannot be read.
+        MissingFileError: there is no such file.
     """
     for path in paths:
         for mask, box in _read_file(path):
@@ -39,7 +39,7 @@ def read_masks(paths: Sequence[Path], min_box: float = 0.0) -> Iterator[Mask]:
 def _read_file(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
     """Masks of one file or folder with their boxes (x, y, width, height) where the file says them."""
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise MissingFileError(f"there is no file {path}")
     if path.is_dir():
         for file in sorted(path.glob("*.png")):
             yield _read_png(file), None
@@ -48,13 +48,13 @@ def _read_file(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
     elif path.suffix == ".json":
         yield from _read_coco(path)
     else:
-        raise ValueError(f"masks are read from .json and .png files and folders of .png files, not from {path}")
+        raise InputError(f"masks are read from .json and .png files and folders of .png files, not from {path}")
 
 
 def _read_png(path: Path) -> Mask:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise ValueError(f"{path} cannot be read as an image")
+        raise InputError(f"{path} cannot be read as an image")
     # The last of 4 channels is opacity, which says nothing about the object.
     return np.asarray(image != 0) if image.ndim == 2 else (image[..., :3] != 0).any(axis=2)
 
@@ -63,7 +63,7 @@ def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
     content: Any = json.loads(path.read_text())
     annotations = content["annotations"] if isinstance(content, dict) and "annotations" in content else content
     if not isinstance(annotations, list):
-        raise ValueError(f"{path} is neither COCO annotations nor COCO results")
+        raise InputError(f"{path} is neither COCO annotations nor COCO results")
     images = content.get("images", []) if isinstance(content, dict) else []
     sizes = {image["id"]: (image["height"], image["width"]) for image in images}
     for annotation in annotations:
@@ -74,7 +74,7 @@ def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
         if size is None and isinstance(segmentation, dict):
             size = tuple(segmentation["size"])
         if size is None:
-            raise ValueError(f"{path} holds polygons, but not the size of image {annotation['image_id']}")
+            raise InputError(f"{path} holds polygons, but not the size of image {annotation['image_id']}")
         yield decode_segmentation(segmentation, size), annotation.get("bbox")
 
 
