@@ -36,6 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 lint: setup  ## style and types
 	time $(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	time $(BIN)/mypy
 
 # Two processes of one thread, as in `make demo`; --dist worksteal: none waits while the other has a long list left.

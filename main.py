@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     verbs = [*LIGHTNING_VERBS, *OWN_VERBS]
     if verb in ("-h", "--help"):
-        print(f"{__doc__}\nverbs: {' '.join(verbs)}\n`python main.py VERB --help` explains every setting.")
+        print(
+            f"{__doc__}\nverbs: {' '.join(verbs)}\n`python main.py VERB --help` explains every setting."
+        )
         return
     try:
         if verb in OWN_VERBS:
@@ -61,7 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
     except RuntimeError as error:
         if os.environ.get("VISTA_DEBUG") or not any(words in str(error) for words in LEFT_ALONE):
             raise
-        print("error: this process ends because another one did, which has said why", file=sys.stderr)
+        print(
+            "error: this process ends because another one did, which has said why", file=sys.stderr
+        )
         sys.exit(2)
 
 
@@ -111,7 +115,9 @@ def run_pretraining(arguments: list[str]) -> None:
     try:
         PretrainingCLI(EncoderPretraining, PretrainingData, ["fit", *config_paths(arguments)])
     except PARSER_ERRORS as error:
-        raise InputError(explain(error, known_settings(EncoderPretraining, PretrainingData))) from error
+        raise InputError(
+            explain(error, known_settings(EncoderPretraining, PretrainingData))
+        ) from error
 
 
 def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
@@ -127,7 +133,14 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
     if out is not None:
         return [Answers(out)]
     lines = 0 if sys.stdout.isatty() else 50
-    return [Throughput(lines), Faults(), Unusable(), Predictions(folder), Pictures(folder), ScoreTable(folder)]
+    return [
+        Throughput(lines),
+        Faults(),
+        Unusable(),
+        Predictions(folder),
+        Pictures(folder),
+        ScoreTable(folder),
+    ]
 
 
 def _quiet() -> None:

@@ -31,7 +31,12 @@ from vista.tokens.tokenizer import Tokenizer
 
 METHODS, POINTS = ("uniform", "adaptive", "adaptive_refine", "fast"), ("points16", "points32")
 ARMS = [f"{method}+{points}" for points in POINTS for method in METHODS]
-CROSS = ("", "+paper", "+free", "+paper+free")  # without these: compact brackets, all tokens learned
+CROSS = (
+    "",
+    "+paper",
+    "+free",
+    "+paper+free",
+)  # without these: compact brackets, all tokens learned
 EPOCHS = 2  # of stage1.yaml; the first one is sorted
 SHORT, LONG = 5, 35  # steps of the runs that are measured
 FINDINGS = "<!-- What follows is written by hand and kept. -->"
@@ -46,7 +51,9 @@ def step_cost(short: float, long: float) -> tuple[float, float]:
     """CPU-seconds of a step, and of all that is no step, of the CPU-seconds of two runs."""
     step = (long - short) / (LONG - SHORT)
     if step <= 0:
-        raise ValueError(f"{LONG} steps took {long:.1f} CPU-seconds, {SHORT} took {short:.1f}: nothing to go by")
+        raise ValueError(
+            f"{LONG} steps took {long:.1f} CPU-seconds, {SHORT} took {short:.1f}: nothing to go by"
+        )
     return step, short - SHORT * step
 
 
@@ -66,7 +73,9 @@ def train(arm: str, name: str, seed: int, *words: str) -> float:
 def measure_step(arm: str, name: str, seed: int) -> tuple[float, float]:
     """CPU-seconds of a step of an arm, and of the rest of a run; shuffled, as an epoch is on average."""
     words = "--data.sorted_epochs=0", "--trainer.log_every_n_steps=1000"
-    short, long = (train(arm, name, seed, *words, f"--trainer.max_steps={steps}") for steps in (SHORT, LONG))
+    short, long = (
+        train(arm, name, seed, *words, f"--trainer.max_steps={steps}") for steps in (SHORT, LONG)
+    )
     shutil.rmtree(ROOT / "runs" / name)
     return step_cost(short, long)
 
@@ -133,12 +142,18 @@ def report(results: list[dict[str, Any]], cpu_s: float, seed: int, before: str =
 
 def main() -> None:
     """Run the arms and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cpu_s", type=float, default=240, help="CPU-seconds of training an arm")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="arms at a time")
-    parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help="default: methods x points")
-    parser.add_argument("--cross", nargs="+", default=[], metavar="ARM", help="arms x bracket_layout x loss_on")
+    parser.add_argument(
+        "--arms", nargs="+", default=[], metavar="ARM", help="default: methods x points"
+    )
+    parser.add_argument(
+        "--cross", nargs="+", default=[], metavar="ARM", help="arms x bracket_layout x loss_on"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "ablations.md")
     given = parser.parse_args()
     crossed = [f"{arm}{more}" for arm in given.cross for more in CROSS]
@@ -153,7 +168,11 @@ def main() -> None:
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     before = given.out.read_text() if given.out.is_file() else ""
     given.out.write_text(report(results, given.cpu_s, given.seed, before))
-    print(json.dumps({"benchmark": "ablations", "cpu_s": given.cpu_s, "seed": given.seed, "results": results}))
+    print(
+        json.dumps(
+            {"benchmark": "ablations", "cpu_s": given.cpu_s, "seed": given.seed, "results": results}
+        )
+    )
 
 
 if __name__ == "__main__":

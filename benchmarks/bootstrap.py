@@ -41,7 +41,9 @@ class Headline:
         """Score one answer."""
         self.evaluator.reset()
         self.evaluator.update([prediction], [reference])
-        self.sums.append([getattr(self.evaluator, f"sum_{name}").item() for name in self.evaluator.sums])
+        self.sums.append(
+            [getattr(self.evaluator, f"sum_{name}").item() for name in self.evaluator.sums]
+        )
         self.records.append(list(getattr(self.evaluator, "records", ())))
 
     @cached_property
@@ -49,7 +51,9 @@ class Headline:
         """Float (U,), 0..100, of the units whose mean is the score; None where it is no such mean."""
         if self.metric not in VALUES:
             return None
-        return VALUES[self.metric]([r for own in self.records for r in own], getattr(self.evaluator, "tokenizer", ""))
+        return VALUES[self.metric](
+            [r for own in self.records for r in own], getattr(self.evaluator, "tokenizer", "")
+        )
 
     def __len__(self) -> int:
         """Number of units to draw from: questions, or VCR's pairs of them."""
@@ -74,7 +78,11 @@ class Headline:
             self.evaluator.records = []  # they are for other scores, some of them slow
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return float(self.evaluator.scores(dict(zip(self.evaluator.sums, total, strict=True)))[self.metric])
+            return float(
+                self.evaluator.scores(dict(zip(self.evaluator.sums, total, strict=True)))[
+                    self.metric
+                ]
+            )
 
     @property
     def malformed(self) -> int:
@@ -82,7 +90,9 @@ class Headline:
         return int(sum(row[self.evaluator.sums.index("parse_failures")] for row in self.sums))
 
 
-def _caption_values(scorer: Callable[[], Any], records: Sequence[Record], tokenizer: str) -> np.ndarray:
+def _caption_values(
+    scorer: Callable[[], Any], records: Sequence[Record], tokenizer: str
+) -> np.ndarray:
     """Values of captions; a record ends with the caption and its reference or references."""
     captions = [record[-2] for record in records]
     references = [[r[-1]] if isinstance(r[-1], str) else list(r[-1]) for r in records]

@@ -29,19 +29,38 @@ from vista.tokens.batch import collate, encode_example
 from vista.tokens.tokenizer import Tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
-TASKS: dict[str, tuple[Grammar, int]] = {  # grammar, longest answer where the grammar leaves it open
+TASKS: dict[
+    str, tuple[Grammar, int]
+] = {  # grammar, longest answer where the grammar leaves it open
     "caption": ((Text(),), 64),
     "vqav2": ((Text(),), 16),
     "rec": ((Regions(numbers=4),), 512),
     "res": ((Regions(numbers=64),), 512),
 }
-WORDS = ["what", "where", "is", "the", "red", "blue", "circle", "square", "on", "left", "of", "a", "large", "one"]
+WORDS = [
+    "what",
+    "where",
+    "is",
+    "the",
+    "red",
+    "blue",
+    "circle",
+    "square",
+    "on",
+    "left",
+    "of",
+    "a",
+    "large",
+    "one",
+]
 
 
 class Bench:
     """A model, its prompts, and the ways to decode."""
 
-    def __init__(self, width: int, layers: int, device: str, dtype: torch.dtype = torch.float) -> None:
+    def __init__(
+        self, width: int, layers: int, device: str, dtype: torch.dtype = torch.float
+    ) -> None:
         torch.manual_seed(0)
         self.tokenizer, self.device = Tokenizer(TOKENIZER), device
         heads = max(1, width // 64)
@@ -55,24 +74,38 @@ class Bench:
 
     def prompts(self, count: int) -> dict[str, Any]:
         """A batch of questions of 4 to 14 words."""
-        questions = [" ".join(WORDS[(i + k) % len(WORDS)] for k in range(4 + 5 * i % 11)) for i in range(count)]
+        questions = [
+            " ".join(WORDS[(i + k) % len(WORDS)] for k in range(4 + 5 * i % 11))
+            for i in range(count)
+        ]
         examples = [Example((f"{i}",), ((f"<image> {q}", ""),)) for i, q in enumerate(questions)]
         samples = [encode_example(e, self.tokenizer, answer=False) for e in examples]
-        images = {f"{i}": torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(i)) for i in range(count)}
-        batch = collate(samples, images, self.tokenizer, self.model.qformer.num_queries, pad_left=True)
+        images = {
+            f"{i}": torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(i))
+            for i in range(count)
+        }
+        batch = collate(
+            samples, images, self.tokenizer, self.model.qformer.num_queries, pad_left=True
+        )
         return {key: value.to(self.device) for key, value in batch.items()}
 
     @torch.no_grad()
     def baseline(self, batch: dict[str, Any], length: int) -> list[list[int]]:
         """Transformers' own loop, without a grammar."""
-        settings = {"do_sample": False, "suppress_tokens": self.never, "pad_token_id": self.tokenizer.pad_id}
+        settings = {
+            "do_sample": False,
+            "suppress_tokens": self.never,
+            "pad_token_id": self.tokenizer.pad_id,
+        }
         llm: Any = self.model.language_model
         return llm.generate(
             inputs_embeds=self.model.embed(batch), attention_mask=batch["attention_mask"],
             min_new_tokens=length, max_new_tokens=length, **settings,
         ).tolist()  # fmt: skip
 
-    def ours(self, batch: dict[str, Any], grammars: list[Grammar], limit: int, jump: bool = True) -> list[list[int]]:
+    def ours(
+        self, batch: dict[str, Any], grammars: list[Grammar], limit: int, jump: bool = True
+    ) -> list[list[int]]:
         """Ours; without `jump` every token is asked for."""
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         if jump:
@@ -81,7 +114,9 @@ class Bench:
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
 
 
-def seconds(ways: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+def seconds(
+    ways: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
     """Least seconds of each way."""
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
@@ -92,7 +127,9 @@ def seconds(ways: dict[str, Callable[[], object]], rounds: int, clock: Callable[
     return best
 
 
-def measure(bench: Bench, task: str, size: int, rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
+def measure(
+    bench: Bench, task: str, size: int, rounds: int, clock: Callable[[], float]
+) -> dict[str, Any]:
     """Answers and tokens a second of all ways at one batch size."""
     grammar, limit = TASKS[task]
     length = longest_answer(compile_grammar(grammar, bench.tokenizer)) or limit
@@ -117,7 +154,9 @@ def measure(bench: Bench, task: str, size: int, rounds: int, clock: Callable[[],
 
 def mixed(bench: Bench, rounds: int, clock: Callable[[], float]) -> float:
     """Answers a second of 64 numbers in one to eight brackets, four kinds in a batch over one kind."""
-    kinds = [(Regions(numbers=64 // count, separator="<msep>", count=count),) for count in (1, 2, 4, 8)]
+    kinds = [
+        (Regions(numbers=64 // count, separator="<msep>", count=count),) for count in (1, 2, 4, 8)
+    ]
     automata = [compile_grammar(grammar, bench.tokenizer) for grammar in kinds]
     batch = bench.prompts(8)
     ways = {
@@ -149,7 +188,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
-    bench = Bench(arguments.width, arguments.layers, arguments.device, getattr(torch, arguments.dtype))
+    bench = Bench(
+        arguments.width, arguments.layers, arguments.device, getattr(torch, arguments.dtype)
+    )
     one_thread = arguments.device == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if one_thread else time.perf_counter
     rows = []

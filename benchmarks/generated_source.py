@@ -17,11 +17,22 @@ PICTURES = 200  # different ones
 HEIGHT, WIDTH = 480, 640
 
 
-class Generated(Reader):
+class GeneratedReader(Reader):
     """As many annotations as `generated.json` says, fit for any of the tasks, whose names are the splits."""
 
     name = "generated"
-    fields = frozenset({"expression", "question", "answers", "captions", "boxes", "segmentations", "sizes", "label"})
+    fields = frozenset(
+        {
+            "expression",
+            "question",
+            "answers",
+            "captions",
+            "boxes",
+            "segmentations",
+            "sizes",
+            "label",
+        }
+    )
     splits = TASKS
 
     def _annotations(self) -> Iterator[Annotation]:
@@ -34,7 +45,9 @@ class Generated(Reader):
             words = f"the {HOW[k % 3]} {WHAT[k % 7 % 3]}"
             yield Annotation(
                 id=str(k),
-                images=(f"images/{k * said['images'] * len(TASKS) // said['annotations']:012d}.jpg",),
+                images=(
+                    f"images/{k * said['images'] * len(TASKS) // said['annotations']:012d}.jpg",
+                ),
                 sizes=((HEIGHT, WIDTH),),
                 expression=f"{words} {k % 50}",
                 question=f"what is next to {words}?",
@@ -49,8 +62,14 @@ class Generated(Reader):
 
 def outline(rng: np.random.Generator) -> list[float]:
     """A star-shaped polygon of 40 points, flat, in pixels."""
-    angle, x, y = np.linspace(0, 2 * np.pi, 40, endpoint=False), rng.uniform(150, 490), rng.uniform(150, 330)
-    radius = rng.uniform(30, 90) * (1 + 0.3 * np.cumsum(rng.normal(size=40)) / 40**0.5).clip(0.4, 1.6)
+    angle, x, y = (
+        np.linspace(0, 2 * np.pi, 40, endpoint=False),
+        rng.uniform(150, 490),
+        rng.uniform(150, 330),
+    )
+    radius = rng.uniform(30, 90) * (1 + 0.3 * np.cumsum(rng.normal(size=40)) / 40**0.5).clip(
+        0.4, 1.6
+    )
     points = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
     return [float(value) for value in points.clip(0, HEIGHT).round(2).ravel()]
 
@@ -61,8 +80,12 @@ def write_data(root: Path, annotations: int, images: int) -> None:
     (root / "pictures").mkdir()
     (root / "images").mkdir()
     for k in range(PICTURES):
-        scales = [rng.normal(size=(HEIGHT // s + 1, WIDTH // s + 1, 3)) * s**0.8 for s in (1, 4, 16, 64)]
-        noise = sum(cv2.resize(scale, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) for scale in scales)
+        scales = [
+            rng.normal(size=(HEIGHT // s + 1, WIDTH // s + 1, 3)) * s**0.8 for s in (1, 4, 16, 64)
+        ]
+        noise = sum(
+            cv2.resize(scale, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) for scale in scales
+        )
         picture = (128 + 4 * np.asarray(noise)).clip(0, 255).astype(np.uint8)
         cv2.imwrite(str(root / f"pictures/{k}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
     for k in range(images):

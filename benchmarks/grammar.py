@@ -40,7 +40,12 @@ class Clock(Callback):
         self.seconds: dict[str, float] = defaultdict(float)
 
     def on_test_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """The batch is there."""
         self.clock = time.process_time if pl_module.device.type == "cpu" else time.perf_counter
@@ -72,9 +77,15 @@ def twin(checkpoint: Path, way: str) -> Path:
 def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
     """Run `test`; its answers, scores and seconds are in the folder then. On one process, whatever trained the run."""
     (checkpoint,) = (folder / "checkpoints").iterdir()
-    words = [f"--config={name}" for name in given.config] + [f"--plugin={name}" for name in given.plugin]
+    words = [f"--config={name}" for name in given.config] + [
+        f"--plugin={name}" for name in given.plugin
+    ]
     words += [f"--data.root={given.root}"] if given.root else []
-    words += [f"--ckpt_path={checkpoint}", f"--model.grammar={grammar}", f"--data.max_test={given.samples}"]
+    words += [
+        f"--ckpt_path={checkpoint}",
+        f"--model.grammar={grammar}",
+        f"--data.max_test={given.samples}",
+    ]
     words += ["--data.unseen_wording=0", "--trainer.devices=1", "--trainer.strategy=auto"]
     words += ["--trainer.callbacks+=benchmarks.grammar.Clock"]
     done = subprocess.run([sys.executable, str(ROOT / "main.py"), "test", *words])
@@ -85,7 +96,10 @@ def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
 def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> dict[str, Any]:
     """The row of one source."""
     scored = read_scored(setup, name)
-    found = {w: {r["id"]: r for r in read_records(f / "predictions" / f"{name}.jsonl")} for w, f in folders.items()}
+    found = {
+        w: {r["id"]: r for r in read_records(f / "predictions" / f"{name}.jsonl")}
+        for w, f in folders.items()
+    }
     if found["with"].keys() != found["without"].keys():
         raise ValueError(f"{name}: the two tests asked different questions")
     sides = {way: Headline(scored.task) for way in WAYS}
@@ -96,8 +110,15 @@ def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> di
     units = len(sides["with"])
     scores = {way: float(side(np.ones((1, units), int))[0]) for way, side in sides.items()}
     for way, folder in folders.items():
-        own = json.loads((folder / "scores_test.json").read_text())["all"][f"test/{name}/{scored.task.headline}"]
-        assert math.isclose(scores[way], own, rel_tol=1e-5, abs_tol=1e-4), (name, way, scores[way], own)
+        own = json.loads((folder / "scores_test.json").read_text())["all"][
+            f"test/{name}/{scored.task.headline}"
+        ]
+        assert math.isclose(scores[way], own, rel_tol=1e-5, abs_tol=1e-4), (
+            name,
+            way,
+            scores[way],
+            own,
+        )
     counts = draw(units, draws)
     low, high = interval(sides["with"](counts) - sides["without"](counts))
     return {
@@ -143,8 +164,12 @@ def report(rows: list[dict[str, Any]], run: str, given: argparse.Namespace) -> s
 
 def main() -> None:
     """Test twice, compare and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", required=True, help="name of a finished run, its folder, or a checkpoint")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--run", required=True, help="name of a finished run, its folder, or a checkpoint"
+    )
     parser.add_argument("--samples", type=int, default=500, help="questions of each source")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "grammar.md")
@@ -154,13 +179,19 @@ def main() -> None:
     folders = {way: twin(checkpoint, way) for way in WAYS}
     for way, grammar in WAYS.items():
         run_test(folders[way], grammar, given)
-    setup = read_setup([str(folders["with"] / "config.yaml"), *given.config], given.root, given.plugin)
+    setup = read_setup(
+        [str(folders["with"] / "config.yaml"), *given.config], given.root, given.plugin
+    )
     table = json.loads((folders["with"] / "scores_test.json").read_text())["table"]
     rows = [compare(setup, row["name"], folders, given.draws) for row in table]
     run = folders["with"].parent.name
     given.out.write_text(report(rows, run, given))
     worse = [row["source"] for row in rows if row["high"] < 0]
-    print(json.dumps({"benchmark": "grammar", "run": run, "draws": given.draws, "worse": worse, "rows": rows}))
+    print(
+        json.dumps(
+            {"benchmark": "grammar", "run": run, "draws": given.draws, "worse": worse, "rows": rows}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,11 @@ class Seen(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """One line, at once on the disk."""
-        row = {"step": trainer.global_step, "ids": batch["ids"], "loss": float(trainer.callback_metrics["train/loss"])}
+        row = {
+            "step": trainer.global_step,
+            "ids": batch["ids"],
+            "loss": float(trainer.callback_metrics["train/loss"]),
+        }
         with Path(os.environ["SEEN"], f"{trainer.global_rank}.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -66,13 +70,26 @@ class Seen(Callback):
 def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[bytes]:
     """Begin a run."""
     folder.mkdir(parents=True)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "SEEN": str(folder)}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "SEEN": str(folder),
+    }
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     # Said for one process, too: the settings of the run that is resumed may name several.
-    words = [*words, f"--trainer.devices={processes}", f"--trainer.strategy={'ddp' if processes > 1 else 'auto'}"]
-    command = [*launcher, str(ROOT / "main.py"), *words, "--trainer.callbacks+=benchmarks.kills.Seen"]
+    words = [
+        *words,
+        f"--trainer.devices={processes}",
+        f"--trainer.strategy={'ddp' if processes > 1 else 'auto'}",
+    ]
+    command = [
+        *launcher,
+        str(ROOT / "main.py"),
+        *words,
+        "--trainer.callbacks+=benchmarks.kills.Seen",
+    ]
     log = (folder / "log").open("wb")
     return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
@@ -90,7 +107,10 @@ def kill(pid: int) -> None:
 
 def history(folder: Path) -> dict[int, dict[str, Any]]:
     """Step -> its ids over all processes, and its loss; only steps that every process has written."""
-    ranks = [[json.loads(line) for line in f.read_text().split("\n")[:-1]] for f in sorted(folder.glob("*.jsonl"))]
+    ranks = [
+        [json.loads(line) for line in f.read_text().split("\n")[:-1]]
+        for f in sorted(folder.glob("*.jsonl"))
+    ]
     steps: dict[int, dict[str, Any]] = {}
     for rows in zip(*ranks, strict=False):
         ids = [name for row in rows for name in row["ids"]]
@@ -98,7 +118,9 @@ def history(folder: Path) -> dict[int, dict[str, Any]]:
     return steps
 
 
-def disturbed(words: list[str], kills: int, rng: random.Random) -> tuple[dict[int, dict[str, Any]], list[int], int]:
+def disturbed(
+    words: list[str], kills: int, rng: random.Random
+) -> tuple[dict[int, dict[str, Any]], list[int], int]:
     """Kill and resume until it is through: surviving history, numbers of processes, kills of a running training."""
     survived: dict[int, dict[str, Any]] = {}
     checkpoint, sizes, hits = None, [], 0

@@ -25,7 +25,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from generated_source import PICTURES, TASKS, Generated, write_data
+from generated_source import PICTURES, TASKS, GeneratedReader, write_data
 
 from datamodules.mixture import MixtureData
 from datamodules.readers import READERS
@@ -37,7 +37,7 @@ from vista.tokens.tokenizer import Tokenizer
 
 SIDE, BATCH, IMAGES = 224, 64, 400_000
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
-READERS["generated"] = Generated
+READERS["generated"] = GeneratedReader
 
 
 def mixture(root: Path, **settings: Any) -> MixtureData:
@@ -45,7 +45,14 @@ def mixture(root: Path, **settings: Any) -> MixtureData:
     sources = {task: Source(task, "generated", train=task) for task in TASKS}
     codec, tokenizer = Codec(), Tokenizer(TOKENIZER, bracket_layout="compact")
     data = MixtureData(
-        tokenizer, codec, sources, root, image_size=SIDE, batch_size=BATCH, cache=root / "compiled", **settings
+        tokenizer,
+        codec,
+        sources,
+        root,
+        image_size=SIDE,
+        batch_size=BATCH,
+        cache=root / "compiled",
+        **settings,
     )
     data.setup("fit")
     return data
@@ -64,26 +71,48 @@ def milliseconds(call: Callable[[Any], Any], values: list[Any]) -> float:
 def profile(data: MixtureData) -> dict[str, float]:
     """Milliseconds of each part of the work, in this process."""
     files = [data.root / f"pictures/{k}.jpg" for k in range(PICTURES)]
-    contents, images = [np.fromfile(file, np.uint8) for file in files], [load_image(file) for file in files]
+    contents, images = (
+        [np.fromfile(file, np.uint8) for file in files],
+        [load_image(file) for file in files],
+    )
     pictures = [data.encoding.transform(image) for image in images]
     parts = {
         "load_image": milliseconds(load_image, files),
-        "decode": milliseconds(lambda content: cv2.imdecode(content, cv2.IMREAD_COLOR_RGB), contents),
-        "decode_reduced": milliseconds(lambda content: cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2), contents),
+        "decode": milliseconds(
+            lambda content: cv2.imdecode(content, cv2.IMREAD_COLOR_RGB), contents
+        ),
+        "decode_reduced": milliseconds(
+            lambda content: cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2), contents
+        ),
         "transform": milliseconds(data.encoding.transform, images),
     }
     rng = np.random.default_rng(0)
     for source in data.train_sources:
-        annotations = [source.annotations[k] for k in range(0, len(source.annotations), len(source.annotations) // 64)]
+        annotations = [
+            source.annotations[k]
+            for k in range(0, len(source.annotations), len(source.annotations) // 64)
+        ]
         turns = [source.task.turns(annotation, rng) for annotation in annotations]
         asked = list(zip(annotations, turns, strict=True))
         samples = [data.encoding.sample(source, *each) for each in asked]
-        parts[f"{source.name}_annotation"] = milliseconds(source.annotations.__getitem__, list(range(64)))
-        parts[f"{source.name}_turns"] = milliseconds(lambda a, task=source.task: task.turns(a, rng), annotations)
-        parts[f"{source.name}_tokens"] = milliseconds(lambda each, s=source: data.encoding.sample(s, *each), asked)
-    images_of = {file: picture for sample in samples for file, picture in zip(sample.images, pictures, strict=False)}
+        parts[f"{source.name}_annotation"] = milliseconds(
+            source.annotations.__getitem__, list(range(64))
+        )
+        parts[f"{source.name}_turns"] = milliseconds(
+            lambda a, task=source.task: task.turns(a, rng), annotations
+        )
+        parts[f"{source.name}_tokens"] = milliseconds(
+            lambda each, s=source: data.encoding.sample(s, *each), asked
+        )
+    images_of = {
+        file: picture
+        for sample in samples
+        for file, picture in zip(sample.images, pictures, strict=False)
+    }
     batch = [samples] * 5
-    parts["collate_a_sample"] = milliseconds(lambda s: collate(s, images_of, data.tokenizer, 32), batch) / len(samples)
+    parts["collate_a_sample"] = milliseconds(
+        lambda s: collate(s, images_of, data.tokenizer, 32), batch
+    ) / len(samples)
     return {name: round(value, 3) for name, value in parts.items()}
 
 
@@ -93,7 +122,9 @@ def difference_of_reduced(root: Path) -> float:
     for k in range(20):
         file = str(root / f"pictures/{k}.jpg")
         whole, half = (
-            cv2.resize(cv2.imread(file, flags), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(float)
+            cv2.resize(cv2.imread(file, flags), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
+                float
+            )
             for flags in (cv2.IMREAD_COLOR, cv2.IMREAD_REDUCED_COLOR_2)
         )
         differences.append(np.abs(whole - half).mean())
@@ -130,7 +161,10 @@ def speed(data: MixtureData, batches: int = 30) -> dict[str, float]:
     for _ in range(batches):
         next(loader)
     wall, cpu = time.perf_counter() - start, cpu_seconds(worker.pid or 0) - used
-    return {"per_second": round(batches * BATCH / wall), "per_cpu_second": round(batches * BATCH / cpu)}
+    return {
+        "per_second": round(batches * BATCH / wall),
+        "per_cpu_second": round(batches * BATCH / cpu),
+    }
 
 
 def measure_speed(root: Path) -> dict[str, Any]:
@@ -161,7 +195,9 @@ def measure_scale(root: Path, annotations: int) -> dict[str, Any]:
     process.join()
     first, found["compile_peak_rss_mb"] = results.get()
     data, *again = timed(lambda: mixture(root))
-    found["compile_s"], found["compile_cpu_s"] = (round(a - b, 1) for a, b in zip(first, again, strict=True))
+    found["compile_s"], found["compile_cpu_s"] = (
+        round(a - b, 1) for a, b in zip(first, again, strict=True)
+    )
     found["open_s"], found["open_cpu_s"] = (round(seconds, 1) for seconds in again)
     found["compiled_mb"] = sum(file.stat().st_size for file in (root / "compiled").iterdir()) >> 20
     found["order_s"] = round(timed(lambda: data.order.samples(0))[1], 2)
@@ -176,8 +212,14 @@ def measure_scale(root: Path, annotations: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--annotations", type=int, help="measure start and memory with so many, in the place of speed")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--annotations",
+        type=int,
+        help="measure start and memory with so many, in the place of speed",
+    )
     given = parser.parse_args()
     cv2.setNumThreads(0)
     with TemporaryDirectory() as folder:

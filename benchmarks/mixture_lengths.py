@@ -38,7 +38,11 @@ STATED = {
 # in the shares of the 907 such expressions of its val, testA and testB that were at hand.
 TARGETS = [0] * 19_140 + [1] * 120_624 + [2] * 48_944 + [3] * 13_042 + [4] * 3_452 + [5] * 4_142
 LIKE = {"grec_grefcoco": "rec_refcoco", "gres_grefcoco": "res_refcoco"}
-LLAVA_KINDS = {"conv": 58, "detail": 23, "complex": 77}  # thousands of samples, README of LLaVA-Instruct-150K
+LLAVA_KINDS = {
+    "conv": 58,
+    "detail": 23,
+    "complex": 77,
+}  # thousands of samples, README of LLaVA-Instruct-150K
 BENCH = "coco2014_val_gpt4_qa_30x3.jsonl"
 REGION = re.compile(r"\[[\d\s,<>a-z]*\]")
 
@@ -54,12 +58,21 @@ def deciles(values: list[int]) -> list[int]:
     return [int(v) for v in np.quantile(values, np.linspace(0.05, 0.95, 9))]
 
 
-def with_bench(conversations: list[list[tuple[str, str]]], path: Path) -> list[list[tuple[str, str]]]:
+def with_bench(
+    conversations: list[list[tuple[str, str]]], path: Path
+) -> list[list[tuple[str, str]]]:
     """Conversations, and the bench's detailed and complex answers, repeated until the three kinds have their shares."""
     bench = [json.loads(line) for line in path.read_text().splitlines()]
-    kinds = {k: [[(x["instruction"], x["output"])] for x in bench if x["type"] == k] for k in ("detail", "complex")}
+    kinds = {
+        k: [[(x["instruction"], x["output"])] for x in bench if x["type"] == k]
+        for k in ("detail", "complex")
+    }
     kinds["conv"] = conversations[:1]
-    return [kinds[kind][i % len(kinds[kind])] for kind, share in LLAVA_KINDS.items() for i in range(share)]
+    return [
+        kinds[kind][i % len(kinds[kind])]
+        for kind, share in LLAVA_KINDS.items()
+        for i in range(share)
+    ]
 
 
 def main() -> None:
@@ -67,7 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="data root with official files")
     parser.add_argument("--config", action="append", default=[], help="config with the sources")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("mixture_lengths.json"))
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).with_name("mixture_lengths.json")
+    )
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     setup = read_setup(["default", *given.config], given.root, [])
@@ -76,9 +91,13 @@ def main() -> None:
         source = setup.sources[LIKE.get(name, name)]
         task, rng = Task.known[source.task](setup.codec), np.random.default_rng(0)
         annotations = []
-        for split in dict.fromkeys([source.train, source.val, *source.test.values(), *READERS[source.dataset].splits]):
+        for split in dict.fromkeys(
+            [source.train, source.val, *source.test.values(), *READERS[source.dataset].splits]
+        ):
             with suppress(FileNotFoundError, ValueError):
-                annotations = annotations or task.regroup(read_split(name, source, setup.root, split) if split else [])
+                annotations = annotations or task.regroup(
+                    read_split(name, source, setup.root, split) if split else []
+                )
         if not annotations:
             print(f"{name}: no files, left out")
             continue

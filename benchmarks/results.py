@@ -36,7 +36,10 @@ def run(arguments: list[str], threads: int) -> dict[str, float]:
 
 
 PAIR = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]  # as `make demo`
-DEMOS = {False: ("the demo", [], (256, 64)), True: ("all tasks", ["--config", "tiny_all.yaml"], (200, 50))}
+DEMOS = {
+    False: ("the demo", [], (256, 64)),
+    True: ("all tasks", ["--config", "tiny_all.yaml"], (200, 50)),
+}
 
 
 def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict[str, object]:
@@ -44,8 +47,25 @@ def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict
     _, config, (asked, unseen) = DEMOS[everything]
     first, second = (f"seed{seed}_{'all_' * everything}stage{k}" for k in (1, 2))
     stage1 = ["fit", "--config", "stage1.yaml", *config, "--name", first]
-    stage2 = ["fit", "--config", "stage2.yaml", *config, "--config", "tiny_stage2.yaml", "--model.init_from", first]
-    test = ["test", "--ckpt_path", second, "--data.max_test", str(asked), "--data.unseen_wording", str(unseen)]
+    stage2 = [
+        "fit",
+        "--config",
+        "stage2.yaml",
+        *config,
+        "--config",
+        "tiny_stage2.yaml",
+        "--model.init_from",
+        first,
+    ]
+    test = [
+        "test",
+        "--ckpt_path",
+        second,
+        "--data.max_test",
+        str(asked),
+        "--data.unseen_wording",
+        str(unseen),
+    ]
     more = ["--seed_everything", str(seed), "--data.seed", str(seed), *pair]
     costs = {
         "stage1": run([*stage1, *more], threads),
@@ -53,7 +73,11 @@ def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict
         "test": run(test, threads),
     }
     folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
-    return {"seed": seed, "costs": costs, "table": json.loads((folder / "scores_test.json").read_text())["table"]}
+    return {
+        "seed": seed,
+        "costs": costs,
+        "table": json.loads((folder / "scores_test.json").read_text())["table"],
+    }
 
 
 def report(results: list[dict], threads: int, title: str) -> str:
@@ -71,9 +95,19 @@ def report(results: list[dict], threads: int, title: str) -> str:
     for rows in zip(*(r["table"] for r in results), strict=True):
         scores, row = [r["score"] for r in rows], rows[0]
         spread = f"{min(scores):.1f} .. {max(scores):.1f}"
-        cells = row["name"], row["metric"], f"{statistics.mean(scores):.1f}", spread, f"{row['baseline']:.1f}"
+        cells = (
+            row["name"],
+            row["metric"],
+            f"{statistics.mean(scores):.1f}",
+            spread,
+            f"{row['baseline']:.1f}",
+        )
         lines.append(f"| {' | '.join(cells)} | {row['what']} | {row['n']} |")
-    lines += ["", "| seed | step | CPU-seconds | wall seconds | peak GB |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        "",
+        "| seed | step | CPU-seconds | wall seconds | peak GB |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for result in results:
         for step, cost in result["costs"].items():
             numbers = f"{cost['cpu_s']:.0f} | {cost['wall_s']:.0f} | {cost['peak_gb']:.2f}"
@@ -98,7 +132,9 @@ def main() -> None:
         results = []
         for result in pool.map(one, arguments.seeds):
             results.append(result)
-            out.write_text(report(results, arguments.threads, title))  # what there is, should a later seed fail
+            out.write_text(
+                report(results, arguments.threads, title)
+            )  # what there is, should a later seed fail
     print(json.dumps({"benchmark": "results", "threads": arguments.threads, "results": results}))
 
 

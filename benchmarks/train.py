@@ -34,7 +34,10 @@ from vista.tokens.batch import Sample, collate
 LENGTHS = json.loads(Path(__file__).with_name("mixture_lengths.json").read_text())
 IMAGE, PAD, VOCABULARY = 3, 0, 4000
 # Tokens of a region of so many numbers: one token a number; brackets, and in the paper's layout ", " between numbers.
-TOKENS = {"paper": lambda numbers: numbers + 2 + 2 * (numbers - 1), "compact": lambda numbers: numbers + 2}
+TOKENS = {
+    "paper": lambda numbers: numbers + 2 + 2 * (numbers - 1),
+    "compact": lambda numbers: numbers + 2,
+}
 NUMBERS = {"box": 4, "mask": 64}
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "small": {
@@ -64,7 +67,9 @@ class Lengths(NamedTuple):
 def draw(count: int, questions_per_image: int, rng: np.random.Generator) -> list[Lengths]:
     """Samples of the mixture, in groups that share an image as `datamodules.order` makes them."""
     names = list(LENGTHS)
-    groups = {n: max(1, min(questions_per_image, round(LENGTHS[n]["samples_of_an_image"]))) for n in names}
+    groups = {
+        n: max(1, min(questions_per_image, round(LENGTHS[n]["samples_of_an_image"]))) for n in names
+    }
     weights = np.array([LENGTHS[n]["samples"] / groups[n] for n in names])
     drawn: list[Lengths] = []
     while len(drawn) < count:
@@ -73,7 +78,9 @@ def draw(count: int, questions_per_image: int, rng: np.random.Generator) -> list
         for _ in range(min(groups[name], count - len(drawn))):
             words, regions = int(rng.choice(source["answer"])), int(rng.choice(source["regions"]))
             numbers = NUMBERS[source["region"]]
-            answer = {layout: words + regions * tokens(numbers) + 1 for layout, tokens in TOKENS.items()}
+            answer = {
+                layout: words + regions * tokens(numbers) + 1 for layout, tokens in TOKENS.items()
+            }
             drawn.append(Lengths(image, int(rng.choice(source["prompt"])), answer))
     return drawn
 
@@ -99,7 +106,10 @@ class Padding:
 def batch_of(samples: list[Sample], queries: int, side: int, device: str) -> dict[str, Any]:
     """A batch on the device; an image's pixels depend on its name alone."""
     names = dict.fromkeys(name for sample in samples for name in sample.images)
-    images = {n: torch.randn(3, side, side, generator=torch.Generator().manual_seed(hash(n) % 997)) for n in names}
+    images = {
+        n: torch.randn(3, side, side, generator=torch.Generator().manual_seed(hash(n) % 997))
+        for n in names
+    }
     batch = collate(samples, images, Padding(), queries)  # type: ignore[arg-type]
     return {key: value.to(device) for key, value in batch.items()}
 
@@ -117,7 +127,9 @@ def transformers_twin(ours: VistaLLM) -> InstructBlipForConditionalGeneration:
     )
     twin = InstructBlipForConditionalGeneration(copy.deepcopy(config)).eval()
     result = twin.load_state_dict(ours.state_dict(), strict=False)
-    assert not result.unexpected_keys and set(result.missing_keys) <= {"language_model.lm_head.weight"}
+    assert not result.unexpected_keys and set(result.missing_keys) <= {
+        "language_model.lm_head.weight"
+    }
     twin.tie_weights()
     return twin
 
@@ -133,9 +145,15 @@ class Bench:
         with torch.device(device):
             encoder = Encoder(**parts["encoder"]).requires_grad_(False)
             qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
-            llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(size != "7b")  # 7b: stage 2, on one card
+            llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(
+                size != "7b"
+            )  # 7b: stage 2, on one card
             self.ours = VistaLLM(encoder, qformer, llm, IMAGE, length_groups)
-        self.queries, self.side, self.device = qformer.num_queries, parts["encoder"]["image_size"], device
+        self.queries, self.side, self.device = (
+            qformer.num_queries,
+            parts["encoder"]["image_size"],
+            device,
+        )
         self.usual: InstructBlipForConditionalGeneration | None = None
         if size != "7b":
             self.usual = transformers_twin(self.ours).to(device).train()
@@ -168,7 +186,12 @@ class Bench:
         grads = {name: p.grad for name, p in self.usual.named_parameters() if p.grad is not None}
         for name, p in self.ours.named_parameters():
             if p.grad is not None:
-                worst = max(worst, ((p.grad - grads[name]).abs().max() / p.grad.abs().max().clamp(min=1e-3)).item())
+                worst = max(
+                    worst,
+                    (
+                        (p.grad - grads[name]).abs().max() / p.grad.abs().max().clamp(min=1e-3)
+                    ).item(),
+                )
         for model in (self.ours, self.usual):
             model.zero_grad()
         return worst
@@ -216,10 +239,17 @@ def main() -> None:
     bench, rng = Bench(given.size, given.device, given.length_groups), np.random.default_rng(0)
     drawn = [draw(given.batch_size, given.questions_per_image, rng) for _ in range(given.batches)]
     batches = {
-        layout: [batch_of(write(d, layout, i), bench.queries, bench.side, given.device) for i, d in enumerate(drawn)]
+        layout: [
+            batch_of(write(d, layout, i), bench.queries, bench.side, given.device)
+            for i, d in enumerate(drawn)
+        ]
         for layout in TOKENS
     }
-    result: dict[str, Any] = {"size": given.size, "device": given.device, "threads": torch.get_num_threads()}
+    result: dict[str, Any] = {
+        "size": given.size,
+        "device": given.device,
+        "threads": torch.get_num_threads(),
+    }
     result["length_groups"] = given.length_groups
     result["packing_efficiency"] = efficiency(batches["paper"], bench.ours.length_groups)
     if bench.usual is not None:
@@ -238,12 +268,20 @@ def main() -> None:
                 best[i] = min(best[i], timed(partial(loss, batch), model, given.device))
         tokens = sum(int(b["attention_mask"].sum()) for b in batches[layout])
         samples, seconds = given.batch_size * given.batches, float(np.sum(best))
-        result |= {f"{name}_samples_per_s": samples / seconds, f"{name}_tokens_per_s": tokens / seconds}
+        result |= {
+            f"{name}_samples_per_s": samples / seconds,
+            f"{name}_tokens_per_s": tokens / seconds,
+        }
         result[f"{name}_peak_gb"] = peak_memory(torch.device(given.device))
-        print(f"{name}: {samples / seconds:.1f} samples/s, {tokens / seconds:.0f} tokens/s", flush=True)
+        print(
+            f"{name}: {samples / seconds:.1f} samples/s, {tokens / seconds:.0f} tokens/s",
+            flush=True,
+        )
     if bench.usual is not None:
         result["ratio"] = result["ours_samples_per_s"] / result["usual_samples_per_s"]
-        result["ratio_compact"] = result["ours_compact_samples_per_s"] / result["usual_samples_per_s"]
+        result["ratio_compact"] = (
+            result["ours_compact_samples_per_s"] / result["usual_samples_per_s"]
+        )
     print(json.dumps({k: round(v, 7) if isinstance(v, float) else v for k, v in result.items()}))
 
 

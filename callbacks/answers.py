@@ -40,7 +40,10 @@ class Answers(Callback):
             save_png(self.out, draw_question(source, annotation, prediction, exif=True))
             print(f"picture: {self.out}", file=sys.stderr)
             if prediction.confidence is not None:
-                print(f"mean probability of the words: {math.exp(prediction.confidence):.2f}", file=sys.stderr)
+                print(
+                    f"mean probability of the words: {math.exp(prediction.confidence):.2f}",
+                    file=sys.stderr,
+                )
             if prediction.spreads:
                 spread = sum(prediction.spreads) / len(prediction.spreads)
                 print(f"mean spread of the coordinates: {spread:.0f} bins", file=sys.stderr)

@@ -51,18 +51,26 @@ class Faults(Callback):
             signal.signal(signal.SIGTERM, self._terminate)
             self.handler = signal.signal(signal.SIGINT, self._terminate)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Remember the samples, and start the clock."""
         self.samples = " ".join(batch["ids"])
-        self._start(f"rank {trainer.global_rank}: step {trainer.global_step + 1}", "forward and backward")
+        self._start(
+            f"rank {trainer.global_rank}: step {trainer.global_step + 1}", "forward and backward"
+        )
 
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
         """Drop all gradients where one of any process is not finite; ask whether one is to end.
 
         Raises:
             RuntimeError: too many steps were left out.
         """
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        parameters = [
+            p for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+        ]
         shards = [getattr(p.grad, "_local_tensor", p.grad) for p in parameters]
         finite = torch.stack([shard.isfinite().all() for shard in shards]).all().float()
         agreed = trainer.strategy.reduce(
@@ -79,7 +87,9 @@ class Faults(Callback):
             f"samples {self.samples}"
         )
         if self.skipped > self.max_skipped:
-            raise RuntimeError(f"{self.skipped} steps had a gradient that is not finite; the run ends here")
+            raise RuntimeError(
+                f"{self.skipped} steps had a gradient that is not finite; the run ends here"
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -91,8 +101,13 @@ class Faults(Callback):
         """
         pl_module.log("faults/skipped_steps", float(self.skipped), batch_size=1)
         if self.ends:  # one process tells the shell, so that no launcher kills the others for it
-            raise SIGTERMException(128 + (self.signal or signal.SIGTERM) if trainer.is_global_zero else 0)
-        self._start(f"rank {trainer.global_rank}: after step {trainer.global_step}", "reading the next samples")
+            raise SIGTERMException(
+                128 + (self.signal or signal.SIGTERM) if trainer.is_global_zero else 0
+            )
+        self._start(
+            f"rank {trainer.global_rank}: after step {trainer.global_step}",
+            "reading the next samples",
+        )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Decoding takes its time."""
@@ -105,7 +120,9 @@ class Faults(Callback):
             signal.signal(signal.SIGINT, self.handler)
             self.handler = None
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
         """As at the end of training."""
         self.on_train_end(trainer, pl_module)
 
@@ -115,7 +132,9 @@ class Faults(Callback):
         if number == signal.SIGINT:
             if self.signal:
                 raise KeyboardInterrupt
-            self._say("the run ends after this step, with a checkpoint; Ctrl+C again ends it at once")
+            self._say(
+                "the run ends after this step, with a checkpoint; Ctrl+C again ends it at once"
+            )
         self.signal = number
 
     def _start(self, where: str, doing: str) -> None:

@@ -38,14 +38,18 @@ class Pictures(Callback):
         if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
-        shown = [(a, p) for a, p in zip(batch["annotations"], outputs, strict=True) if a.images][: self.count]
+        shown = [(a, p) for a, p in zip(batch["annotations"], outputs, strict=True) if a.images][
+            : self.count
+        ]
         if not shown:
             return
         sheet = contact_sheet([draw_question(source, a, p) for a, p in shown], columns=3)
         save_png(self.folder / "pictures" / f"{source.name}_{trainer.global_step:06d}.png", sheet)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(source.name, sheet, trainer.global_step, dataformats="HWC")
+                logger.experiment.add_image(
+                    source.name, sheet, trainer.global_step, dataformats="HWC"
+                )
 
     def on_test_batch_end(
         self,
@@ -60,7 +64,9 @@ class Pictures(Callback):
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
 
-def draw_question(source: Any, annotation: Annotation, prediction: Prediction, exif: bool = False) -> np.ndarray:
+def draw_question(
+    source: Any, annotation: Annotation, prediction: Prediction, exif: bool = False
+) -> np.ndarray:
     """The images side by side with the answer on them, the prompt and the text below the first.
 
     Args:

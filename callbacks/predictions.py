@@ -46,7 +46,9 @@ class Predictions(Callback):
     def _join(self, name: str, keep: bool) -> None:
         """Bring the answers of all processes into one file, without a cut line; or remove them."""
         path, parts = self.folder / f"{name}.jsonl", sorted(self.folder.glob(f"{name}.*jsonl"))
-        lines = [json.dumps(r, ensure_ascii=False) + "\n" for part in parts for r in read_records(part)]
+        lines = [
+            json.dumps(r, ensure_ascii=False) + "\n" for part in parts for r in read_records(part)
+        ]
         if keep and lines:
             joined = path.with_suffix(".joined")
             joined.write_text("".join(dict.fromkeys(lines)), encoding="utf-8")
@@ -72,7 +74,9 @@ class Predictions(Callback):
         source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
         if source.name not in self.files:
             rank = f".{trainer.global_rank}" if trainer.global_rank else ""
-            self.files[source.name] = (self.folder / f"{source.name}{rank}.jsonl").open("a", encoding="utf-8")
+            self.files[source.name] = (self.folder / f"{source.name}{rank}.jsonl").open(
+                "a", encoding="utf-8"
+            )
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
             if annotation.id not in pl_module.recorded[source.name]:
                 record = to_record(annotation, source.question(annotation)[0][0], prediction)
@@ -94,8 +98,15 @@ class Predictions(Callback):
 def subject_of(trainer: Trainer, module: Any) -> str:
     """What the answers depend on, as JSON: the checkpoint, the settings of text and decoding, the sources."""
     checkpoint = Path(str(trainer.ckpt_path))
-    decoding = {name: value for name, value in vars(module.answering).items() if name != "tokenizer"}
+    decoding = {
+        name: value for name, value in vars(module.answering).items() if name != "tokenizer"
+    }
     sources = [(s.name, str(s.root), len(s.annotations)) for s in trainer.datamodule.eval_sources]  # type: ignore[attr-defined]
     modified = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-    subject = {"checkpoint": str(checkpoint), "modified": modified, "decoding": decoding, "sources": sources}
+    subject = {
+        "checkpoint": str(checkpoint),
+        "modified": modified,
+        "decoding": decoding,
+        "sources": sources,
+    }
     return json.dumps(subject | {"text": module.text_settings()}, default=str)

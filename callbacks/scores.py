@@ -43,11 +43,17 @@ class ScoreTable(Callback):
         if trainer.state.fn == "validate":
             self._report(trainer, "val")
 
-    def _report(self, trainer: Trainer, stage: str, earlier: Mapping[str, float] | None = None) -> None:
+    def _report(
+        self, trainer: Trainer, stage: str, earlier: Mapping[str, float] | None = None
+    ) -> None:
         if not trainer.is_global_zero:
             return
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(f"{stage}/")}
-        rows = [row for s in trainer.datamodule.eval_sources if (row := score_row(s, stage, metrics))]  # type: ignore[attr-defined]
+        metrics = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(f"{stage}/")
+        }
+        rows = [
+            row for s in trainer.datamodule.eval_sources if (row := score_row(s, stage, metrics))
+        ]  # type: ignore[attr-defined]
         if not rows:
             return
         for row in rows:

@@ -56,7 +56,11 @@ class Throughput(Callback):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module, batch)
-        if self.print_every and trainer.global_step % self.print_every == 0 and trainer.is_global_zero:
+        if (
+            self.print_every
+            and trainer.global_step % self.print_every == 0
+            and trainer.is_global_zero
+        ):
             loss = float(trainer.callback_metrics["train/loss"])
             seconds = time.perf_counter() - self.began
             print(
@@ -66,7 +70,9 @@ class Throughput(Callback):
 
     def _log(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         seconds = max(1e-9, time.perf_counter() - self.mark)
-        counts = torch.tensor([self.samples, self.tokens], dtype=torch.float, device=pl_module.device)
+        counts = torch.tensor(
+            [self.samples, self.tokens], dtype=torch.float, device=pl_module.device
+        )
         samples, tokens = trainer.strategy.reduce(counts, reduce_op="sum").tolist()  # type: ignore[union-attr]
         model: Any = pl_module.model
         lengths = batch["attention_mask"].sum(1).tolist()
@@ -81,7 +87,12 @@ class Throughput(Callback):
             flops = step_flops(model, batch) / sum(lengths) * self.tokens
             speed["speed/mfu"] = flops / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
-        self.mark, self.waited, self.samples, self.tokens = time.perf_counter(), waited(trainer), 0, 0
+        self.mark, self.waited, self.samples, self.tokens = (
+            time.perf_counter(),
+            waited(trainer),
+            0,
+            0,
+        )
 
 
 def waited(trainer: Trainer) -> float:
@@ -102,5 +113,11 @@ def peak_flops(device: torch.device, precision: str) -> float:
         return 0.0
     from lightning.fabric.utilities.throughput import get_available_flops
 
-    kind = torch.bfloat16 if "bf16" in precision else torch.float16 if "16" in precision else torch.float32
+    kind = (
+        torch.bfloat16
+        if "bf16" in precision
+        else torch.float16
+        if "16" in precision
+        else torch.float32
+    )
     return float(get_available_flops(device, kind) or 0.0)

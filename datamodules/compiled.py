@@ -28,8 +28,13 @@ from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, annotation_from_json, annotation_to_json
 
 VERSION = 2  # raise it when the same annotations give another table
-SCHEMA = pa.schema([("record", pa.large_string()), ("scene", pa.int32()), ("shown", pa.large_string())])
-NUMBERS = ("coco_id", "flickr_id")  # keys of `extra` that tell which picture it is, see datamodules/leakage.py
+SCHEMA = pa.schema(
+    [("record", pa.large_string()), ("scene", pa.int32()), ("shown", pa.large_string())]
+)
+NUMBERS = (
+    "coco_id",
+    "flickr_id",
+)  # keys of `extra` that tell which picture it is, see datamodules/leakage.py
 ROWS = 1 << 14  # annotations in a record batch
 
 
@@ -80,7 +85,9 @@ class Annotations(Sequence[Annotation]):
     def __getitem__(self, index: Any) -> Any:  # an int or a slice
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return annotation_from_json(self._records[int(index if self.rows is None else self.rows[index])].as_py())
+        return annotation_from_json(
+            self._records[int(index if self.rows is None else self.rows[index])].as_py()
+        )
 
     def select(self, rows: np.ndarray) -> "Annotations":
         """Some of them, in the order of `rows`, int (N,)."""
@@ -94,12 +101,16 @@ class Annotations(Sequence[Annotation]):
 
     def _first(self, scenes: pa.Array) -> Iterator[Annotation]:
         for chunk in self._shown.drop_null().take(scenes).chunks:
-            for images, numbers in json.loads(f"[{','.join(chunk.to_pylist())}]"):  # all at once: half the time
+            for images, numbers in json.loads(
+                f"[{','.join(chunk.to_pylist())}]"
+            ):  # all at once: half the time
                 yield Annotation("", tuple(images), extra=numbers)
 
     def unchanged(self) -> bool:
         """Whether the files that it was made of are as they were; False where they are not known."""
-        return bool(self._watched) and all(stamp(path) == was for path, was in self._watched.items())
+        return bool(self._watched) and all(
+            stamp(path) == was for path, was in self._watched.items()
+        )
 
 
 def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.ndarray]:
@@ -114,7 +125,9 @@ def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.
     for annotation in annotations:
         first.setdefault(annotation.images, annotation)
     numbers = {images: number for number, images in enumerate(first)}
-    return iter(first.values()), np.array([numbers[annotation.images] for annotation in annotations], dtype=np.int32)
+    return iter(first.values()), np.array(
+        [numbers[annotation.images] for annotation in annotations], dtype=np.int32
+    )
 
 
 def select(annotations: Sequence[Annotation], rows: np.ndarray) -> Sequence[Annotation]:
@@ -166,9 +179,13 @@ def write(file: Path, origin: Origin) -> None:
     try:
         with pa.ipc.new_file(str(file), SCHEMA) as writer:
             while some := list(islice(rows, ROWS)):
-                writer.write_batch(pa.record_batch(list(map(list, zip(*some, strict=True))), schema=SCHEMA))
+                writer.write_batch(
+                    pa.record_batch(list(map(list, zip(*some, strict=True))), schema=SCHEMA)
+                )
             about = json.dumps({"problems": origin.problems, "watched": origin.watched})
-            writer.write_batch(pa.record_batch([[], [], []], schema=SCHEMA), custom_metadata={"about": about})
+            writer.write_batch(
+                pa.record_batch([[], [], []], schema=SCHEMA), custom_metadata={"about": about}
+            )
     finally:
         gc.enable()
 
@@ -185,7 +202,11 @@ def row(annotation: Annotation, seen: dict[tuple[str, ...], int]) -> tuple[str, 
 
 def code_of(kind: type) -> str:
     """A digest of the code that makes annotations: all files beside those of a class and of its bases."""
-    bases = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
+    bases = [
+        base
+        for base in kind.__mro__
+        if base.__module__.partition(".")[0] not in sys.stdlib_module_names
+    ]
     folders = {Path(inspect.getfile(base)).parent for base in bases}
     files = [file for folder in sorted(folders) for file in sorted(folder.glob("*.py"))]
     return digest(*(file.read_text(encoding="utf-8") for file in files))

@@ -49,10 +49,17 @@ class Encoding:
             exif: turn images upright (a person's uploads, not data sets).
         """
         self.exif = exif
-        self.tokenizer, self.transform, self.num_queries, self.template = tokenizer, transform, num_queries, template
+        self.tokenizer, self.transform, self.num_queries, self.template = (
+            tokenizer,
+            transform,
+            num_queries,
+            template,
+        )
         self.unreadable: dict[str, str] = {}  # file -> why, in one sentence
 
-    def sample(self, source: LoadedSource, annotation: Annotation, turns: Turns, answer: bool = True) -> Sample:
+    def sample(
+        self, source: LoadedSource, annotation: Annotation, turns: Turns, answer: bool = True
+    ) -> Sample:
         """An annotation in token ids; the keys of its images are their files."""
         files = tuple(str(source.root / image) for image in annotation.images)
         return encode_example(Example(files, turns), self.tokenizer, self.template, answer)
@@ -77,7 +84,11 @@ class Encoding:
     def problems(self, samples: Sequence[Sample]) -> list[str]:
         """A sentence for each file of a batch that could not be read. Missing files were named when the run began."""
         files = dict.fromkeys(file for sample in samples for file in sample.images)
-        return [self.unreadable[file] for file in files if file in self.unreadable and Path(file).exists()]
+        return [
+            self.unreadable[file]
+            for file in files
+            if file in self.unreadable and Path(file).exists()
+        ]
 
 
 class TrainingSet(Dataset[Batch]):
@@ -100,15 +111,25 @@ class TrainingSet(Dataset[Batch]):
             max_tokens: a longer sample is not learned from, and counted.
             loss_on: `all` tokens of an answer, or only the `free` ones, see `learn_free_tokens`.
         """
-        self.sources, self.encoding, self.seed, self.max_tokens = sources, encoding, seed, max_tokens
+        self.sources, self.encoding, self.seed, self.max_tokens = (
+            sources,
+            encoding,
+            seed,
+            max_tokens,
+        )
         self.loss_on = loss_on
-        self.usual_lengths = torch.tensor([self._usual_length(source) for source in range(len(sources))])
+        self.usual_lengths = torch.tensor(
+            [self._usual_length(source) for source in range(len(sources))]
+        )
 
     def _usual_length(self, source: int) -> float:
         """Mean number of learned tokens of a source's samples, over some of them that are spread evenly."""
         count = len(self.sources[source].annotations)
         some = range(0, count, max(1, count // PROBED))
-        return max(1.0, float(np.mean([self._sample((0, 0, source, i))[1].answer_length for i in some] or [1])))
+        return max(
+            1.0,
+            float(np.mean([self._sample((0, 0, source, i))[1].answer_length for i in some] or [1])),
+        )
 
     def _sample(self, key: Key) -> tuple[str, Sample]:
         """Name of a sample, and the sample."""
@@ -126,8 +147,13 @@ class TrainingSet(Dataset[Batch]):
         """The batch of these keys, with the source of each sample and what could not be used."""
         ids, samples = zip(*map(self._sample, keys), strict=True)
         images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
-        lengths = [len(s.input_ids) + (self.encoding.num_queries - 1) * len(s.images) for s in samples]
-        usable = [self.encoding.readable(s) and n <= self.max_tokens for s, n in zip(samples, lengths, strict=True)]
+        lengths = [
+            len(s.input_ids) + (self.encoding.num_queries - 1) * len(s.images) for s in samples
+        ]
+        usable = [
+            self.encoding.readable(s) and n <= self.max_tokens
+            for s, n in zip(samples, lengths, strict=True)
+        ]
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
         return collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries) | {
             "source": torch.tensor([key[2] for key in keys]),
@@ -166,7 +192,9 @@ class EvaluationSet(Dataset[Batch]):
         asked = zip(annotations, questions, strict=True)
         samples = [self.encoding.sample(self.source, a, turns, answer=False) for a, turns in asked]
         images = self.encoding.images(samples)
-        batch = collate(samples, images, self.encoding.tokenizer, self.encoding.num_queries, pad_left=True)
+        batch = collate(
+            samples, images, self.encoding.tokenizer, self.encoding.num_queries, pad_left=True
+        )
         return batch | {
             "source": self.source.name,
             "annotations": annotations,

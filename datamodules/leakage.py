@@ -1,8 +1,8 @@
 """No test image is trained on: which images of one data set are test images of another.
 
-    image_names(annotation)          {"coco 581857"}, the same for RefCOCO, VQAv2, Visual Genome, ...
-    tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
-    leaks(annotation, tested)        {"rec_refcoco_val"}
+image_names(annotation)          {"coco 581857"}, the same for RefCOCO, VQAv2, Visual Genome, ...
+tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
+leaks(annotation, tested)        {"rec_refcoco_val"}
 """
 
 import re
@@ -34,7 +34,9 @@ def names_of(annotation: Annotation) -> dict[str, set[str]]:
     """
     coco_id, flickr_id = (annotation.extra.get(key) for key in NUMBERS)
     more = {f"flickr {flickr_id}"} if flickr_id else set()
-    return {path: {f"coco {coco_id}" if coco_id else _name(path), *more} for path in annotation.images}
+    return {
+        path: {f"coco {coco_id}" if coco_id else _name(path), *more} for path in annotation.images
+    }
 
 
 def image_names(annotation: Annotation) -> set[str]:
@@ -85,7 +87,10 @@ def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[
     Returns:
         a sentence for each source that lost samples, and for each split whose images are not known.
     """
-    notes = [f"not kept out of training, since its files are not there: {sentence}" for sentence in absent]
+    notes = [
+        f"not kept out of training, since its files are not there: {sentence}"
+        for sentence in absent
+    ]
     for source in loaded:
         number = len(source.annotations)
         source.annotations, dropped = clean(source.annotations, tested)
@@ -97,7 +102,9 @@ def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[
     return notes
 
 
-def clean(annotations: Sequence[Annotation], tested: Tested) -> tuple[Sequence[Annotation], dict[str, int]]:
+def clean(
+    annotations: Sequence[Annotation], tested: Tested
+) -> tuple[Sequence[Annotation], dict[str, int]]:
     """The samples whose images are behind no score, and how many others there are for each score.
 
     Of samples with the same images only the first is looked at.
@@ -105,7 +112,9 @@ def clean(annotations: Sequence[Annotation], tested: Tested) -> tuple[Sequence[A
     first, scene = scenes(annotations)
     found = [leaks(annotation, tested) for annotation in first]
     dropped: dict[str, int] = defaultdict(int)
-    for scores, number in zip(found, np.bincount(scene, minlength=len(found)).tolist(), strict=True):
+    for scores, number in zip(
+        found, np.bincount(scene, minlength=len(found)).tolist(), strict=True
+    ):
         for score in scores:
             dropped[score] += number
     sound = np.array([not scores for scores in found], dtype=bool)[scene]

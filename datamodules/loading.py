@@ -26,7 +26,9 @@ class Regrouped:
         """Keep both; the compiled file of the annotations is watched."""
         self.task, self.annotations = task, annotations
         self.problems: list[tuple[str, str]] = []
-        self.watched: dict[str, Stamp | None] = {str(annotations.file.absolute()): stamp(str(annotations.file))}
+        self.watched: dict[str, Stamp | None] = {
+            str(annotations.file.absolute()): stamp(str(annotations.file))
+        }
 
     def __iter__(self) -> Iterator[Annotation]:
         yield from self.task.regroup(self.annotations)
@@ -62,7 +64,9 @@ class Loading:
                 raise MissingFileError(f"source {name}: {error}") from error
         return self._read[key]
 
-    def load(self, sources: dict[str, Source], part: Literal["train", "val", "test"]) -> list[LoadedSource]:
+    def load(
+        self, sources: dict[str, Source], part: Literal["train", "val", "test"]
+    ) -> list[LoadedSource]:
         """The splits of some sources as their tasks ask about them: one of each, or those behind the scores of `test`.
 
         Raises:
@@ -104,7 +108,11 @@ def asked(task: Task, images: Sequence[str], text: str) -> LoadedSource:
 def in_unseen_words(sources: Sequence[LoadedSource]) -> list[LoadedSource]:
     """The sources once more, in all instructions in turn that are never trained on, where their tasks have such."""
     others = [(source, source.task.in_unseen_words()) for source in sources]
-    return [replace(s, name=f"{s.name}_unseen_wording", task=t, wordings=len(t.templates)) for s, t in others if t]
+    return [
+        replace(s, name=f"{s.name}_unseen_wording", task=t, wordings=len(t.templates))
+        for s, t in others
+        if t
+    ]
 
 
 def limit(sources: list[LoadedSource], most: int | None) -> None:

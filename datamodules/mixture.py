@@ -97,7 +97,11 @@ class MixtureData(LightningDataModule):
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
         self.replay = replay
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
-        self.batch_size, self.eval_batch_size, self.epoch_samples = batch_size, eval_batch_size, epoch_samples
+        self.batch_size, self.eval_batch_size, self.epoch_samples = (
+            batch_size,
+            eval_batch_size,
+            epoch_samples,
+        )
         self.sorted_epochs, self.questions_per_image = sorted_epochs, questions_per_image
         self.max_tokens, self.loss_on = max_tokens, loss_on
         self.max_val, self.max_test, self.unseen_wording = max_val, max_test, unseen_wording
@@ -110,9 +114,13 @@ class MixtureData(LightningDataModule):
         self.batches: GlobalBatches | None = None
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # a split with fewer questions than processes
+        self.allow_zero_length_dataloader_with_multiple_devices = (
+            True  # a split with fewer questions than processes
+        )
         if not 0 <= replay < 1:
-            raise InputError(f"the share of replayed samples is at least 0 and below 1, not {replay}")
+            raise InputError(
+                f"the share of replayed samples is at least 0 and below 1, not {replay}"
+            )
         for name, source in sources.items():
             check_source(name, source)
         self.tasks = chosen_tasks(tasks, sources)
@@ -130,8 +138,14 @@ class MixtureData(LightningDataModule):
             write_world(self.root, num_train=self.world_scenes, formats=self.world_formats)
         elif not self.root.is_dir():
             name, source = next(iter(self.sources.items()), ("", None))
-            where = f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}" if source else ""
-            raise MissingFileError(f"the data root {self.root} is not there; name it by --data.root{where}")
+            where = (
+                f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}"
+                if source
+                else ""
+            )
+            raise MissingFileError(
+                f"the data root {self.root} is not there; name it by --data.root{where}"
+            )
         if stage is not None:
             with suppress(FileNotFoundError, ValueError):
                 self._compile(stage)
@@ -190,32 +204,51 @@ class MixtureData(LightningDataModule):
         old = np.array([s.name not in main for s in self.train_sources])
         if old.any():
             weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
-        groups = [group_by_image(s.annotations, self.questions_per_image) for s in self.train_sources]
-        self.order = Order(groups, weights.tolist(), self.seed, self.epoch_samples, self.sorted_epochs)
+        groups = [
+            group_by_image(s.annotations, self.questions_per_image) for s in self.train_sources
+        ]
+        self.order = Order(
+            groups, weights.tolist(), self.seed, self.epoch_samples, self.sorted_epochs
+        )
 
     def _drop_test_images(self) -> None:
         """Leave out, and count, what `python main.py data audit` finds."""
-        notes = keep_clean(self.train_sources, *images_tested(self.sources, self.loading.annotations))
+        notes = keep_clean(
+            self.train_sources, *images_tested(self.sources, self.loading.annotations)
+        )
         if self.trainer is None or self.trainer.is_global_zero:
             print(*notes, sep="\n", end="\n" * bool(notes), flush=True)
 
     def _questions(self) -> LoadedSource:
         if not self.tasks or len(self.tasks) > 1:
-            raise InputError(f"a question is of one task, not of {', '.join(self.tasks or ['none'])}")
+            raise InputError(
+                f"a question is of one task, not of {', '.join(self.tasks or ['none'])}"
+            )
         self.encoding.exif = True
-        return asked(Task.known[self.tasks[0]](self.codec), self.question_images, self.question_text)
+        return asked(
+            Task.known[self.tasks[0]](self.codec), self.question_images, self.question_text
+        )
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Tensors move; annotations and names, which Lightning would copy field by field, stay."""
-        return {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+        return {
+            k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v
+            for k, v in batch.items()
+        }
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the current epoch, from the current batch on."""
-        dataset = TrainingSet(self.train_sources, self.encoding, self.seed, self.max_tokens, self.loss_on)
+        dataset = TrainingSet(
+            self.train_sources, self.encoding, self.seed, self.max_tokens, self.loss_on
+        )
         if (trainer := self.trainer) is None:
             return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
         epoch, start = max(self.place, (trainer.current_epoch, 0))
-        self.batches = GlobalBatches(self.order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start)
+        self.batches = GlobalBatches(
+            self.order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start
+        )
         return self._loader(dataset, self.batches)
 
     def state_dict(self) -> dict[str, int]:
@@ -245,17 +278,25 @@ class MixtureData(LightningDataModule):
 
     def predict_dataloader(self) -> list[DataLoader[Any]]:
         """A person's question as one batch."""
-        return [DataLoader(EvaluationSet(s, self.encoding), collate_fn=_as_is) for s in self.eval_sources]
+        return [
+            DataLoader(EvaluationSet(s, self.encoding), collate_fn=_as_is)
+            for s in self.eval_sources
+        ]
 
     def _evaluation_loader(self, source: LoadedSource) -> DataLoader[Any]:
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         indices = list(range(rank, len(source.annotations), world_size))
-        batches = [indices[i : i + self.eval_batch_size] for i in range(0, len(indices), self.eval_batch_size)]
+        batches = [
+            indices[i : i + self.eval_batch_size]
+            for i in range(0, len(indices), self.eval_batch_size)
+        ]
         return self._loader(EvaluationSet(source, self.encoding), batches)
 
     def _loader(self, dataset: Any, batches: Any) -> DataLoader[Any]:
-        return TimedLoader(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
+        return TimedLoader(
+            dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is
+        )
 
 
 def _as_is(batch: Any) -> Any:

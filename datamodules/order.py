@@ -57,7 +57,9 @@ class Order:
                 instead of shuffled.
         """
         self.groups, self.seed, self.sorted_epochs = groups, seed, sorted_epochs
-        wanted = np.array([len(source.indices) * weight for source, weight in zip(groups, weights, strict=True)])
+        wanted = np.array(
+            [len(source.indices) * weight for source, weight in zip(groups, weights, strict=True)]
+        )
         if epoch_samples is not None and wanted.sum():
             wanted = wanted * (epoch_samples / wanted.sum())
         self.counts = [max(1, round(n)) if n > 0 else 0 for n in wanted.tolist()]
@@ -72,17 +74,27 @@ class Order:
         A source that an epoch does not exhaust goes on where the epoch before ended, so every sample is seen before one
         is seen again.
         """
-        pieces = [piece for source, n in enumerate(self.counts) for piece in self._stream(source, epoch * n, n)]
+        pieces = [
+            piece
+            for source, n in enumerate(self.counts)
+            for piece in self._stream(source, epoch * n, n)
+        ]
         if not pieces:
             return np.zeros((0, 2), dtype=int)
-        source, start, length, place = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        source, start, length, place = (
+            np.concatenate(column) for column in zip(*pieces, strict=True)
+        )
         order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(source))
         if epoch < self.sorted_epochs:
             order = order[np.argsort(place[order], kind="stable")]
         source, start, length = source[order], start[order], length[order]
-        steps = np.arange(self.length) - np.repeat(length.cumsum() - length, length)  # 0, 1, ... in each piece
+        steps = np.arange(self.length) - np.repeat(
+            length.cumsum() - length, length
+        )  # 0, 1, ... in each piece
         indices = np.concatenate([groups.indices for groups in self.groups])
-        return np.stack([np.repeat(source, length), indices[np.repeat(start, length) + steps]], axis=1)
+        return np.stack(
+            [np.repeat(source, length), indices[np.repeat(start, length) + steps]], axis=1
+        )
 
     def _stream(self, source: int, start: int, count: int) -> Iterator[tuple[np.ndarray, ...]]:
         """Samples start..start + count - 1 of the endless sequence of shuffled passes over a source, in their groups.
@@ -93,13 +105,18 @@ class Order:
             for each pass, arrays over its pieces of groups: source; start in the indices of all sources; length; and
             the group's place in its source, 0 the first, 1 the last.
         """
-        groups, before = self.groups[source], sum(len(other.indices) for other in self.groups[:source])
+        groups, before = (
+            self.groups[source],
+            sum(len(other.indices) for other in self.groups[:source]),
+        )
         while count:
             turn, first = divmod(start, len(groups.indices))
             last = min(first + count, len(groups.indices))
             shuffle = np.random.default_rng((self.seed, source, turn, 2)).permutation(len(groups))
             ends = np.diff(groups.starts)[shuffle].cumsum()
-            some = slice(int(ends.searchsorted(first, side="right")), int(ends.searchsorted(last)) + 1)
+            some = slice(
+                int(ends.searchsorted(first, side="right")), int(ends.searchsorted(last)) + 1
+            )
             group, end = shuffle[some], ends[some]
             begin = end - np.diff(groups.starts)[group]
             length = np.minimum(end, last) - np.maximum(begin, first)
@@ -115,7 +132,13 @@ class GlobalBatches(Sampler[list[Key]]):
     """
 
     def __init__(
-        self, order: Order, batch_size: int, rank: int = 0, world_size: int = 1, epoch: int = 0, start: int = 0
+        self,
+        order: Order,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        epoch: int = 0,
+        start: int = 0,
     ) -> None:
         """Keep the settings.
 
@@ -131,10 +154,19 @@ class GlobalBatches(Sampler[list[Key]]):
             InputError: the batch size is not a multiple of the number of processes, or an epoch has no whole batch.
         """
         if batch_size < 1 or batch_size % world_size:
-            raise InputError(f"the global batch of {batch_size} samples is not a multiple of {world_size} processes")
+            raise InputError(
+                f"the global batch of {batch_size} samples is not a multiple of {world_size} processes"
+            )
         if order.length < batch_size:
-            raise InputError(f"an epoch has {order.length} samples, less than one batch of {batch_size}")
-        self.order, self.batch_size, self.rank, self.world_size = order, batch_size, rank, world_size
+            raise InputError(
+                f"an epoch has {order.length} samples, less than one batch of {batch_size}"
+            )
+        self.order, self.batch_size, self.rank, self.world_size = (
+            order,
+            batch_size,
+            rank,
+            world_size,
+        )
         self.epoch, self.start = epoch, start
 
     @property

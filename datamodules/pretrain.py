@@ -19,7 +19,12 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
     """For every patch: the words and box of the object that covers most of it."""
 
     def __init__(
-        self, annotations: list[Annotation], categories: list[str], root: Path, image_size: int, patch_size: int
+        self,
+        annotations: list[Annotation],
+        categories: list[str],
+        root: Path,
+        image_size: int,
+        patch_size: int,
     ) -> None:
         """Keep the annotations; images are read when asked for.
 
@@ -42,14 +47,21 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
         """`pixel_values` (3, S, S), `words` (P, W), `box` (P, 4)."""
         annotation = self.annotations[index]
         height, width = annotation.sizes[0]
-        masks = np.stack([decode_segmentation(s, (height, width)) for s in annotation.segmentations])
+        masks = np.stack(
+            [decode_segmentation(s, (height, width)) for s in annotation.segmentations]
+        )
         p = self.patch_size
         patches = masks.reshape(len(masks), height // p, p, width // p, p)
         cover = patches.sum((2, 4)).reshape(len(masks), -1).T  # (P, objects) pixels
         best = cover.argmax(1)
         names = [name.split() for name in annotation.extra["categories"]]
-        words = np.array([[word in name for word in self.words] for name in names])[best] & (cover.max(1) > 0)[:, None]
-        boxes = np.array(annotation.boxes, dtype=np.float32) / np.array([width, height, width, height], np.float32)
+        words = (
+            np.array([[word in name for word in self.words] for name in names])[best]
+            & (cover.max(1) > 0)[:, None]
+        )
+        boxes = np.array(annotation.boxes, dtype=np.float32) / np.array(
+            [width, height, width, height], np.float32
+        )
         return {
             "pixel_values": self.transform(load_image(self.root / annotation.images[0])),
             "words": torch.from_numpy(words.astype(np.float32)),
@@ -103,7 +115,10 @@ class PretrainingData(LightningDataModule):
         cut = len(annotations) - self.num_val
         categories = sorted({name for a in annotations for name in a.extra["categories"]})
         arguments = categories, self.root, self.image_size, self.patch_size
-        self.train, self.val = PatchTargets(annotations[:cut], *arguments), PatchTargets(annotations[cut:], *arguments)
+        self.train, self.val = (
+            PatchTargets(annotations[:cut], *arguments),
+            PatchTargets(annotations[cut:], *arguments),
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled scenes."""

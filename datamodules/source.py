@@ -21,7 +21,10 @@ from datamodules.readers import READERS
 from tasks import Task
 from vista.data import Annotation, InputError
 
-GROUPS = {"single_image": False, "multi_image": True}  # words for several tasks -> `Task.multi_image`
+GROUPS = {
+    "single_image": False,
+    "multi_image": True,
+}  # words for several tasks -> `Task.multi_image`
 TOLERATED = 0.01  # share of a source that may be unreadable before the run stops
 LISTED = 20  # problems that a message names
 
@@ -81,7 +84,10 @@ def chosen_tasks(words: Sequence[str] | None, sources: Mapping[str, Source]) -> 
     if words is None:
         return None
     there = [source.task for source in sources.values()]
-    kinds = {kind: [t for t in there if Task.known[t].multi_image is several] for kind, several in GROUPS.items()}
+    kinds = {
+        kind: [t for t in there if Task.known[t].multi_image is several]
+        for kind, several in GROUPS.items()
+    }
     names = [name for word in words for name in kinds.get(word, [word])]
     for name in names:
         if name not in Task.known:
@@ -106,7 +112,9 @@ def check_source(name: str, source: Source) -> None:
         )
 
 
-def read_annotations(dataset: str, root: Path, split: str, folder: Path, allow_missing: bool = False) -> Annotations:
+def read_annotations(
+    dataset: str, root: Path, split: str, folder: Path, allow_missing: bool = False
+) -> Annotations:
     """All sound annotations of a split; the others are named once and counted.
 
     An annotation whose image file is missing stays, since a sample keeps its position (it is learned from with weight
@@ -126,7 +134,10 @@ def read_annotations(dataset: str, root: Path, split: str, folder: Path, allow_m
     name = f"{dataset}-{split}-{digest(dataset, split, root.resolve(), code_of(kind))}"
     annotations = compiled(folder, name, kind(root, split))
     absent, paths = absent_images(annotations, root)
-    number, total = len(annotations.problems) + len(absent), len(annotations) + len(annotations.problems)
+    number, total = (
+        len(annotations.problems) + len(absent),
+        len(annotations) + len(annotations.problems),
+    )
     if number:
         problems = [f"{key}: {why}" for key, why in annotations.problems[:LISTED]]
         missing = zip(absent[: LISTED - len(problems)].tolist(), paths, strict=False)
@@ -134,7 +145,9 @@ def read_annotations(dataset: str, root: Path, split: str, folder: Path, allow_m
         listed = "; ".join(problems) + ("; ..." if number > LISTED else "")
         head = f"{dataset} ({split}): {number} of {total} annotations cannot be used"
         if number > TOLERATED * total and not allow_missing:
-            raise InputError(f"{head}, set --data.allow_missing true to go on without them: {listed}")
+            raise InputError(
+                f"{head}, set --data.allow_missing true to go on without them: {listed}"
+            )
         warnings.warn(f"{head}: {listed}", stacklevel=2)
     if len(absent) and allow_missing:
         return annotations.select(np.delete(np.arange(len(annotations)), absent))

@@ -14,7 +14,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-SETTLE = 0.05  # seconds of quiet before the processes are forked, in which other threads come to rest
+SETTLE = (
+    0.05  # seconds of quiet before the processes are forked, in which other threads come to rest
+)
 PATIENCE = 30.0  # seconds until a process that does not answer counts as asleep
 TRIES = 3
 
@@ -51,7 +53,9 @@ class TimedLoader(DataLoader[Any]):
                 return batches
             print("a loader process did not wake and is replaced", file=sys.stderr, flush=True)
             _stop(batches)
-        raise RuntimeError(f"loader processes did not wake {TRIES} times; set --data.num_workers 0 to do without them")
+        raise RuntimeError(
+            f"loader processes did not wake {TRIES} times; set --data.num_workers 0 to do without them"
+        )
 
 
 def _answer(awake: Semaphore, begin: Callable[[int], None] | None, worker: int) -> None:

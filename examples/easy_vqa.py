@@ -30,7 +30,7 @@ COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
 ANSWERS = ("yes", "no", *SHAPES, *COLORS)
 
 
-class EasyVQA(Reader):
+class EasyVQAReader(Reader):
     """One annotation per question. The data root is any folder above the installed package; `/` always is.
 
     The split `train_words` is `train` without the questions that are answered by yes or no.
@@ -45,14 +45,20 @@ class EasyVQA(Reader):
         try:
             folder = Path(str(files("easy_vqa"))) / "data" / self.split.removesuffix("_words")
         except ModuleNotFoundError as error:
-            raise MissingFileError(f"{self.name} needs the package of that name: pip install easy-vqa") from error
+            raise MissingFileError(
+                f"{self.name} needs the package of that name: pip install easy-vqa"
+            ) from error
         place = folder.relative_to(self.root.resolve()).as_posix()
         for number, (question, answer, image) in enumerate(self.json(f"{place}/questions.json")):
             if answer not in ANSWERS:
-                self.leave_out(number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones")
+                self.leave_out(
+                    number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones"
+                )
             elif self.split != "train_words" or answer not in ("yes", "no"):
                 images = (f"{place}/images/{image}.png",)
-                yield Annotation(str(number), images, sizes=((64, 64),), question=question, label=answer)
+                yield Annotation(
+                    str(number), images, sizes=((64, 64),), question=question, label=answer
+                )
 
 
 class Accuracy(Evaluator):
@@ -69,7 +75,8 @@ class Accuracy(Evaluator):
         kinds = ("yes_no", "other")
         right = sum(total[f"right_{kind}"] for kind in kinds)
         return {"accuracy": percent(right, total["n"])} | {
-            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"]) for kind in kinds
+            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"])
+            for kind in kinds
         }
 
 
@@ -105,4 +112,4 @@ class EasyVQATask(Task):
         return [self.parse(counts[a.question].most_common(1)[0][0], a) for a in annotations]
 
 
-READERS["easy_vqa"] = EasyVQA
+READERS["easy_vqa"] = EasyVQAReader

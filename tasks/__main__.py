@@ -17,7 +17,13 @@ def row(task: type[Task]) -> tuple[str, ...]:
     """
     example = _EXAMPLE.search(sys.modules[task.__module__].__doc__ or "")
     datasets = ", ".join(sorted(task.datasets)) or "any"
-    return task.name, datasets, f"`{example[1]}`" if example else "", task.headline, task.baseline_name
+    return (
+        task.name,
+        datasets,
+        f"`{example[1]}`" if example else "",
+        task.headline,
+        task.baseline_name,
+    )
 
 
 def table() -> str:

@@ -37,7 +37,9 @@ class AttCoSeg(CoSeg):
         """
         groups = [a for a in annotations if len(pair_of(a)) == 2 < len(a.images)]
         if annotations and not groups:
-            raise InputError(f"task {self.name} needs groups of three images or more, two of them with a mask")
+            raise InputError(
+                f"task {self.name} needs groups of three images or more, two of them with a mask"
+            )
         return groups
 
     def target(self, annotation: Annotation) -> str:
@@ -78,7 +80,9 @@ class AttCoSeg(CoSeg):
 
 def pair_of(annotation: Annotation) -> list[int]:
     """Numbers, from 1, of the images that show the object."""
-    return [number for number, segmentation in enumerate(annotation.segmentations, 1) if segmentation]
+    return [
+        number for number, segmentation in enumerate(annotation.segmentations, 1) if segmentation
+    ]
 
 
 def _sentence(pair: Sequence[int]) -> str:

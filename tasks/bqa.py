@@ -40,36 +40,53 @@ class BQA(PQA):
             )
         return list(annotations)
 
-    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+    def values(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> dict[str, str]:
         """The object, or the candidates with their letters."""
         if candidates := self._candidates(annotation):
-            return {"objs": letter_options([self.codec.box_to_text(b, size_of(annotation)) for b in candidates])}
+            return {
+                "objs": letter_options(
+                    [self.codec.box_to_text(b, size_of(annotation)) for b in candidates]
+                )
+            }
         return super().values(annotation, rng)
 
     def target(self, annotation: Annotation) -> str:
         """`The answer is 4.`, or the right box."""
         if self._candidates(annotation):
-            return self.codec.box_to_text(annotation.boxes[int(annotation.label)], size_of(annotation))
+            return self.codec.box_to_text(
+                annotation.boxes[int(annotation.label)], size_of(annotation)
+            )
         return super().target(annotation)
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """A sentence that ends in any words, or one of the candidates."""
         if candidates := self._candidates(annotation):
-            return (Choice(tuple(self.codec.box_to_text(box, size_of(annotation)) for box in candidates)),)
+            return (
+                Choice(
+                    tuple(self.codec.box_to_text(box, size_of(annotation)) for box in candidates)
+                ),
+            )
         return super().grammar(annotation)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The answer, or the candidate that the box overlaps most or the letter names."""
         prediction = super().parse(text, annotation)
         if candidates := self._candidates(annotation):
-            prediction.boxes, prediction.malformed = self.codec.parse_boxes(text, size_of(annotation))
+            prediction.boxes, prediction.malformed = self.codec.parse_boxes(
+                text, size_of(annotation)
+            )
             prediction.choice = chosen_candidate(prediction, candidates)
         return prediction
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:
         """The answer, or the candidates in the order of the prompt."""
         if candidates := self._candidates(annotation):
-            return {"boxes": candidates, "label": candidates.index(annotation.boxes[int(annotation.label)])}
+            return {
+                "boxes": candidates,
+                "label": candidates.index(annotation.boxes[int(annotation.label)]),
+            }
         return super().reference(annotation)
 
     def evaluator(self) -> BQAMetric:
@@ -82,7 +99,9 @@ class BQA(PQA):
         predictions = super().baseline([a for a in annotations if not self._candidates(a)])
         common = iter(predictions)
         return [
-            Prediction(choice=int(rng.integers(len(a.boxes)))) if self._candidates(a) else next(common)
+            Prediction(choice=int(rng.integers(len(a.boxes))))
+            if self._candidates(a)
+            else next(common)
             for a in annotations
         ]
 

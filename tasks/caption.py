@@ -27,7 +27,9 @@ class Caption(Task):
     baseline_name = "best constant caption"
     max_new_tokens = 64
 
-    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
+    def turns(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> tuple[tuple[str, str], ...]:
         """One turn; in training one of the captions is drawn."""
         choice = int(rng.integers(len(annotation.captions))) if rng is not None else 0
         return ((self.prompt(annotation, rng), " ".join(annotation.captions[choice].split())),)

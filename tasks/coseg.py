@@ -42,7 +42,9 @@ class CoSeg(Task):
         """
         super().__init__(codec)
         if codec.multipart == "separate":
-            raise InputError(f"task {self.name} needs one bracket for each image: codec.multipart largest or bridge")
+            raise InputError(
+                f"task {self.name} needs one bracket for each image: codec.multipart largest or bridge"
+            )
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Groups as they are read; images with objects (COCO's instances) are put into groups of one category."""
@@ -57,11 +59,17 @@ class CoSeg(Task):
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """A mask for each image."""
-        return Literal("The masks are"), self._regions(len(annotation.images)), Literal(".", glued=True)
+        return (
+            Literal("The masks are"),
+            self._regions(len(annotation.images)),
+            Literal(".", glued=True),
+        )
 
     def _regions(self, count: int) -> Regions:
         numbers = 2 * self.codec.num_points
-        return Regions(numbers, separator="<msep>", count=count, empty=True, num_bins=self.codec.num_bins)
+        return Regions(
+            numbers, separator="<msep>", count=count, empty=True, num_bins=self.codec.num_bins
+        )
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The k-th mask at the size of the k-th image."""
@@ -73,7 +81,9 @@ class CoSeg(Task):
         brackets = _BRACKET.findall(text)
         if not brackets or self.codec.parse_masks(text, (1, 1))[1]:
             return [], True
-        return [self.codec.parse_masks(b, size)[0][0] for b, size in zip(brackets, sizes, strict=False)], False
+        return [
+            self.codec.parse_masks(b, size)[0][0] for b, size in zip(brackets, sizes, strict=False)
+        ], False
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:
         """The annotated masks, the class, and which images are scored."""
@@ -86,7 +96,9 @@ class CoSeg(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Every pixel of every image."""
-        return [Prediction(masks=[np.ones(size, dtype=bool) for size in a.sizes]) for a in annotations]
+        return [
+            Prediction(masks=[np.ones(size, dtype=bool) for size in a.sizes]) for a in annotations
+        ]
 
 
 def masks_of(annotation: Annotation) -> list[Mask]:

@@ -52,4 +52,7 @@ class GRES(RES):
         return [Prediction() for _ in annotations]
 
     def _masks(self, annotation: Annotation) -> list[Mask]:
-        return [decode_segmentation(segmentation, size_of(annotation)) for segmentation in annotation.segmentations]
+        return [
+            decode_segmentation(segmentation, size_of(annotation))
+            for segmentation in annotation.segmentations
+        ]

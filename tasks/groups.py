@@ -31,12 +31,16 @@ def group_by_category(
     members: dict[str, list[tuple[Annotation, Any]]] = defaultdict(list)
     for annotation in annotations:
         objects: dict[str, list[Any]] = defaultdict(list)
-        for category, segmentation in zip(annotation.extra["categories"], annotation.segmentations, strict=True):
+        for category, segmentation in zip(
+            annotation.extra["categories"], annotation.segmentations, strict=True
+        ):
             objects[category].append(segmentation)
         for category, found in objects.items():
             drawn = all(isinstance(segmentation, list) for segmentation in found)
             if drawn and not (single and len(found) > 1):
-                members[category].append((annotation, [polygon for polygons in found for polygon in polygons]))
+                members[category].append(
+                    (annotation, [polygon for polygons in found for polygon in polygons])
+                )
     return [
         _group(category, start // size, found[start : start + size])
         for category, found in members.items()

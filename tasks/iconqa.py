@@ -32,7 +32,9 @@ class IconQA(Task):
             raise InputError(f"task {self.name} needs choices, but problem {lacking[0]} has none")
         return list(annotations)
 
-    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+    def values(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> dict[str, str]:
         """The choices with their letters."""
         return {"options": letter_options(self._choices(annotation))}
 
@@ -54,12 +56,18 @@ class IconQA(Task):
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The choice that the text means."""
         choice = choose_option(text, self._choices(annotation))
-        return Prediction(text=text, answer=extract_answer(text), choice=choice, malformed=choice is None)
+        return Prediction(
+            text=text, answer=extract_answer(text), choice=choice, malformed=choice is None
+        )
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:
         """Choices, the right one, and the skills that the problem needs."""
         skills = annotation.extra["skills"]
-        return {"choices": self._choices(annotation), "label": int(annotation.label), "skills": skills}
+        return {
+            "choices": self._choices(annotation),
+            "label": int(annotation.label),
+            "skills": skills,
+        }
 
     def evaluator(self) -> IconQAMetric:
         """Accuracy, by skill too."""

@@ -25,7 +25,9 @@ class LLaVA(Task):
     headline = "ROUGE_L"
     baseline_name = "-"
 
-    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
+    def turns(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> tuple[tuple[str, str], ...]:
         """All turns; a template stands around the first question."""
         prompts = self.prompt(annotation, rng), *_later_questions(annotation)
         return tuple(zip(prompts, annotation.answers, strict=True))

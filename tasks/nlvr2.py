@@ -36,7 +36,9 @@ class NLVR2(Task):
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The first word that decides."""
         decision = first_word_decision(text, {"true", "yes"}, {"false", "no"})
-        return Prediction(text=text, answer="" if decision is None else str(decision), malformed=decision is None)
+        return Prediction(
+            text=text, answer="" if decision is None else str(decision), malformed=decision is None
+        )
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:
         """Label and identifier."""

@@ -30,7 +30,9 @@ class PQA(Task):
     max_new_tokens = 32
     kind: ClassVar[Kind] = "point"
 
-    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+    def values(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> dict[str, str]:
         """The object."""
         return {"objs": region_text(annotation, self.codec, self.kind, rng)}
 

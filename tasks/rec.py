@@ -55,4 +55,7 @@ class REC(Task):
         for a in annotations:
             if a.boxes[0] not in boxes[a.images[0]]:
                 boxes[a.images[0]].append(a.boxes[0])
-        return [Prediction(boxes=[boxes[a.images[0]][rng.integers(len(boxes[a.images[0]]))]]) for a in annotations]
+        return [
+            Prediction(boxes=[boxes[a.images[0]][rng.integers(len(boxes[a.images[0]]))]])
+            for a in annotations
+        ]

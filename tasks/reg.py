@@ -29,9 +29,14 @@ class REG(Caption):
         regions: dict[tuple[object, ...], list[Annotation]] = defaultdict(list)
         for a in annotations:
             regions[a.images, a.boxes].append(a)
-        return [replace(same[0], captions=tuple(a.expression for a in same)) for same in regions.values()]
+        return [
+            replace(same[0], captions=tuple(a.expression for a in same))
+            for same in regions.values()
+        ]
 
-    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+    def values(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> dict[str, str]:
         """The region: its box in evaluation."""
         return {"objs": region_text(annotation, self.codec, "box", rng)}
 

@@ -29,7 +29,9 @@ class RES(Task):
 
     def target(self, annotation: Annotation) -> str:
         """`[x0, y0, ..., xN-1, yN-1]`."""
-        return self.codec.mask_to_text(decode_segmentation(annotation.segmentations[0], size_of(annotation)))
+        return self.codec.mask_to_text(
+            decode_segmentation(annotation.segmentations[0], size_of(annotation))
+        )
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """One bracket of N points; one per part where parts are written apart."""
@@ -62,5 +64,7 @@ class RES(Task):
         for a in annotations:
             objects = list(others[a.images[0]].values())
             chosen = objects[rng.integers(len(objects))]
-            predictions.append(Prediction(masks=[decode_segmentation(chosen.segmentations[0], size_of(chosen))]))
+            predictions.append(
+                Prediction(masks=[decode_segmentation(chosen.segmentations[0], size_of(chosen))])
+            )
         return predictions

@@ -28,7 +28,9 @@ class SpotCaption(Task):
         """The caption, each phrase followed by its boxes."""
         caption, text, end = annotation.captions[0], "", 0
         for phrase in annotation.extra["phrases"]:
-            boxes = self.codec.boxes_to_text([annotation.boxes[i] for i in phrase["boxes"]], size_of(annotation))
+            boxes = self.codec.boxes_to_text(
+                [annotation.boxes[i] for i in phrase["boxes"]], size_of(annotation)
+            )
             text += f"{caption[end : phrase['end']]} {boxes}"
             end = phrase["end"]
         return " ".join((text + caption[end:]).split())
@@ -40,12 +42,17 @@ class SpotCaption(Task):
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The caption without its boxes, and the boxes in order, xyxy in pixels; bare numbers are words."""
         bracket = "[" in text or "]" in text
-        boxes, malformed = self.codec.parse_boxes(text, size_of(annotation)) if bracket else ([], False)
+        boxes, malformed = (
+            self.codec.parse_boxes(text, size_of(annotation)) if bracket else ([], False)
+        )
         return Prediction(text=text, answer=strip_markup(text), boxes=boxes, malformed=malformed)
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:
         """The caption, and its phrases with their boxes."""
-        phrases = [p | {"boxes": [annotation.boxes[i] for i in p["boxes"]]} for p in annotation.extra["phrases"]]
+        phrases = [
+            p | {"boxes": [annotation.boxes[i] for i in p["boxes"]]}
+            for p in annotation.extra["phrases"]
+        ]
         return {"captions": list(annotation.captions), "phrases": phrases}
 
     def evaluator(self) -> SpotCaptionMetric:

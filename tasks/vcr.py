@@ -34,9 +34,15 @@ class VCR(Task):
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Every question twice, `extra["mode"]` being `q_a` and `qa_r`."""
-        return [replace(a, id=f"{a.id}_{mode}", extra=a.extra | {"mode": mode}) for a in annotations for mode in MODES]
+        return [
+            replace(a, id=f"{a.id}_{mode}", extra=a.extra | {"mode": mode})
+            for a in annotations
+            for mode in MODES
+        ]
 
-    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+    def values(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> dict[str, str]:
         """The question, with the true answer where the reason is asked for; and four options."""
         if "marked" not in annotation.extra:
             return {}  # a person typed question and options
@@ -51,7 +57,9 @@ class VCR(Task):
     def _name(self, text: str, annotation: Annotation) -> str:
         """A text with `<k>` replaced by the class name and the box of object k."""
         boxes = [self.codec.box_to_text(box, size_of(annotation)) for box in annotation.boxes]
-        named = [f"{name} {box}" for name, box in zip(annotation.extra["objects"], boxes, strict=True)]
+        named = [
+            f"{name} {box}" for name, box in zip(annotation.extra["objects"], boxes, strict=True)
+        ]
         return _MENTION.sub(lambda m: named[int(m[1])] if int(m[1]) < len(named) else m[0], text)
 
     def target(self, annotation: Annotation) -> str:
@@ -59,7 +67,11 @@ class VCR(Task):
         return ANSWERS[self._label(annotation)]
 
     def _label(self, annotation: Annotation) -> int:
-        return int(annotation.extra["answer_label" if annotation.extra["mode"] == "q_a" else "rationale_label"])
+        return int(
+            annotation.extra[
+                "answer_label" if annotation.extra["mode"] == "q_a" else "rationale_label"
+            ]
+        )
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """One of the four sentences."""
@@ -73,7 +85,11 @@ class VCR(Task):
     def reference(self, annotation: Annotation) -> dict[str, Any]:
         """Question, mode and right option."""
         extra = annotation.extra
-        return {"annot_id": extra["annot_id"], "mode": extra["mode"], "label": self._label(annotation)}
+        return {
+            "annot_id": extra["annot_id"],
+            "mode": extra["mode"],
+            "label": self._label(annotation),
+        }
 
     def evaluator(self) -> VCRMetric:
         """Accuracy of answers, of reasons and of both."""
@@ -82,4 +98,7 @@ class VCR(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """A random option."""
         rng = np.random.default_rng(0)
-        return [Prediction(choice=int(choice)) for choice in rng.integers(len(ANSWERS), size=len(annotations))]
+        return [
+            Prediction(choice=int(choice))
+            for choice in rng.integers(len(ANSWERS), size=len(annotations))
+        ]

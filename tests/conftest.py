@@ -28,7 +28,9 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated world of 64 training scenes, to be read only."""
     from datamodules.synthetic.world import write_world
 
-    root = tmp_path_factory.mktemp("data") / "tiny"  # `fit` would write a whole world where a root is called `world`
+    root = (
+        tmp_path_factory.mktemp("data") / "tiny"
+    )  # `fit` would write a whole world where a root is called `world`
     write_world(root, num_train=64, num_val=12, num_test=12, num_workers=1)
     return root
 
@@ -50,11 +52,16 @@ def finished_run(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     cwd = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
-        settings = (
-            f"--data.root={tiny_world} --data.tasks=[vqav2,rec,res] --data.batch_size=16 --data.epoch_samples=160"
-        )
+        sizes = "--data.batch_size=16 --data.epoch_samples=160"
+        settings = f"--data.root={tiny_world} --data.tasks=[vqav2,rec,res] {sizes}"
         code, out, err = run(
-            "fit", "--config", "stage1", *FLAGS, *settings.split(), "--data.max_val=8", "--trainer.log_every_n_steps=5"
+            "fit",
+            "--config",
+            "stage1",
+            *FLAGS,
+            *settings.split(),
+            "--data.max_val=8",
+            "--trainer.log_every_n_steps=5",
         )
     assert code == 0, err
     return FinishedRun(cwd, cwd / "runs" / "stage1", out, err)

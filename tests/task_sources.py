@@ -18,9 +18,17 @@ FORMATS = Path(__file__).parent / "formats"
 ON_FORMATS = [
     ("caption", "coco", "val2017"),
     ("vqav2", "vqav2", "val"),
-    *((task, dataset, "val") for task in ("rec", "res", "reg") for dataset in ("refcoco", "refcocop", "refcocog")),
+    *(
+        (task, dataset, "val")
+        for task in ("rec", "res", "reg")
+        for dataset in ("refcoco", "refcocop", "refcocog")
+    ),
     ("reg", "visual_genome", "all"),
-    *((task, "grefcoco", split) for task in ("grec", "gres") for split in ("val", "testA", "testB")),
+    *(
+        (task, "grefcoco", split)
+        for task in ("grec", "gres")
+        for split in ("val", "testA", "testB")
+    ),
     ("vcr", "vcr", "val"),
     *((task, dataset, "val") for task in ("pqa", "bqa") for dataset in ("looktwice", "localqa")),
     ("bqa", "visual7w", "val"),
@@ -53,7 +61,9 @@ def world() -> Path:
 
 
 @cache
-def annotations(task: str, dataset: str, split: str, on_world: bool = False) -> tuple[Annotation, ...]:
+def annotations(
+    task: str, dataset: str, split: str, on_world: bool = False
+) -> tuple[Annotation, ...]:
     """What the task asks about, of one split."""
     if split == "by hand":
         read = list(BY_HAND[dataset])
@@ -82,7 +92,9 @@ BY_HAND = {
             id=f"cow_{number}",
             images=tuple(f"coseg/MSRC/cow/{number}_{k}.bmp" for k in range(4)),
             sizes=SIZES,
-            segmentations=tuple(rle(ellipse(*size, shift=3 * k - number)) for k, size in enumerate(SIZES)),
+            segmentations=tuple(
+                rle(ellipse(*size, shift=3 * k - number)) for k, size in enumerate(SIZES)
+            ),
             extra={"class": "cow", "count": [True, True, True, number == 0]},
         )
         for number in range(2)
@@ -93,7 +105,9 @@ BY_HAND = {
             images=tuple(f"groupwise_res/images/g/{k}.jpg" for k in range(4)),
             sizes=SIZES,
             expression="a red cup",
-            segmentations=tuple(rle(ellipse(*s, shift=k)) if k in (i, j) else [] for k, s in enumerate(SIZES)),
+            segmentations=tuple(
+                rle(ellipse(*s, shift=k)) if k in (i, j) else [] for k, s in enumerate(SIZES)
+            ),
             extra={"present": [k in (i, j) for k in range(4)], "pair": [i + 1, j + 1]},
         )
         for i, j in ((0, 1), (1, 3), (0, 3))

@@ -40,12 +40,18 @@ def test_every_arm_fits_the_signatures(arm):
     parsed = yaml.safe_load(outcome.out)
     for name in configs(arm):
         for group, settings in yaml.safe_load((ROOT / "configs" / name).read_text()).items():
-            for key, value in settings.items() if group != "data" or "tasks" not in settings else ():
+            for key, value in (
+                settings.items() if group != "data" or "tasks" not in settings else ()
+            ):
                 assert parsed[group][key] == value, f"{group}.{key}"
     assert parsed["data"]["tasks"] == ["rec", "res"]
 
 
 def test_every_file_is_used():
-    used = {name for arm in [*ARMS, *(f"{arm}{more}" for arm in ARMS for more in CROSS)] for name in configs(arm)}
+    used = {
+        name
+        for arm in [*ARMS, *(f"{arm}{more}" for arm in ARMS for more in CROSS)]
+        for name in configs(arm)
+    }
     files = {f"ablations/{path.name}" for path in (ROOT / "configs/ablations").glob("*.yaml")}
     assert files == used - {"stage1.yaml"}

@@ -21,7 +21,9 @@ def square_mask() -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize(("size", "drawn"), [((96, 96), (384, 384)), ((50, 200), (96, 384)), ((600, 800), (600, 800))])
+@pytest.mark.parametrize(
+    ("size", "drawn"), [((96, 96), (384, 384)), ((50, 200), (96, 384)), ((600, 800), (600, 800))]
+)
 def test_small_images_are_enlarged(size: tuple[int, int], drawn: tuple[int, int]) -> None:
     picture = draw_answer(grey(*size), Prediction(text="yes"), "Is it grey?")
     assert picture.dtype == np.uint8
@@ -31,7 +33,9 @@ def test_small_images_are_enlarged(size: tuple[int, int], drawn: tuple[int, int]
 
 
 def test_a_narrow_image_leaves_room_for_the_words() -> None:
-    assert draw_answer(grey(400, 10), Prediction(text="a long answer " * 5), "").shape[1] == MIN_SIDE
+    assert (
+        draw_answer(grey(400, 10), Prediction(text="a long answer " * 5), "").shape[1] == MIN_SIDE
+    )
 
 
 def test_a_mask_is_filled_and_outlined() -> None:
@@ -46,12 +50,16 @@ def test_an_empty_mask_and_several_regions() -> None:
     masks = [square_mask(), np.zeros((96, 96), dtype=bool)]
     boxes = [(0.0, 0.0, 96.0, 96.0), (10.0, 10.0, 20.0, 30.0)]
     picture = draw_answer(grey(), Prediction(masks=masks, boxes=boxes), "")
-    assert (picture[383, 100:300] == COLORS[0]).all()  # the last row of the image: x1, y1 are edges, not pixels
+    assert (
+        picture[383, 100:300] == COLORS[0]
+    ).all()  # the last row of the image: x1, y1 are edges, not pixels
     assert (picture[60:100, 40] == COLORS[1]).all()
 
 
 def test_a_point_and_a_malformed_answer_are_red() -> None:
-    picture = draw_answer(grey(), Prediction(text="[12, 40", malformed=True), "Where?", points=[(48.0, 24.0)])
+    picture = draw_answer(
+        grey(), Prediction(text="[12, 40", malformed=True), "Where?", points=[(48.0, 24.0)]
+    )
     assert tuple(picture[96, 192]) == RED
     assert (picture[384:] == RED).all(axis=-1).any()
 

@@ -29,7 +29,8 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "questions", "images"), [("train", 38575, 4000), ("train_words", 10168, 3816), ("test", 9673, 1000)]
+    ("split", "questions", "images"),
+    [("train", 38575, 4000), ("train_words", 10168, 3816), ("test", 9673, 1000)],
 )
 def test_reader_reads_the_official_files(split: str, questions: int, images: int) -> None:
     reader = READERS["easy_vqa"](Path("/"), split)
@@ -56,19 +57,35 @@ def test_target_is_legal_and_is_read_back() -> None:
     assert {k: float(v) for k, v in evaluator.compute().items()} == {
         "accuracy": 100, "accuracy_yes_no": 100, "accuracy_other": 100, "n": 200, "parse_failures": 0
     }  # fmt: skip
-    nonsense: list[Prediction] = [task.parse(text, annotations[0]) for text in ("", "maybe", "yes no", "[1, 2]")]
+    nonsense: list[Prediction] = [
+        task.parse(text, annotations[0]) for text in ("", "maybe", "yes no", "[1, 2]")
+    ]
     assert all(prediction.malformed for prediction in nonsense)
 
 
-def test_train_and_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_and_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["main.py"])
     (tmp_path / "configs").symlink_to(ROOT / "configs")  # the tiny tokenizer and encoder
     few = ["--data.epoch_samples", "192", "--data.max_val", "40", "--data.num_workers", "0"]
-    main(["fit", "--config", str(ROOT / "examples" / "easy_vqa.yaml"), "--trainer.max_epochs", "1", *few])
+    main(
+        [
+            "fit",
+            "--config",
+            str(ROOT / "examples" / "easy_vqa.yaml"),
+            "--trainer.max_epochs",
+            "1",
+            *few,
+        ]
+    )
     main(["test", "--data.max_test", "40", "--data.num_workers", "0"])
     scores = json.loads((tmp_path / "runs" / "easy_vqa" / "scores_test.json").read_text())
     (row,) = scores["table"]
     assert (row["name"], row["metric"], row["parse_failures"]) == ("easy_vqa_test", "accuracy", 0)
-    assert len((tmp_path / "runs/easy_vqa/predictions/easy_vqa_test.jsonl").read_text().splitlines()) == row["n"]
+    assert (
+        len((tmp_path / "runs/easy_vqa/predictions/easy_vqa_test.jsonl").read_text().splitlines())
+        == row["n"]
+    )
     assert "easy_vqa_test" in capsys.readouterr().out

@@ -42,9 +42,13 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def moved(batch: dict[str, Any], device: str = DEVICE, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
+def moved(
+    batch: dict[str, Any], device: str = DEVICE, dtype: torch.dtype = torch.float64
+) -> dict[str, Any]:
     """A batch with its pixels in another precision."""
-    return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in batch.items()}
+    return {
+        k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in batch.items()
+    }
 
 
 def twins() -> tuple[VistaLLM, VistaLLM]:
@@ -64,13 +68,17 @@ def test_loss_and_gradients():
         model(given).sum().backward()
     for (name, ours), theirs in zip(cpu.named_parameters(), gpu.parameters(), strict=True):
         if ours.grad is not None:  # norms and the loss are in float32 all the same
-            difference = (theirs.grad.cpu() - ours.grad).abs().max() / ours.grad.abs().max().clamp(min=1e-3)
+            difference = (theirs.grad.cpu() - ours.grad).abs().max() / ours.grad.abs().max().clamp(
+                min=1e-3
+            )
             assert difference < 1e-4, name
 
 
 def test_muon_takes_the_same_step():
     matrices = torch.randn(3, 24, 40, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(orthogonalize(matrices.to(DEVICE)).cpu(), orthogonalize(matrices), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        orthogonalize(matrices.to(DEVICE)).cpu(), orthogonalize(matrices), atol=1e-4, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("way", ["greedy", "sampled", "beams"])
@@ -94,14 +102,21 @@ def test_answers_token_for_token(way):
 
 
 def test_probabilities_of_options():
-    options = [[tokenizer().encode(text, eos=True) for text in texts] for texts in (("Yes", "No"), ("red", "blue one"))]
+    options = [
+        [tokenizer().encode(text, eos=True) for text in texts]
+        for texts in (("Yes", "No"), ("red", "blue one"))
+    ]
     batch = ask(*QUESTIONS[:2])
     cpu, gpu = twins()
-    ours, theirs = (option_probabilities(m, moved(batch, d), options) for m, d in ((cpu, "cpu"), (gpu, DEVICE)))
+    ours, theirs = (
+        option_probabilities(m, moved(batch, d), options) for m, d in ((cpu, "cpu"), (gpu, DEVICE))
+    )
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("name", "dataset", "split"), ON_FORMATS, ids=["-".join(source) for source in ON_FORMATS])
+@pytest.mark.parametrize(
+    ("name", "dataset", "split"), ON_FORMATS, ids=["-".join(source) for source in ON_FORMATS]
+)
 def test_every_task_in_bfloat16(name, dataset, split):
     """No answer of random weights is malformed, and the evaluator takes them on the device."""
     task = Task.known[name](Codec(num_points=8))
@@ -116,7 +131,16 @@ def test_every_task_in_bfloat16(name, dataset, split):
 
 
 def fit(name: str, world: Path, *more: str) -> None:
-    outcome = run("fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={world}", f"--name={name}", *more)
+    outcome = run(
+        "fit",
+        "--config",
+        "stage1",
+        *FLAGS,
+        *SETTINGS,
+        f"--data.root={world}",
+        f"--name={name}",
+        *more,
+    )
     assert outcome.code == 0, outcome.err
 
 
@@ -129,10 +153,17 @@ def test_training_and_tests(tiny_world, tmp_path, monkeypatch):
         assert theirs == pytest.approx(ours, rel=2e-3)
     tables = []
     for place in ([], GPU):
-        words = ["--ckpt_path=runs/gpu/checkpoints/last.ckpt", f"--data.root={tiny_world}", *FLAGS, SETTINGS[0]]
+        words = [
+            "--ckpt_path=runs/gpu/checkpoints/last.ckpt",
+            f"--data.root={tiny_world}",
+            *FLAGS,
+            SETTINGS[0],
+        ]
         outcome = run("validate", *words, "--data.max_val=12", *place)
         assert outcome.code == 0, outcome.err
-        tables.append([line for line in outcome.out.splitlines() if "coco" in line or "vqav2" in line])
+        tables.append(
+            [line for line in outcome.out.splitlines() if "coco" in line or "vqav2" in line]
+        )
     assert len(tables[0]) == 4 and tables[0] == tables[1]
 
 
@@ -143,9 +174,15 @@ def test_bfloat16_and_loader_processes(tiny_world, tmp_path, monkeypatch):
     fit("half", tiny_world, *words)
     rows = losses(Path("runs/half"))
     assert len(rows) == 10 and rows[-1]["train/loss"] < rows[0]["train/loss"]
-    outcome = run("test", "--task", "rec", "res", "--data.max_test=8", *GPU, "--trainer.precision=bf16-true")
+    outcome = run(
+        "test", "--task", "rec", "res", "--data.max_test=8", *GPU, "--trainer.precision=bf16-true"
+    )
     assert outcome.code == 0, outcome.err
-    answers = [json.loads(line) for file in Path("runs/half/predictions").glob("*.jsonl") for line in file.open()]
+    answers = [
+        json.loads(line)
+        for file in Path("runs/half/predictions").glob("*.jsonl")
+        for line in file.open()
+    ]
     assert answers and not any(answer.get("malformed") for answer in answers)
 
 
@@ -154,11 +191,32 @@ def test_a_sharded_run_on_one_device(tiny_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     alike = ["--model.optimizer=adamw", "--model.learning_rate=1.5e-3"]
     fit("plain", tiny_world, *GPU, *alike, "--trainer.precision=bf16-mixed")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", ROOT / "main.py"]
-    words = ["fit", "--config=stage1", "--config=fsdp.yaml", *FLAGS, *SETTINGS, *alike, f"--data.root={tiny_world}"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=1",
+        ROOT / "main.py",
+    ]
+    words = [
+        "fit",
+        "--config=stage1",
+        "--config=fsdp.yaml",
+        *FLAGS,
+        *SETTINGS,
+        *alike,
+        f"--data.root={tiny_world}",
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    }
     done = subprocess.run(
-        [*launcher, *words, "--name=sharded"], env=environment, capture_output=True, text=True, timeout=300
+        [*launcher, *words, "--name=sharded"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     for ours, theirs in zip(losses(Path("runs/plain")), losses(Path("runs/sharded")), strict=True):

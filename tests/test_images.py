@@ -18,7 +18,11 @@ from vista.images import CLIP_MEAN, CLIP_STD, ImageError, ImageTransform, load_i
 def smooth(height: int, width: int) -> np.ndarray:
     """A gradient per channel: every filter that shrinks or enlarges it should agree on it."""
     rows, columns = np.mgrid[0:height, 0:width]
-    channels = (255 * rows / height, 255 * columns / width, 255 * (rows + columns) / (height + width))
+    channels = (
+        255 * rows / height,
+        255 * columns / width,
+        255 * (rows + columns) / (height + width),
+    )
     return np.stack(channels, axis=-1).astype(np.uint8)
 
 
@@ -69,7 +73,9 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         load_image(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0"]
+)
 def test_what_is_no_image(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.jpg").write_bytes(content)
     with pytest.raises(ImageError, match=r"^The image .*x\.jpg .*\.$"):
@@ -99,12 +105,17 @@ def png_header(width: int, height: int) -> bytes:
     """A PNG that promises much and holds nothing."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"IDAT" + zlib.compress(b"")
-    chunks = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (chunk, data, b"IEND"))
+    chunks = (
+        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c))
+        for c in (chunk, data, b"IEND")
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @pytest.mark.parametrize("side", [9_000, 10_000, 60_000, 2_000_000_000])
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int, recwarn: pytest.WarningsRecorder) -> None:
+def test_a_bomb_is_refused_before_it_is_decoded(
+    tmp_path: Path, side: int, recwarn: pytest.WarningsRecorder
+) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(side, side))
     with pytest.raises(ImageError, match=r"bomb\.png is too large"):
@@ -123,8 +134,14 @@ def test_the_limit_counts_pixels(tmp_path: Path) -> None:
 def test_transform_gives_a_normalised_square(height: int, width: int) -> None:
     image = np.broadcast_to(np.array([10, 128, 255], dtype=np.uint8), (height, width, 3))
     pixels = ImageTransform(image_size=96)(np.ascontiguousarray(image))
-    assert (pixels.shape, pixels.dtype, pixels.is_contiguous()) == ((3, 96, 96), torch.float32, True)
-    expected = (torch.tensor([10, 128, 255]) / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
+    assert (pixels.shape, pixels.dtype, pixels.is_contiguous()) == (
+        (3, 96, 96),
+        torch.float32,
+        True,
+    )
+    expected = (torch.tensor([10, 128, 255]) / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(
+        CLIP_STD
+    )
     assert torch.allclose(pixels, expected[:, None, None].expand_as(pixels), atol=1e-5)
 
 
@@ -138,9 +155,13 @@ def test_same_size_is_only_normalised() -> None:
 def test_resizing_agrees_with_pillows_bicubic_filter(height: int, width: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     image = np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC))
-    pixels = 255 * ImageTransform(96, mean=(0, 0, 0), std=(1, 1, 1))(image).numpy().transpose(1, 2, 0)
+    pixels = 255 * ImageTransform(96, mean=(0, 0, 0), std=(1, 1, 1))(image).numpy().transpose(
+        1, 2, 0
+    )
     pillow = np.asarray(Image.fromarray(image).resize((96, 96), Image.Resampling.BICUBIC))
-    assert np.abs(pixels - pillow).mean() < 3  # cv2's bicubic filter alone: 6.4 and more on the two that shrink
+    assert (
+        np.abs(pixels - pillow).mean() < 3
+    )  # cv2's bicubic filter alone: 6.4 and more on the two that shrink
 
 
 def test_augmentation_is_a_function_of_the_seed() -> None:
@@ -150,13 +171,20 @@ def test_augmentation_is_a_function_of_the_seed() -> None:
     assert torch.equal(first, again)
     assert torch.equal(first, ImageTransform(64, augment=True)(image, seed=3))
     assert len({float(other.sum()) for other in others}) > 4
-    assert all(torch.equal(ImageTransform(64)(image, seed=s), ImageTransform(64)(image)) for s in (1, 2))
+    assert all(
+        torch.equal(ImageTransform(64)(image, seed=s), ImageTransform(64)(image)) for s in (1, 2)
+    )
 
 
 def test_albumentations_is_imported_late() -> None:
     """It takes a second, and a reader of pixels alone does not need it."""
     top = ast.parse(Path(images.__file__).read_text()).body
-    names = [alias.name for node in top if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    names = [
+        alias.name
+        for node in top
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    ]
     assert "cv2" in names
     assert "albumentations" not in names
 

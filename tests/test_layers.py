@@ -14,7 +14,13 @@ ALLOWED = {
     "datamodules.readers": ("datamodules.readers", "vista.data"),
     "datamodules.synthetic": ("datamodules.synthetic",),
     "tasks": (
-        "tasks", "vista.answers", "vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics", "vista.task",
+        "tasks",
+        "vista.answers",
+        "vista.codec",
+        "vista.data",
+        "vista.decoding.grammar",
+        "vista.metrics",
+        "vista.task",
     ),
     # The rooms of vista: codec and tokens know nothing but the records, and nobody knows the command line.
     "vista": ("vista",),
@@ -26,14 +32,29 @@ ALLOWED = {
     "vista.tokens": ("vista.tokens", "vista.data"),
     "vista.models": ("vista.models", "vista.data"),
     "vista.metrics": ("vista.metrics", "vista.answers", "vista.data"),
-    "vista.decoding": ("vista.decoding", "vista.models", "vista.tokens", "vista.data", "vista.task"),
+    "vista.decoding": (
+        "vista.decoding",
+        "vista.models",
+        "vista.tokens",
+        "vista.data",
+        "vista.task",
+    ),
     "vista.decoding.grammar": ("vista.decoding.automaton", "vista.tokens", "vista.data"),
     "vista.task": ("vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics"),
     "vista.predictions": ("vista.data", "vista.task"),
     "vista.training": ("vista.training", "vista.models", "vista.data"),
     "vista.module": tuple(
         f"vista.{room}"
-        for room in ("codec", "data", "decoding", "models", "predictions", "task", "tokens", "training")
+        for room in (
+            "codec",
+            "data",
+            "decoding",
+            "models",
+            "predictions",
+            "task",
+            "tokens",
+            "training",
+        )
     ),
     "vista.app": ("vista",),
 }
@@ -63,7 +84,9 @@ def violations(path: Path) -> list[str]:
     return [name for name in ours if not any(below(name, allowed) for allowed in ALLOWED[house])]
 
 
-FILES = sorted(path for house in HOUSES for path in (*ROOT.glob(f"{house}.py"), *(ROOT / house).rglob("*.py")))
+FILES = sorted(
+    path for house in HOUSES for path in (*ROOT.glob(f"{house}.py"), *(ROOT / house).rglob("*.py"))
+)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -72,7 +95,9 @@ def test_imports_only_from_allowed_layers(path: Path) -> None:
 
 
 def test_only_one_file_imports_albumentations() -> None:
-    assert [p.name for p in FILES if any(below(name, "albumentations") for name in imports(p))] == ["images.py"]
+    assert [p.name for p in FILES if any(below(name, "albumentations") for name in imports(p))] == [
+        "images.py"
+    ]
 
 
 def test_a_violation_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

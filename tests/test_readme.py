@@ -47,7 +47,11 @@ def file_tree() -> str:
     """Every file of the project but the tests, with its own first line as a comment."""
     lines = ["```", f"{'main.py':32s}{comment(ROOT / 'main.py')}"]
     for house in HOUSES:
-        files = [f for f in sorted((ROOT / house).rglob("*")) if f.suffix in (".py", ".yaml") and comment(f)]
+        files = [
+            f
+            for f in sorted((ROOT / house).rglob("*"))
+            if f.suffix in (".py", ".yaml") and comment(f)
+        ]
         for folder in sorted({f.parent for f in files}):
             lines.append(f"{folder.relative_to(ROOT)}/")
             lines += [f"    {f.name:28s}{comment(f)}" for f in files if f.parent == folder]
@@ -74,11 +78,16 @@ def test_linked_file_exists(path: str) -> None:
 
 
 def test_every_named_config_exists() -> None:
-    named = set(re.findall(r"--config ([\w./]+)", README.read_text())) - {"where.yaml", "examples/easy_vqa.yaml"}
+    named = set(re.findall(r"--config ([\w./]+)", README.read_text())) - {
+        "where.yaml",
+        "examples/easy_vqa.yaml",
+    }
     assert all((ROOT / "configs" / name).is_file() for name in named)
 
 
-def test_own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["main.py"])
     monkeypatch.setattr(Task, "known", dict(Task.known))  # no other test meets this task
@@ -90,7 +99,19 @@ def test_own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     main(["fit", "--config", "where.yaml", "--data.root", "small", *few])
     main(["test", "--data.num_workers", "0"])
     image = next(Path("small/coco/val2017").glob("*.jpg"))
-    main(["predict", "--images", str(image), "--text", "the circle", "--task", "where", "--out", "answer.png"])
+    main(
+        [
+            "predict",
+            "--images",
+            str(image),
+            "--text",
+            "the circle",
+            "--task",
+            "where",
+            "--out",
+            "answer.png",
+        ]
+    )
 
     (row,) = json.loads(Path("runs/where/scores_test.json").read_text())["table"]
     assert (row["name"], row["metric"], row["what"]) == ("where_testA", "pr50", "always top left")

@@ -36,7 +36,9 @@ def tiny_model(seed: int = 0, vocab_size: int | None = None) -> VistaLLM:
     vocab_size = vocab_size or len(tokenizer())
     sizes = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
     encoder = Encoder(image_size=32, num_layers=1, **sizes)
-    qformer = QFormer(num_queries=QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab_size, **sizes)
+    qformer = QFormer(
+        num_queries=QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab_size, **sizes
+    )
     llm = LLM(vocab_size=vocab_size, num_layers=2, **sizes)
     return VistaLLM(encoder, qformer, llm, tokenizer().image_id).eval()
 

@@ -68,7 +68,9 @@ def _is_article(match: re.Match[str], text: str) -> bool:
     return match.group(1).lower() == "answer is" and match.group(2) == "a" and follows_word
 
 
-def first_word_decision(text: str, positive: Collection[str], negative: Collection[str]) -> bool | None:
+def first_word_decision(
+    text: str, positive: Collection[str], negative: Collection[str]
+) -> bool | None:
     """Yes or no: the first word of the text that belongs to either set decides.
 
     Args:

@@ -119,12 +119,26 @@ def annotation_to_json(annotation: Annotation) -> str:
         text = json.dumps(_VALUES(annotation))
         if annotation_from_json(text) == annotation:
             return text
-    raise ValueError(f"annotation {annotation.id} does not come back from JSON as it is (lists do, tuples do not)")
+    raise ValueError(
+        f"annotation {annotation.id} does not come back from JSON as it is (lists do, tuples do not)"
+    )
 
 
 def annotation_from_json(text: str) -> Annotation:
     """The inverse of `annotation_to_json`."""
-    key, images, sizes, expression, question, answers, captions, boxes, segmentations, label, extra = json.loads(text)
+    (
+        key,
+        images,
+        sizes,
+        expression,
+        question,
+        answers,
+        captions,
+        boxes,
+        segmentations,
+        label,
+        extra,
+    ) = json.loads(text)
     return Annotation(
         id=key,
         images=tuple(images),
@@ -156,10 +170,18 @@ def decode_segmentation(segmentation: Any, size: Size) -> Mask:
     height, width = size
     if isinstance(segmentation, dict):
         if tuple(segmentation["size"]) != (height, width):
-            raise InputError(f"the mask has size {segmentation['size']}, its image {[height, width]}")
+            raise InputError(
+                f"the mask has size {segmentation['size']}, its image {[height, width]}"
+            )
         counts = segmentation["counts"]
-        rle = coco_mask.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
-        return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)  # from column by column to row by row
+        rle = (
+            coco_mask.frPyObjects(segmentation, height, width)
+            if isinstance(counts, list)
+            else segmentation
+        )
+        return np.ascontiguousarray(
+            coco_mask.decode(rle), dtype=bool
+        )  # from column by column to row by row
     polygons = [p for p in segmentation if len(p) >= 6]
     if not polygons:
         return np.zeros((height, width), dtype=bool)
@@ -174,7 +196,9 @@ def size_of(annotation: Annotation) -> Size:
         InputError: the annotation does not say.
     """
     if not annotation.sizes:
-        raise InputError(f"annotation {annotation.id} has no image size, so its regions cannot be written in bins")
+        raise InputError(
+            f"annotation {annotation.id} has no image size, so its regions cannot be written in bins"
+        )
     return annotation.sizes[0]
 
 

@@ -24,12 +24,23 @@ LINE_HEIGHT = 20
 MARGIN = 8
 
 # The colours of Okabe and Ito (2008), which colour-blind readers can tell apart.
-COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
+COLORS = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
 WHITE, BLACK, GREY, RED = (255, 255, 255), (0, 0, 0), (110, 110, 110), (200, 0, 0)
 
 
 def draw_answer(
-    image: np.ndarray, prediction: Prediction, title: str, points: Sequence[tuple[float, float]] = ()
+    image: np.ndarray,
+    prediction: Prediction,
+    title: str,
+    points: Sequence[tuple[float, float]] = (),
 ) -> np.ndarray:
     """Draw what a model answered.
 
@@ -53,7 +64,9 @@ def draw_answer(
     canvas = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     for index, mask in enumerate(prediction.masks):
         if mask.shape != image.shape[:2]:
-            raise ValueError(f"the mask has size {list(mask.shape)}, its image {list(image.shape[:2])}")
+            raise ValueError(
+                f"the mask has size {list(mask.shape)}, its image {list(image.shape[:2])}"
+            )
         _draw_mask(canvas, mask, COLORS[index % len(COLORS)])
     for index, box in enumerate(prediction.boxes):
         _draw_box(canvas, box, scale, COLORS[index % len(COLORS)])
@@ -82,11 +95,15 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
         ValueError: there is no picture, or no column.
     """
     if not images or columns < 1:
-        raise ValueError(f"a contact sheet needs a picture and a column, not {len(images)} and {columns}")
+        raise ValueError(
+            f"a contact sheet needs a picture and a column, not {len(images)} and {columns}"
+        )
     height = max(image.shape[0] for image in images) + MARGIN
     width = max(image.shape[1] for image in images) + MARGIN
     columns = min(columns, len(images))
-    sheet = np.full((math.ceil(len(images) / columns) * height, columns * width, 3), 255, dtype=np.uint8)
+    sheet = np.full(
+        (math.ceil(len(images) / columns) * height, columns * width, 3), 255, dtype=np.uint8
+    )
     for index, image in enumerate(images):
         top, left = index // columns * height, index % columns * width
         sheet[top : top + height, left : left + width] = _pad(image, height, width)
@@ -180,7 +197,9 @@ def _wrap(text: str, width: int) -> Iterator[str]:
             yield line
         line = word
         while _text_width(line) > width:
-            fits = next(n for n in range(len(line) - 1, 0, -1) if n == 1 or _text_width(line[:n]) <= width)
+            fits = next(
+                n for n in range(len(line) - 1, 0, -1) if n == 1 or _text_width(line[:n]) <= width
+            )
             yield line[:fits]
             line = line[fits:]
     if line:

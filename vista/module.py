@@ -89,25 +89,40 @@ class VistaModule(LightningModule):
         """
         super().__init__()
         if unknown := set(trainable) - set(PARTS):
-            raise InputError(f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}")
+            raise InputError(
+                f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
+            )
         self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         inputs: Any = llm.get_input_embeddings()
         head: Any = llm.get_output_embeddings()
         digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
-        init_coordinates(inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits)
+        init_coordinates(
+            inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits
+        )
         if weights is not None:
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.tokenizer, self.codec = tokenizer, codec
         self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
-        self.trainable, self.optimizer, self.learning_rate, self.betas = trainable, optimizer, learning_rate, betas
-        self.weight_decay, self.warmup_share, self.length_power = weight_decay, warmup_share, length_power
+        self.trainable, self.optimizer, self.learning_rate, self.betas = (
+            trainable,
+            optimizer,
+            learning_rate,
+            betas,
+        )
+        self.weight_decay, self.warmup_share, self.length_power = (
+            weight_decay,
+            warmup_share,
+            length_power,
+        )
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
         self.new_words: set[str] = set()
         self.evaluators: dict[str, Metric] = {}
         self.tasks: dict[str, Any] = {}
-        self.recorded: dict[str, dict[str, Record]] = {}  # answers of an unfinished test, by source and id
+        self.recorded: dict[
+            str, dict[str, Record]
+        ] = {}  # answers of an unfinished test, by source and id
         self.init_from = init_from
         if init_from is not None:
             checkpoint = read_checkpoint(init_from)
@@ -126,13 +141,17 @@ class VistaModule(LightningModule):
             InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
-            raise InputError("FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does")
+            raise InputError(
+                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does"
+            )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
 
     def on_train_start(self) -> None:
         """Sums behind the mean loss of each source."""
-        self.loss_sums = torch.zeros(len(self.trainer.datamodule.train_sources), 2, device=self.device)  # type: ignore[attr-defined]
+        self.loss_sums = torch.zeros(
+            len(self.trainer.datamodule.train_sources), 2, device=self.device
+        )  # type: ignore[attr-defined]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
@@ -144,7 +163,9 @@ class VistaModule(LightningModule):
         lengths = learned.sum(1)  # (B,)
         weights = batch["usual_length"] ** -self.length_power
         # DDP averages gradients over processes: dividing by the mean of all makes this one mean over all processes.
-        total_weight = self.trainer.strategy.reduce((weights * lengths).sum(), reduce_op="mean").clamp(min=1e-6)
+        total_weight = self.trainer.strategy.reduce(
+            (weights * lengths).sum(), reduce_op="mean"
+        ).clamp(min=1e-6)
         self._note_words(self._said(batch["labels"]))
         self._log_losses(loss.detach().sum(1), lengths, batch["source"])
         total = (loss.sum(1) * weights).sum() / total_weight
@@ -157,7 +178,9 @@ class VistaModule(LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0:
             sums = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
-            for loaded, (nats, tokens) in zip(self.trainer.datamodule.train_sources, sums, strict=True):  # type: ignore[attr-defined]
+            for loaded, (nats, tokens) in zip(
+                self.trainer.datamodule.train_sources, sums, strict=True
+            ):  # type: ignore[attr-defined]
                 if tokens:
                     self.log(f"train/{loaded.name}/loss", nats / tokens)
             self.loss_sums.zero_()
@@ -175,7 +198,9 @@ class VistaModule(LightningModule):
             new = {self.tokenizer.decode([int(w)]) or str(int(w)) for w in unseen} - self.new_words
             if new:
                 self.new_words |= new
-                self.print(f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}")
+                self.print(
+                    f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}"
+                )
         elif len(unseen):
             self.learned_words[unseen] = True  # type: ignore[index,operator]
 
@@ -186,12 +211,16 @@ class VistaModule(LightningModule):
             InputError: Muon is asked to train sharded matrices.
         """
         if self.optimizer == "muon" and self.device_mesh is not None:
-            raise InputError("Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw")
+            raise InputError(
+                "Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw"
+            )
         head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
         groups = parameter_groups(self.model, head.weight, self.weight_decay)
         kind = Muon if self.optimizer == "muon" else torch.optim.AdamW
         optimizer = kind(groups, lr=self.learning_rate, betas=self.betas)
-        return warmup_cosine(optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share)
+        return warmup_cosine(
+            optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share
+        )
 
     # Evaluation
 
@@ -207,7 +236,10 @@ class VistaModule(LightningModule):
             tasks: of each question.
         """
         answers = self.answering(self.model, batch, list(tasks), batch["annotations"])
-        return [p if ok else Prediction(malformed=True) for p, ok in zip(answers, batch["readable"], strict=True)]
+        return [
+            p if ok else Prediction(malformed=True)
+            for p, ok in zip(answers, batch["readable"], strict=True)
+        ]
 
     def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
         source, annotations = batch["source"], batch["annotations"]
@@ -231,13 +263,17 @@ class VistaModule(LightningModule):
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+    def predict_step(
+        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> list[Prediction]:
         """Answers without a score."""
         return self.answer(batch, [self.tasks[batch["source"]]] * len(batch["annotations"]))
 
     def on_validation_epoch_start(self) -> None:
         """Fresh evaluators of all sources on every process, also where one has no question of a source."""
-        self.evaluators = {name: task.evaluator().to(self.device) for name, task in self.tasks.items()}
+        self.evaluators = {
+            name: task.evaluator().to(self.device) for name, task in self.tasks.items()
+        }
         for evaluator in self.evaluators.values():
             evaluator.quick = not self.trainer.testing
         if self.device_mesh is not None:
@@ -260,7 +296,9 @@ class VistaModule(LightningModule):
         for source, evaluator in self.evaluators.items():
             scores = {k: v.float() for k, v in evaluator.compute().items()}
             # The evaluators have counted over all processes, so these are the same numbers on each.
-            self.log_dict({f"{stage}/{source}/{key}": value for key, value in scores.items()}, sync_dist=True)
+            self.log_dict(
+                {f"{stage}/{source}/{key}": value for key, value in scores.items()}, sync_dist=True
+            )
             headlines.append(scores[self.tasks[source].headline])
         if headlines:
             self.log(f"{stage}/mean", torch.stack(headlines).mean(), sync_dist=True)
@@ -269,7 +307,10 @@ class VistaModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the tokenizer and the settings under which the model's text is written."""
-        checkpoint["vista"] = {"tokenizer": self.tokenizer.to_json(), "settings": self.text_settings()}
+        checkpoint["vista"] = {
+            "tokenizer": self.tokenizer.to_json(),
+            "settings": self.text_settings(),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that writes its text in another way, or has other sizes.
@@ -280,14 +321,21 @@ class VistaModule(LightningModule):
         saved = checkpoint.get("vista", {}).get("settings", {})
         for name, value in self.text_settings().items():
             if saved.get(name, value) != value:
-                raise InputError(f"the checkpoint was made with {name} {saved[name]}, this run has {value}")
+                raise InputError(
+                    f"the checkpoint was made with {name} {saved[name]}, this run has {value}"
+                )
         if "vista" in checkpoint and checkpoint["vista"]["tokenizer"] != self.tokenizer.to_json():
-            folders = "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"
+            folders = (
+                "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"
+            )
             raise InputError(f"the checkpoint was made with another tokenizer; {folders}")
         if "state_dict" in checkpoint:
             check_shapes(checkpoint["state_dict"], self.state_dict())
 
     def text_settings(self) -> dict[str, Any]:
         """Settings of tokenizer and codec that a checkpoint depends on."""
-        codec = {k: getattr(self.codec, k) for k in ("num_bins", "num_points", "method", "multipart", "scale")}
+        codec = {
+            k: getattr(self.codec, k)
+            for k in ("num_bins", "num_points", "method", "multipart", "scale")
+        }
         return {**self.tokenizer.settings, **codec}

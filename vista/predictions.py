@@ -1,7 +1,7 @@
 """Predictions as lines of a file, and back: what `test` writes, `score` reads and a test that was killed goes on from.
 
-    {"id": "423_1203", "prompt": "<image> ...", "text": "[12, 40, 300, 410]", "malformed": false,
-     "confidence": -0.41, "spreads": [3.1, 7.0, 5.5, 9.2]}
+{"id": "423_1203", "prompt": "<image> ...", "text": "[12, 40, 300, 410]", "malformed": false,
+ "confidence": -0.41, "spreads": [3.1, 7.0, 5.5, 9.2]}
 """
 
 import json
@@ -16,7 +16,12 @@ Record = dict[str, Any]
 
 def to_record(annotation: Annotation, prompt: str, prediction: Prediction) -> Record:
     """What is kept of an answer; regions stand in the text."""
-    record = {"id": annotation.id, "prompt": prompt, "text": prediction.text, "malformed": prediction.malformed}
+    record = {
+        "id": annotation.id,
+        "prompt": prompt,
+        "text": prediction.text,
+        "malformed": prediction.malformed,
+    }
     if prediction.scores:
         record["scores"] = prediction.scores
     if prediction.confidence is not None:

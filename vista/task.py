@@ -73,8 +73,15 @@ class Task(ABC):
     @cached_property
     def templates(self) -> Sequence[str]:
         """Instructions, those of each line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
-        text = (Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt").read_text(encoding="utf-8")
-        return [template for line in text.splitlines() if line.strip() for template in expand(line.strip())]
+        text = (Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt").read_text(
+            encoding="utf-8"
+        )
+        return [
+            template
+            for line in text.splitlines()
+            if line.strip()
+            for template in expand(line.strip())
+        ]
 
     def in_unseen_words(self) -> "Task | None":
         """The same task, asked in the instructions that are never trained on; None where it has too few of them."""
@@ -100,9 +107,13 @@ class Task(ABC):
             rng: draws one of the training templates; None: the first template.
         """
         seen = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
-        return self.fill(seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation, rng)
+        return self.fill(
+            seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation, rng
+        )
 
-    def fill(self, template: str, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
+    def fill(
+        self, template: str, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> str:
         """A template with its marks replaced; `<image>` stays, once for each image: one alone stands for all of them.
 
         What comes from a data set cannot put in tokens; `objs` may, since the codec writes it.
@@ -117,13 +128,20 @@ class Task(ABC):
         if template.count("<image>") == 1 and len(annotation.images) > 1:
             numbered = " ".join(f"Image {k}: <image>" for k in range(1, len(annotation.images) + 1))
             template = template.replace("<image>", numbered)
-        return MARK.sub(lambda mark: values[mark[1]] if mark[1] == "objs" else neutralise(values[mark[1]]), template)
+        return MARK.sub(
+            lambda mark: values[mark[1]] if mark[1] == "objs" else neutralise(values[mark[1]]),
+            template,
+        )
 
-    def values(self, annotation: Annotation, rng: np.random.Generator | None = None) -> dict[str, str]:
+    def values(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> dict[str, str]:
         """Texts of marks that this task fills in another way; `rng` draws what may vary in training."""
         return {}
 
-    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> tuple[tuple[str, str], ...]:
+    def turns(
+        self, annotation: Annotation, rng: np.random.Generator | None = None
+    ) -> tuple[tuple[str, str], ...]:
         """Prompt and target of every turn; most tasks have one."""
         return ((self.prompt(annotation, rng), self.target(annotation)),)
 

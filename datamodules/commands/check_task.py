@@ -39,9 +39,17 @@ def main(arguments: list[str]) -> None:
     Raises:
         InputError: a law is broken, or there is no such task.
     """
-    parser = argparse.ArgumentParser("main.py check-task", description="Check that a task keeps the contract.")
+    parser = argparse.ArgumentParser(
+        "main.py check-task", description="Check that a task keeps the contract."
+    )
     parser.add_argument("name", help="name of the task")
-    parser.add_argument("--limit", type=int, default=60, metavar="N", help="annotations of each source (default: 60)")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=60,
+        metavar="N",
+        help="annotations of each source (default: 60)",
+    )
     add_arguments(parser)
     given = parser.parse_args(arguments)
     setup = read_setup(["default", *given.config], given.root, given.plugin)
@@ -54,7 +62,9 @@ def main(arguments: list[str]) -> None:
             print(f"  {'ok  ' if finding.ok else 'FAIL'} {finding.law}: {finding.text}")
             broken += not finding.ok
     if broken:
-        raise InputError(f"task {task.name} breaks the contract of vista/task.py in {broken} places")
+        raise InputError(
+            f"task {task.name} breaks the contract of vista/task.py in {broken} places"
+        )
 
 
 def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> list[Finding]:
@@ -73,7 +83,9 @@ def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> 
     return list(check_task(task, setup.codec, annotations, accepts, length))
 
 
-def annotations_of(setup: Setup, task: type[Task], limit: int) -> list[tuple[str, list[Annotation]]]:
+def annotations_of(
+    setup: Setup, task: type[Task], limit: int
+) -> list[tuple[str, list[Annotation]]]:
     """What a task is checked on, with a few words about it.
 
     Args:
@@ -84,20 +96,30 @@ def annotations_of(setup: Setup, task: type[Task], limit: int) -> list[tuple[str
     sources = {name: source for name, source in setup.sources.items() if source.task == task.name}
     sources = sources or {name: _all_splits(task.name, name) for name in sorted(task.datasets)}
     if not sources:
-        return [("annotations made by hand, since no source of the configs has the task", by_hand(task))]
+        return [
+            ("annotations made by hand, since no source of the configs has the task", by_hand(task))
+        ]
     for name, source in sources.items():
         check_source(name, source)
     with tempfile.TemporaryDirectory() as folder:
-        found = [_of_source(setup, name, source, limit, Path(folder)) for name, source in sources.items()]
+        found = [
+            _of_source(setup, name, source, limit, Path(folder)) for name, source in sources.items()
+        ]
     if not any(found):
-        raise MissingFileError(f"no source of task {task.name} has its files; name their data root by --root")
+        raise MissingFileError(
+            f"no source of task {task.name} has its files; name their data root by --root"
+        )
     return [each for each in found if each]
 
 
 def _all_splits(task: str, dataset: str) -> Source:
     """A source that may be any split of a data set, those for training last, since they are large."""
     splits = READERS[dataset].splits if dataset in READERS else ()
-    return Source(task, dataset, test={split: split for split in sorted(splits, key=lambda name: "train" in name)})
+    return Source(
+        task,
+        dataset,
+        test={split: split for split in sorted(splits, key=lambda name: "train" in name)},
+    )
 
 
 def _of_source(
@@ -115,7 +137,9 @@ def _of_source(
             except FileNotFoundError as error:
                 missing = missing or str(error)
                 continue
-            what = f"source {name} ({source.dataset}, {split})" + " of a small generated world" * (place == folder)
+            what = f"source {name} ({source.dataset}, {split})" + " of a small generated world" * (
+                place == folder
+            )
             return what, spread(annotations, limit)
         if place != folder:
             print(missing)
@@ -127,7 +151,9 @@ def spread(annotations: Sequence[Annotation], limit: int) -> list[Annotation]:
     """About `limit` annotations, whole images spread evenly: a baseline may look at what else is asked about one."""
     groups = group_by_image(annotations, limit)
     share = max(1, round(len(groups) * limit / max(1, len(annotations))))
-    places = sorted(set(np.linspace(0, len(groups) - 1, min(share, len(groups))).astype(int).tolist()))
+    places = sorted(
+        set(np.linspace(0, len(groups) - 1, min(share, len(groups))).astype(int).tolist())
+    )
     return [annotations[i] for place in places for i in groups[place]]
 
 
@@ -136,7 +162,11 @@ def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         texts = getattr(task, "templates", ())
-    marks = [len(re.findall("<image>", text)) for text in texts] if isinstance(texts, list | tuple) else []
+    marks = (
+        [len(re.findall("<image>", text)) for text in texts]
+        if isinstance(texts, list | tuple)
+        else []
+    )
     return [_by_hand(number, max([1, *marks])) for number in range(count)]
 
 

@@ -45,9 +45,19 @@ class Setup:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options `--config`, `--root` and `--plugin`."""
-    parser.add_argument("--config", action="append", default=[], metavar="NAME", help="config; may be repeated")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="data root, in the place of the configs'")
-    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="Python file that brings tasks")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="NAME", help="config; may be repeated"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="data root, in the place of the configs'"
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Python file that brings tasks",
+    )
 
 
 def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]) -> Setup:
@@ -76,7 +86,9 @@ def _source(name: str, values: Any) -> Source:
     known = {field.name for field in fields(Source)}
     if not isinstance(values, dict) or not {"task", "dataset"} <= values.keys() <= known:
         takes = ", ".join(sorted(known))
-        raise InputError(f"source {name}: it needs task and dataset and takes {takes}; it is {values}")
+        raise InputError(
+            f"source {name}: it needs task and dataset and takes {takes}; it is {values}"
+        )
     given = {key: value for key, value in values.items() if value is not None}
     return Source(**given | ({"root": Path(given["root"])} if "root" in given else {}))
 
@@ -103,5 +115,8 @@ def read_split(name: str, source: Source, root: Path, split: str) -> list[Annota
         gc.enable()
     if reader.problems:
         listed = "; ".join(f"{key}: {why}" for key, why in reader.problems[:5])
-        warnings.warn(f"source {name} ({split}): {len(reader.problems)} records left out: {listed}", stacklevel=2)
+        warnings.warn(
+            f"source {name} ({split}): {len(reader.problems)} records left out: {listed}",
+            stacklevel=2,
+        )
     return annotations

@@ -93,9 +93,13 @@ def check_names(case: Case) -> str:
             raise BrokenLaw(f"`{name}` is {value!r}; a text is expected")
     known = {field.name for field in fields(Annotation)}
     if unknown := set(case.task.fields) - known:
-        raise BrokenLaw(f"`fields` names {sorted(unknown)}; an annotation has {', '.join(sorted(known))}")
+        raise BrokenLaw(
+            f"`fields` names {sorted(unknown)}; an annotation has {', '.join(sorted(known))}"
+        )
     if not isinstance(case.task.max_new_tokens, int) or case.task.max_new_tokens < 1:
-        raise BrokenLaw(f"`max_new_tokens` is {case.task.max_new_tokens!r}; a positive number is expected")
+        raise BrokenLaw(
+            f"`max_new_tokens` is {case.task.max_new_tokens!r}; a positive number is expected"
+        )
     return f"{case.task.name} needs {', '.join(sorted(case.task.fields)) or 'nothing but images'}"
 
 
@@ -107,9 +111,15 @@ def check_templates(case: Case) -> str:
     for number, template in enumerate(templates, start=1):
         if IMAGE not in template:
             raise BrokenLaw(f"instruction {number} has no <image>: {SHORT.repr(template)}")
-        unknown = [m for m in ANY_MARK.findall(template) if not MARK.fullmatch(m) and m not in (IMAGE, *TOKENS)]
+        unknown = [
+            m
+            for m in ANY_MARK.findall(template)
+            if not MARK.fullmatch(m) and m not in (IMAGE, *TOKENS)
+        ]
         if unknown:
-            raise BrokenLaw(f"instruction {number} has {unknown[0]}, which nothing fills: {SHORT.repr(template)}")
+            raise BrokenLaw(
+                f"instruction {number} has {unknown[0]}, which nothing fills: {SHORT.repr(template)}"
+            )
     template, count = Counter(templates).most_common(1)[0]
     if count > 1:
         raise BrokenLaw(f"an instruction stands {count} times: {SHORT.repr(template)}")
@@ -126,7 +136,9 @@ def check_prompts(case: Case) -> str:
                 _check_prompt(case.task, template, annotation)
         hostile = replace(annotation, expression=HOSTILE, question=HOSTILE)
         with at(annotation, "prompt, its expression and question being `<image>`,"):
-            _check_images(case.task.prompt(hostile), annotation, "with `<image>` in expression and question")
+            _check_images(
+                case.task.prompt(hostile), annotation, "with `<image>` in expression and question"
+            )
     return f"{len(templates)} instructions filled"
 
 
@@ -135,9 +147,13 @@ def _check_prompt(task: Task, template: str, annotation: Annotation) -> None:
     _check_images(prompt, annotation, f"from {SHORT.repr(template)}")
     for mark in {m[0] for m in MARK.finditer(template)}:
         if not task.fill(mark, annotation).strip():
-            raise BrokenLaw(f"annotation {annotation.id}: {mark} of {SHORT.repr(template)} is filled with nothing")
+            raise BrokenLaw(
+                f"annotation {annotation.id}: {mark} of {SHORT.repr(template)} is filled with nothing"
+            )
     if task.fill(template, annotation) != prompt:
-        raise BrokenLaw(f"annotation {annotation.id}: two prompts without an rng differ; they must not")
+        raise BrokenLaw(
+            f"annotation {annotation.id}: two prompts without an rng differ; they must not"
+        )
 
 
 def _check_images(prompt: str, annotation: Annotation, what: str) -> None:
@@ -158,13 +174,19 @@ def check_turns(case: Case) -> str:
         with at(annotation, "question"):
             asked = case.task.question(annotation)
         if trained != again:
-            raise BrokenLaw(f"annotation {annotation.id}: turns differ although the rng's seed is the same")
+            raise BrokenLaw(
+                f"annotation {annotation.id}: turns differ although the rng's seed is the same"
+            )
         if asked[-1][1]:
-            raise BrokenLaw(f"annotation {annotation.id}: question gives the answer away: {SHORT.repr(asked[-1][1])}")
+            raise BrokenLaw(
+                f"annotation {annotation.id}: question gives the answer away: {SHORT.repr(asked[-1][1])}"
+            )
         for what, turns in (("turns", trained), ("question", asked)):
             _check_images(" ".join(prompt for prompt, _ in turns), annotation, f"of {what}")
         if any(not isinstance(text, str) for turn in trained for text in turn):
-            raise BrokenLaw(f"annotation {annotation.id}: turns are pairs of texts, not {SHORT.repr(trained)}")
+            raise BrokenLaw(
+                f"annotation {annotation.id}: turns are pairs of texts, not {SHORT.repr(trained)}"
+            )
     return f"{len(case.annotations)} conversations"
 
 

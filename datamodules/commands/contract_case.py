@@ -73,7 +73,9 @@ class Case:
     def baseline(self) -> Sequence[Prediction]:
         """Predictions without a look at the images, one for each annotation."""
         preds = self.task.baseline(self.annotations)
-        if len(preds) != len(self.annotations) or not all(isinstance(pred, Prediction) for pred in preds):
+        if len(preds) != len(self.annotations) or not all(
+            isinstance(pred, Prediction) for pred in preds
+        ):
             given = f"baseline gives {SHORT.repr(preds)} for {len(self.annotations)} annotations"
             raise BrokenLaw(f"{given}; expected is a Prediction for each")
         return preds

@@ -45,9 +45,13 @@ def check_parse(case: Case) -> str:
     """`parse` is the inverse of `target`: it reads every right answer, and any beginning of it without an exception."""
     for annotation, text, pred in zip(case.annotations, case.targets, case.right, strict=True):
         if not isinstance(pred, Prediction):
-            raise BrokenLaw(f"annotation {annotation.id}: parse gives a {type(pred).__name__}, not a Prediction")
+            raise BrokenLaw(
+                f"annotation {annotation.id}: parse gives a {type(pred).__name__}, not a Prediction"
+            )
         if pred.malformed:
-            raise BrokenLaw(f"annotation {annotation.id}: parse calls its own target {SHORT.repr(text)} malformed")
+            raise BrokenLaw(
+                f"annotation {annotation.id}: parse calls its own target {SHORT.repr(text)} malformed"
+            )
         for cut in {len(text) // 3, len(text) // 2, max(0, len(text) - 1)}:
             with at(annotation, f"parse of {SHORT.repr(text[:cut])}"):
                 case.task.parse(text[:cut], annotation)
@@ -61,14 +65,24 @@ def check_scores(case: Case) -> str:
         if not isinstance(value, Tensor) or value.dim():
             raise BrokenLaw(f"the score {key} is {SHORT.repr(value)}; a scalar tensor is expected")
         if set(key) & set("@. "):
-            raise BrokenLaw(f"the score's name {key!r} holds `@`, `.` or a blank, which break file names")
+            raise BrokenLaw(
+                f"the score's name {key!r} holds `@`, `.` or a blank, which break file names"
+            )
     if missing := {case.task.headline, "n", "parse_failures"} - scores.keys():
-        raise BrokenLaw(f"the evaluator gives no {', '.join(sorted(missing))} but {', '.join(scores)}")
+        raise BrokenLaw(
+            f"the evaluator gives no {', '.join(sorted(missing))} but {', '.join(scores)}"
+        )
     if int(scores["n"]) != len(case.annotations):
-        raise BrokenLaw(f"the evaluator counted {int(scores['n'])} of {len(case.annotations)} annotations")
+        raise BrokenLaw(
+            f"the evaluator counted {int(scores['n'])} of {len(case.annotations)} annotations"
+        )
     other = scores_of(case, case.right, batch=1, backwards=True)
     for key in scores.keys() | other.keys():
-        if key not in other or key not in scores or not torch.isclose(scores[key], other[key], equal_nan=True):
+        if (
+            key not in other
+            or key not in scores
+            or not torch.isclose(scores[key], other[key], equal_nan=True)
+        ):
             raise BrokenLaw(
                 f"{key} depends on order or batches: {scores.get(key)} at once, {other.get(key)} one by one"
             )
@@ -77,23 +91,33 @@ def check_scores(case: Case) -> str:
 
 def check_ceiling(case: Case) -> str:
     """Right answers score high; less than the baseline only where that is made of true regions, which lose nothing."""
-    name, score, baseline = case.task.headline, headline_of(case, case.right), headline_of(case, case.baseline)
+    name, score, baseline = (
+        case.task.headline,
+        headline_of(case, case.right),
+        headline_of(case, case.baseline),
+    )
     least = LEAST.get(name, LEAST_ELSE)
     if score > least and score >= min(baseline, HIGH):
         return f"right answers have {name} {score:.1f}, the baseline ({case.task.baseline_name}) {baseline:.1f}"
     expected = f"more than {least:.0f} and no less than the baseline's {baseline:.1f}"
-    raise BrokenLaw(f"right answers have {name} {score:.1f}; expected is {expected}. {_worst(case)}")
+    raise BrokenLaw(
+        f"right answers have {name} {score:.1f}; expected is {expected}. {_worst(case)}"
+    )
 
 
 def _worst(case: Case) -> str:
     """The right answer that scores least by itself, and what it was compared with."""
 
     def alone(k: int) -> float:
-        return headline_of(Case(case.task, case.annotations[k : k + 1], case.accepts), case.right[k : k + 1])
+        return headline_of(
+            Case(case.task, case.annotations[k : k + 1], case.accepts), case.right[k : k + 1]
+        )
 
     k = min(range(len(case.annotations)), key=alone)
     read = {
-        f: v for f in ("answer", "boxes", "masks", "choice") if (v := getattr(case.right[k], f)) not in ("", [], None)
+        f: v
+        for f in ("answer", "boxes", "masks", "choice")
+        if (v := getattr(case.right[k], f)) not in ("", [], None)
     }
     return (
         f"Least has annotation {case.annotations[k].id}: target {SHORT.repr(case.targets[k])} is read as "
@@ -108,7 +132,9 @@ def check_garbage(case: Case) -> str:
     for text in GARBAGE:
         score = headline_of(case, [_parsed(case, text, a) for a in case.annotations])
         if score > limit + 1e-6:
-            told = f"the answer {SHORT.repr(text)} to everything has {case.task.headline} {score:.1f}"
+            told = (
+                f"the answer {SHORT.repr(text)} to everything has {case.task.headline} {score:.1f}"
+            )
             raise BrokenLaw(f"{told}; expected is {limit:.1f} at most")
     return f"{len(GARBAGE)} texts raise nothing and have {case.task.headline} {limit:.1f} at most"
 
@@ -126,7 +152,9 @@ def check_unreadable(case: Case) -> str:
         raise BrokenLaw(f"{told}; expected is 0")
     if int(scores["parse_failures"]) != len(case.annotations):
         counted = int(scores["parse_failures"])
-        raise BrokenLaw(f"parse_failures counts {counted} of {len(case.annotations)} unreadable samples")
+        raise BrokenLaw(
+            f"parse_failures counts {counted} of {len(case.annotations)} unreadable samples"
+        )
     return f"unreadable samples have {case.task.headline} 0"
 
 

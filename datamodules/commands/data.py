@@ -14,7 +14,11 @@ from datamodules.leakage import clean, images_tested, names_of
 def main(arguments: list[str]) -> None:
     """The command line of the verb."""
     parser = argparse.ArgumentParser("main.py data", description="Look at the data of a config.")
-    parser.add_argument("check", choices=("audit", "verify"), help="overlaps with test images, or numbers of samples")
+    parser.add_argument(
+        "check",
+        choices=("audit", "verify"),
+        help="overlaps with test images, or numbers of samples",
+    )
     add_arguments(parser)
     given = parser.parse_args(arguments)
     setup = read_setup(["default", *given.config], given.root, given.plugin)
@@ -24,7 +28,9 @@ def main(arguments: list[str]) -> None:
 def audit(setup: Setup) -> None:
     """Print, for each source, how many training samples show an image that is tested on."""
     root = setup.root
-    tested, absent = images_tested(setup.sources, lambda name, source, split: read_split(name, source, root, split))
+    tested, absent = images_tested(
+        setup.sources, lambda name, source, split: read_split(name, source, root, split)
+    )
     for name, source in setup.sources.items():
         if not source.train:
             continue
@@ -34,7 +40,11 @@ def audit(setup: Setup) -> None:
             absent.append(f"{name}: {error}")
             continue
         kept, dropped = clean(annotations, tested)
-        images = {path: names for annotation in annotations for path, names in names_of(annotation).items()}
+        images = {
+            path: names
+            for annotation in annotations
+            for path, names in names_of(annotation).items()
+        }
         shared = sum(not tested.keys().isdisjoint(names) for names in images.values())
         print(f"{name} ({source.train}): {len(annotations) - len(kept):,} of {len(annotations):,} samples and "
               f"{shared:,} of {len(images):,} images are tested on")  # fmt: skip
@@ -59,7 +69,13 @@ def verify(setup: Setup) -> None:
             what, number = EXPECTED.get((source.dataset, split), ("samples", 0))
             images = {image for annotation in annotations for image in annotation.images}
             found = len(images) if what == "images" else len(annotations)
-            verdict = "" if not number else ", as stated" if found == number else f", {number:,} are stated"
+            verdict = (
+                ""
+                if not number
+                else ", as stated"
+                if found == number
+                else f", {number:,} are stated"
+            )
             wrong += bool(number) and found != number
             print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
     print(f"{wrong} splits have another number than stated")

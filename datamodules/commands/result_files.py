@@ -83,7 +83,9 @@ def _from_pope(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer
     for (place, record), annotation in zip(records, annotations, strict=True):
         asked = str(record.get("question", annotation.question))
         if asked.split() != annotation.question.split():
-            raise InputError(f"{place}: the question is {asked!r}, but the split's is {annotation.question!r}")
+            raise InputError(
+                f"{place}: the question is {asked!r}, but the split's is {annotation.question!r}"
+            )
         yield Answer(place, annotation.id, _get(record, "answer", place))
 
 
@@ -101,7 +103,9 @@ def _get(record: dict[str, Any], key: str, place: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         known = ", ".join(f"`{name}`" for name in record)
         problem = (
-            f"has no {key!r} but {known or 'nothing'}" if value is None else f"has {key!r} {value!r}, which is no text"
+            f"has no {key!r} but {known or 'nothing'}"
+            if value is None
+            else f"has {key!r} {value!r}, which is no text"
         )
         raise InputError(f"{place}: the record {problem}")
     return str(value)

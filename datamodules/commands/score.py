@@ -34,12 +34,35 @@ def main(arguments: list[str]) -> None:
         FileNotFoundError: a file is missing.
         InputError: one sentence about what does not fit.
     """
-    parser = argparse.ArgumentParser("main.py score", description="Score answers in files without a model.")
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE", help="files with answers")
-    parser.add_argument("--task", default="", metavar="NAME", help="their task; the name of the score tells it too")
-    parser.add_argument("--source", default="", metavar="NAME", help="name of the score, if the file has another stem")
-    parser.add_argument("--format", default="jsonl", choices=FORMS, help="form of the files (default: jsonl)")
-    parser.add_argument("--max_test", type=int, metavar="N", help="score only what `test --data.max_test N` asks about")
+    parser = argparse.ArgumentParser(
+        "main.py score", description="Score answers in files without a model."
+    )
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="files with answers",
+    )
+    parser.add_argument(
+        "--task", default="", metavar="NAME", help="their task; the name of the score tells it too"
+    )
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="NAME",
+        help="name of the score, if the file has another stem",
+    )
+    parser.add_argument(
+        "--format", default="jsonl", choices=FORMS, help="form of the files (default: jsonl)"
+    )
+    parser.add_argument(
+        "--max_test",
+        type=int,
+        metavar="N",
+        help="score only what `test --data.max_test N` asks about",
+    )
     add_arguments(parser)
     given = parser.parse_args(arguments)
     configs = given.config or [_run_config(given.predictions[0])]
@@ -47,14 +70,21 @@ def main(arguments: list[str]) -> None:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in given.predictions:
         files[choose_score(setup, given.task, given.source, path)].append(path)
-    rows = [score_files(setup, name, paths, given.format, given.max_test) for name, paths in files.items()]
+    rows = [
+        score_files(setup, name, paths, given.format, given.max_test)
+        for name, paths in files.items()
+    ]
     print_table(rows)
 
 
 def _run_config(predictions: Path) -> str:
     """The config of the run that a file lies in (its codec wrote the answers), else the default."""
     config = predictions.absolute().parents[1] / "config.yaml"
-    return str(config) if predictions.absolute().parent.name == "predictions" and config.is_file() else "default"
+    return (
+        str(config)
+        if predictions.absolute().parent.name == "predictions" and config.is_file()
+        else "default"
+    )
 
 
 def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
@@ -76,7 +106,9 @@ def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
     wanted = source or path.name.partition(".")[0]
     if wanted in known:
         if wanted not in fitting:
-            raise InputError(f"{wanted} is a score of task {setup.sources[known[wanted]].task}, not of {task}")
+            raise InputError(
+                f"{wanted} is a score of task {setup.sources[known[wanted]].task}, not of {task}"
+            )
         return wanted
     if source:
         of_source = [score for score in fitting if known[score] == source]
@@ -90,10 +122,16 @@ def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
 
 
 def _unknown_score(name: str, known: Sequence[str]) -> str:
-    return nearest(name, known, "score") if known else f"there is no score {name!r}, nor any other of the task"
+    return (
+        nearest(name, known, "score")
+        if known
+        else f"there is no score {name!r}, nor any other of the task"
+    )
 
 
-def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None = None) -> LoadedSource:
+def read_scored(
+    setup: Setup, name: str, form: str = "jsonl", most: int | None = None
+) -> LoadedSource:
     """The annotations behind a score, as its task asks about them.
 
     Args:
@@ -109,7 +147,9 @@ def read_scored(setup: Setup, name: str, form: str = "jsonl", most: int | None =
     source_name, source = next((n, s) for n, s in setup.sources.items() if name in s.test)
     check_source(source_name, source)
     if source.task not in FORM_TASKS.get(form, (source.task,)):
-        raise InputError(f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}")
+        raise InputError(
+            f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}"
+        )
     task = Task.known[source.task](setup.codec)
     annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
     return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
@@ -132,14 +172,25 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    answers = by_id(scored, (answer for path in paths for answer in read_answers(path, form, scored.annotations)))
-    missing = f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
-    advice = " (--max_test N scores what a `test --data.max_test N` asked)" if missing and most is None else ""
+    answers = by_id(
+        scored,
+        (answer for path in paths for answer in read_answers(path, form, scored.annotations)),
+    )
+    missing = (
+        f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
+    )
+    advice = (
+        " (--max_test N scores what a `test --data.max_test N` asked)"
+        if missing and most is None
+        else ""
+    )
     print(f"{name}: {total} annotations{missing}{advice}")
     metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
     row = score_row(scored, "test", metrics)
     if row is None:
-        raise InputError(f"task {scored.task.name} has no score {scored.task.headline!r}, its headline")
+        raise InputError(
+            f"task {scored.task.name} has no score {scored.task.headline!r}, its headline"
+        )
     content = {"table": [row], "all": metrics}
     (paths[0].parent / f"{name}.scores.json").write_text(json.dumps(content, indent=1) + "\n")
     return row
@@ -154,14 +205,20 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     known, found = {a.id for a in scored.annotations}, dict[str, Answer]()
     for answer in answers:
         if answer.id not in known:
-            raise InputError(f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}")
+            raise InputError(
+                f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
+            )
         if answer.id in found:
-            raise InputError(f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}")
+            raise InputError(
+                f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}"
+            )
         found[answer.id] = answer
     return found
 
 
-def score(scored: LoadedSource, answers: dict[str, Answer], form: str = "jsonl") -> dict[str, float]:
+def score(
+    scored: LoadedSource, answers: dict[str, Answer], form: str = "jsonl"
+) -> dict[str, float]:
     """All scores of a split.
 
     Args:

@@ -1,50 +1,50 @@
 """Readers of official dataset files, by dataset name."""
 
-from datamodules.readers.attcoseg_coco import AttCoSegCoco
-from datamodules.readers.coco import Coco, CocoInstances
-from datamodules.readers.coseg import CoSeg
-from datamodules.readers.coseg_groups import CoSegGroups
-from datamodules.readers.flickr30k_entities import Flickr30kEntities
-from datamodules.readers.grefcoco import GRefCOCO
-from datamodules.readers.groupwise_res import AttCoSeg, GroupwiseRES
-from datamodules.readers.hateful_memes import HatefulMemes
-from datamodules.readers.iconqa import IconQA
-from datamodules.readers.llava_instruct import LlavaInstruct
-from datamodules.readers.nlvr2 import NLVR2
-from datamodules.readers.pointingqa import LocalQA, LookTwice
-from datamodules.readers.pope import POPE
+from datamodules.readers.attcoseg_coco import AttCoSegCocoReader
+from datamodules.readers.coco import CocoInstancesReader, CocoReader
+from datamodules.readers.coseg import CoSegReader
+from datamodules.readers.coseg_groups import CoSegGroupsReader
+from datamodules.readers.flickr30k_entities import Flickr30kEntitiesReader
+from datamodules.readers.grefcoco import GRefCOCOReader
+from datamodules.readers.groupwise_res import AttCoSegReader, GroupwiseRESReader
+from datamodules.readers.hateful_memes import HatefulMemesReader
+from datamodules.readers.iconqa import IconQAReader
+from datamodules.readers.llava_instruct import LlavaInstructReader
+from datamodules.readers.nlvr2 import NLVR2Reader
+from datamodules.readers.pointingqa import LocalQAReader, LookTwiceReader
+from datamodules.readers.pope import POPEReader
 from datamodules.readers.reader import Reader
-from datamodules.readers.refer import RefCOCO, RefCOCOg, RefCOCOPlus
-from datamodules.readers.textvqa import TextVQA
-from datamodules.readers.vcr import VCR
-from datamodules.readers.visual7w import Visual7W, Visual7WTelling
-from datamodules.readers.visual_genome import VisualGenome
-from datamodules.readers.vqav2 import VQAv2
+from datamodules.readers.refer import RefCOCOgReader, RefCOCOPlusReader, RefCOCOReader
+from datamodules.readers.textvqa import TextVQAReader
+from datamodules.readers.vcr import VCRReader
+from datamodules.readers.visual7w import Visual7WReader, Visual7WTellingReader
+from datamodules.readers.visual_genome import VisualGenomeReader
+from datamodules.readers.vqav2 import VQAv2Reader
 
 READERS: dict[str, type[Reader]] = {
-    "attcoseg": AttCoSeg,
-    "attcoseg_coco": AttCoSegCoco,
-    "coco": Coco,
-    "coco_instances": CocoInstances,
-    "coseg": CoSeg,
-    "coseg_groups": CoSegGroups,
-    "flickr30k_entities": Flickr30kEntities,
-    "grefcoco": GRefCOCO,
-    "groupwise_res": GroupwiseRES,
-    "hateful_memes": HatefulMemes,
-    "iconqa": IconQA,
-    "llava_instruct": LlavaInstruct,
-    "localqa": LocalQA,
-    "looktwice": LookTwice,
-    "nlvr2": NLVR2,
-    "pope": POPE,
-    "refcoco": RefCOCO,
-    "refcocog": RefCOCOg,
-    "refcocop": RefCOCOPlus,
-    "textvqa": TextVQA,
-    "vcr": VCR,
-    "visual7w": Visual7W,
-    "visual7w_telling": Visual7WTelling,
-    "visual_genome": VisualGenome,
-    "vqav2": VQAv2,
+    "attcoseg": AttCoSegReader,
+    "attcoseg_coco": AttCoSegCocoReader,
+    "coco": CocoReader,
+    "coco_instances": CocoInstancesReader,
+    "coseg": CoSegReader,
+    "coseg_groups": CoSegGroupsReader,
+    "flickr30k_entities": Flickr30kEntitiesReader,
+    "grefcoco": GRefCOCOReader,
+    "groupwise_res": GroupwiseRESReader,
+    "hateful_memes": HatefulMemesReader,
+    "iconqa": IconQAReader,
+    "llava_instruct": LlavaInstructReader,
+    "localqa": LocalQAReader,
+    "looktwice": LookTwiceReader,
+    "nlvr2": NLVR2Reader,
+    "pope": POPEReader,
+    "refcoco": RefCOCOReader,
+    "refcocog": RefCOCOgReader,
+    "refcocop": RefCOCOPlusReader,
+    "textvqa": TextVQAReader,
+    "vcr": VCRReader,
+    "visual7w": Visual7WReader,
+    "visual7w_telling": Visual7WTellingReader,
+    "visual_genome": VisualGenomeReader,
+    "vqav2": VQAv2Reader,
 }

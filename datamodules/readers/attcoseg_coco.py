@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.readers.coco import SOURCE, CocoInstances
+from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg_groups import held_out
 from datamodules.readers.reader import Reader
 from datamodules.readers.traits import Thing, by_category, scaled, spoken_by_coco_id, things_of
@@ -43,7 +43,7 @@ class Shown:
     traits: dict[str, frozenset[tuple[str, str]]]
 
 
-class AttCoSegCoco(Reader):
+class AttCoSegCocoReader(Reader):
     """As the reader `attcoseg`: `segmentations` one per image, [] in the negatives; `expression`: the category.
 
     `extra`: `pair` (numbers of the two images, from 1, ascending), `present` (bool per image), `shared` (the traits in
@@ -63,7 +63,12 @@ class AttCoSegCoco(Reader):
     source = SOURCE
 
     def __init__(
-        self, root: Path | str, split: str, num_images: int = 4, exclude: Collection[str] = (), seed: int = 0
+        self,
+        root: Path | str,
+        split: str,
+        num_images: int = 4,
+        exclude: Collection[str] = (),
+        seed: int = 0,
     ) -> None:
         super().__init__(root, split)
         if num_images < 3:
@@ -79,13 +84,15 @@ class AttCoSegCoco(Reader):
         for category in sorted(showing):
             rng = random.Random(f"{self.seed} {category}")
             for pair in pairs(category, showing[category], rng):
-                negatives = choose_negatives(category, pair, showing[category], images, self.num_images - 2, rng)
+                negatives = choose_negatives(
+                    category, pair, showing[category], images, self.num_images - 2, rng
+                )
                 if len(negatives) == self.num_images - 2:
                     yield sample(category, pair, negatives, rng)
 
     def _images(self) -> Iterator[Shown]:
         said = spoken_by_coco_id(self)
-        reader, held = CocoInstances(self.root, self.split), held_out(self) | self.exclude
+        reader, held = CocoInstancesReader(self.root, self.split), held_out(self) | self.exclude
         for image in reader:
             if image.id in held:
                 continue
@@ -104,7 +111,12 @@ def possible_traits(things: list[Thing]) -> frozenset[tuple[str, str]]:
     """Every (trait, value) that some object may have; of a crowd's only the crowd is said."""
     if any(thing.crowd for thing in things):
         return frozenset((CROWD,))
-    return frozenset((kind, value) for thing in things for kind, values in thing.traits.items() for value in values)
+    return frozenset(
+        (kind, value)
+        for thing in things
+        for kind, values in thing.traits.items()
+        for value in values
+    )
 
 
 def may_share(one: Shown, other: Shown, but: str = "") -> bool:
@@ -119,11 +131,15 @@ def may_share(one: Shown, other: Shown, but: str = "") -> bool:
 def shared_traits(one: Thing, other: Thing) -> dict[str, str]:
     """The known traits that two objects have in common."""
     kinds = one.traits.keys() & other.traits.keys()
-    common = {kind: one.traits[kind] for kind in sorted(kinds) if one.traits[kind] == other.traits[kind]}
+    common = {
+        kind: one.traits[kind] for kind in sorted(kinds) if one.traits[kind] == other.traits[kind]
+    }
     return {kind: next(iter(values)) for kind, values in common.items() if len(values) == 1}
 
 
-def pairs(category: str, images: Sequence[Shown], rng: random.Random) -> Iterator[tuple[Shown, Shown]]:
+def pairs(
+    category: str, images: Sequence[Shown], rng: random.Random
+) -> Iterator[tuple[Shown, Shown]]:
     """Positive pairs of a category; each image waits under its known traits for one that shares any of them."""
     waiting: dict[tuple[str, str], list[Shown]] = defaultdict(list)
     paired: set[str] = set()
@@ -131,10 +147,15 @@ def pairs(category: str, images: Sequence[Shown], rng: random.Random) -> Iterato
         (thing, *more) = image.things[category]
         if more or thing.crowd or thing.share < LEAST:
             continue
-        known = [(kind, *values) for kind, values in sorted(thing.traits.items()) if len(values) == 1]
+        known = [
+            (kind, *values) for kind, values in sorted(thing.traits.items()) if len(values) == 1
+        ]
         rng.shuffle(known)
         candidates = (other for kind, value in known for other in waiting[kind, value][-TRIES:])
-        partner = next((o for o in candidates if o.id not in paired and not may_share(image, o, but=category)), None)
+        partner = next(
+            (o for o in candidates if o.id not in paired and not may_share(image, o, but=category)),
+            None,
+        )
         if partner is not None:
             paired |= {image.id, partner.id}
             yield partner, image
@@ -159,12 +180,16 @@ def choose_negatives(
             if len(chosen) == wanted:
                 break
             image = pool[rng.randrange(len(pool))]
-            if image.things and not any(image.id == o.id or may_share(image, o) for o in (*pair, *chosen)):
+            if image.things and not any(
+                image.id == o.id or may_share(image, o) for o in (*pair, *chosen)
+            ):
                 chosen.append(image)
     return chosen
 
 
-def sample(category: str, pair: tuple[Shown, Shown], negatives: list[Shown], rng: random.Random) -> Annotation:
+def sample(
+    category: str, pair: tuple[Shown, Shown], negatives: list[Shown], rng: random.Random
+) -> Annotation:
     """One sample, its images in random order."""
     images = [*pair, *negatives]
     rng.shuffle(images)

@@ -27,10 +27,14 @@ from vista.data import Annotation, Box, Size
 SOURCE = "https://cocodataset.org/#download"
 FLICKR_ID = re.compile(r"/(\d+)_\w+\.jpg$")
 # split -> Karpathy's names of its parts
-KARPATHY = {"karpathy_train": ("train", "restval"), "karpathy_val": ("val",), "karpathy_test": ("test",)}
+KARPATHY = {
+    "karpathy_train": ("train", "restval"),
+    "karpathy_val": ("val",),
+    "karpathy_test": ("test",),
+}
 
 
-class Coco(Reader):
+class CocoReader(Reader):
     """Captions: one annotation per image, all its captions together (about five).
 
     `extra["flickr_id"]` where the file tells the photograph's number on Flickr. The `karpathy_*` splits (113,287 /
@@ -46,7 +50,9 @@ class Coco(Reader):
         super().__init__(root, split)
         if split in KARPATHY:
             self.fields = frozenset({"captions"})
-            self.source = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
+            self.source = (
+                "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
+            )
 
     def _annotations(self) -> Iterator[Annotation]:
         if self.split in KARPATHY:
@@ -66,10 +72,14 @@ class Coco(Reader):
     def _karpathy(self) -> Iterator[Annotation]:
         kept = KARPATHY[self.split]
         images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
-        for image in self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")["images"]:
+        for image in self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")[
+            "images"
+        ]:
             if image["split"] in kept:
                 path = images[image["filepath"]].path(image["cocoid"])
-                yield from self._annotation(image["cocoid"], path, [s["raw"] for s in image["sentences"]])
+                yield from self._annotation(
+                    image["cocoid"], path, [s["raw"] for s in image["sentences"]]
+                )
 
     def _annotation(
         self, image_id: int, path: str, captions: list[str], *sizes: Size, **extra: int
@@ -78,12 +88,14 @@ class Coco(Reader):
         if len(kept) < len(captions):
             self.leave_out(image_id, f"{len(captions) - len(kept)} of its captions are empty")
         if kept:
-            yield Annotation(id=str(image_id), images=(path,), sizes=sizes, captions=kept, extra=dict(extra))
+            yield Annotation(
+                id=str(image_id), images=(path,), sizes=sizes, captions=kept, extra=dict(extra)
+            )
         elif not captions:
             self.leave_out(image_id, "the image has no caption")
 
 
-class CocoInstances(Reader):
+class CocoInstancesReader(Reader):
     """Objects: one annotation per image, one box and one segmentation per object, in the order of the file.
 
     `extra`, each a list with one entry per object: `categories` (names), `ann_ids`, `iscrowd` (0 or 1; a crowd's
@@ -103,7 +115,11 @@ class CocoInstances(Reader):
             objects[record["image_id"]].append(record)
         for image in data["images"]:
             size = (image["height"], image["width"])
-            kept = [(record, box) for record in objects[image["id"]] if (box := sound_box(self, record, size))]
+            kept = [
+                (record, box)
+                for record in objects[image["id"]]
+                if (box := sound_box(self, record, size))
+            ]
             yield Annotation(
                 id=str(image["id"]),
                 images=(image_path(self, image["file_name"], image["id"]),),
@@ -130,7 +146,11 @@ def image_path(reader: Reader, file_name: str, image_id: int) -> str:
 def sound_box(reader: Reader, record: dict[str, Any], size: Size) -> Box | None:
     """An instance's box, xyxy in pixels and clipped; None, with a note in `problems`, where it cannot be used."""
     box = clip_xywh(record["bbox"], size)
-    why = segmentation_problem(record["segmentation"], size) if box else f"its box {record['bbox']} has no area inside"
+    why = (
+        segmentation_problem(record["segmentation"], size)
+        if box
+        else f"its box {record['bbox']} has no area inside"
+    )
     if why:
         reader.leave_out(record["id"], why)
         return None

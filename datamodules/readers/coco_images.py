@@ -20,7 +20,11 @@ class CocoImages:
     def __init__(self, reader: Reader, split: str, folders: tuple[str, ...] = ()) -> None:
         self.root = reader.root
         first = [f"{folder}/COCO_{split}_{{:012d}}.jpg" for folder in (*folders, f"coco/{split}")]
-        second = ["coco/train2017/{:012d}.jpg", "coco/val2017/{:012d}.jpg"] if split != "test2015" else []
+        second = (
+            ["coco/train2017/{:012d}.jpg", "coco/val2017/{:012d}.jpg"]
+            if split != "test2015"
+            else []
+        )
         self.places = first + second
         for place in self.places:
             reader.watch((self.root / place).parent)
@@ -30,5 +34,7 @@ class CocoImages:
         """The image's path below the root; the first place looked at where the image is in none."""
         if image_id not in self.found:
             paths = [place.format(image_id) for place in self.places]
-            self.found[image_id] = next((path for path in paths if (self.root / path).is_file()), paths[0])
+            self.found[image_id] = next(
+                (path for path in paths if (self.root / path).is_file()), paths[0]
+            )
         return self.found[image_id]

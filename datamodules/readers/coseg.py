@@ -29,7 +29,7 @@ MASKS = ("GroundTruth", "ground_truth")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
-class CoSeg(Reader):
+class CoSegReader(Reader):
     """One annotation per group of images of one class; `segmentations` has one RLE per image. The split is the set.
 
     A class is cut into consecutive groups; the last one is filled up from the start of the class.
@@ -53,7 +53,11 @@ class CoSeg(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         top = self.file(f"coseg/{SETS[self.split]}")
         images = top / "images" if (top / "images").is_dir() else top
-        for folder in sorted(path for path in self.watch(images).iterdir() if path.is_dir() and path.name not in MASKS):
+        for folder in sorted(
+            path
+            for path in self.watch(images).iterdir()
+            if path.is_dir() and path.name not in MASKS
+        ):
             members = list(self._members(top, folder))
             size = min(self.group_size, len(members))
             for start in range(0, len(members), max(size, 1)):
@@ -64,7 +68,10 @@ class CoSeg(Reader):
                     images=tuple(path for path, _, _ in group + filled),
                     sizes=tuple(hw for _, hw, _ in group + filled),
                     segmentations=tuple(rle for _, _, rle in group + filled),
-                    extra={"class": folder.name, "count": [True] * len(group) + [False] * len(filled)},
+                    extra={
+                        "class": folder.name,
+                        "count": [True] * len(group) + [False] * len(filled),
+                    },
                 )
 
     def _members(self, top: Path, folder: Path) -> Iterator[tuple[str, Size, dict[str, Any]]]:
@@ -81,7 +88,9 @@ class CoSeg(Reader):
             with Image.open(image) as opened:
                 width, height = opened.size
             if mask.shape != (height, width):
-                self.leave_out(path, f"its mask has size {list(mask.shape)}, the image {[height, width]}")
+                self.leave_out(
+                    path, f"its mask has size {list(mask.shape)}, the image {[height, width]}"
+                )
                 continue
             yield path, (height, width), encode(mask)
 

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from datamodules.readers.coco import SOURCE, CocoInstances
+from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg import MASKS, encode
 from datamodules.readers.groupwise_res import as_text, compressed
 from datamodules.readers.reader import Reader, inside
@@ -48,7 +48,7 @@ class Member:
     rle: dict[str, Any]
 
 
-class CoSegGroups(Reader):
+class CoSegGroupsReader(Reader):
     """As the reader `coseg` gives them: one annotation per group, one RLE per image, `extra["class"]` and `["count"]`.
 
     The images of each category are shuffled and cut into groups; what is left over is a smaller group, if it has two
@@ -83,7 +83,12 @@ class CoSegGroups(Reader):
         super().__init__(root, split)
         if group_size < 2:
             raise InputError(f"a group has two images at least, not {group_size}")
-        self.group_size, self.max_groups, self.min_share, self.seed = group_size, max_groups, min_share, seed
+        self.group_size, self.max_groups, self.min_share, self.seed = (
+            group_size,
+            max_groups,
+            min_share,
+            seed,
+        )
         self.exclude = frozenset(exclude)
         self.source = VOC_SOURCE if split.startswith("voc") else SOURCE
 
@@ -96,11 +101,15 @@ class CoSegGroups(Reader):
             random.Random(f"{self.seed} {category}").shuffle(members[category])
             starts = range(0, len(members[category]) - 1, self.group_size)[: self.max_groups]
             for number, start in enumerate(starts):
-                yield group(f"{category}_{number}", category, members[category][start : start + self.group_size])
+                yield group(
+                    f"{category}_{number}",
+                    category,
+                    members[category][start : start + self.group_size],
+                )
 
     def _coco(self) -> Iterator[tuple[str, Member]]:
         """(category, image) of each category of each image."""
-        reader, held = CocoInstances(self.root, self.split), held_out(self) | self.exclude
+        reader, held = CocoInstancesReader(self.root, self.split), held_out(self) | self.exclude
         for image in reader:
             if image.id in held:
                 continue
@@ -117,7 +126,9 @@ class CoSegGroups(Reader):
 
     def _voc(self) -> Iterator[tuple[str, Member]]:
         """The same of VOC."""
-        names = self.file(f"{VOC}/ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
+        names = (
+            self.file(f"{VOC}/ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
+        )
         held = held_out(self) | self.exclude
         scored = self.watch(self.root / "coseg/PASCAL")
         evaluated = thumbnails(p for p in scored.rglob("*") if not set(MASKS) & set(p.parts))
@@ -133,7 +144,10 @@ class CoSegGroups(Reader):
             for number in set(np.unique(classes).tolist()) & set(range(1, len(CLASSES) + 1)):
                 mask = classes == number
                 if mask.mean() >= self.min_share:
-                    yield CLASSES[number - 1], Member(path, (mask.shape[0], mask.shape[1]), encode(mask))
+                    yield (
+                        CLASSES[number - 1],
+                        Member(path, (mask.shape[0], mask.shape[1]), encode(mask)),
+                    )
 
 
 def group(name: str, category: str, members: list[Member]) -> Annotation:
@@ -165,5 +179,7 @@ def union(segmentations: list[Any], size: Size) -> dict[str, Any]:
         if isinstance(segmentation, dict):
             rles.append(compressed(segmentation, size))
         else:
-            rles += coco_mask.frPyObjects([polygon for polygon in segmentation if len(polygon) >= 6], *size)
+            rles += coco_mask.frPyObjects(
+                [polygon for polygon in segmentation if len(polygon) >= 6], *size
+            )
     return as_text(coco_mask.merge(rles))

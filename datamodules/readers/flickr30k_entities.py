@@ -26,7 +26,7 @@ from vista.data import Annotation, Box, Size
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
 
 
-class Flickr30kEntities(Reader):
+class Flickr30kEntitiesReader(Reader):
     """One annotation per caption: the plain caption, and the boxes of its phrases.
 
     `extra["phrases"]`: in the order of the caption, {"phrase", "start" and "end" (its characters in the caption),
@@ -40,9 +40,15 @@ class Flickr30kEntities(Reader):
     source = "https://github.com/BryanPlummer/flickr30k_entities"
 
     def _annotations(self) -> Iterator[Annotation]:
-        for image_id in self.file(f"{self.name}/{self.split}.txt").read_text(encoding="utf-8").split():
+        for image_id in (
+            self.file(f"{self.name}/{self.split}.txt").read_text(encoding="utf-8").split()
+        ):
             inside(image_id)
-            lines = self.file(f"{self.name}/Sentences/{image_id}.txt").read_text(encoding="utf-8").splitlines()
+            lines = (
+                self.file(f"{self.name}/Sentences/{image_id}.txt")
+                .read_text(encoding="utf-8")
+                .splitlines()
+            )
             size, chains = self._boxes(image_id)
             for number, line in enumerate(lines):
                 caption, phrases = parse_caption(line)
@@ -69,9 +75,14 @@ class Flickr30kEntities(Reader):
             if corners is None:
                 continue
             names = [name.text or "" for name in element.findall("name")]
-            box = clip_box([float(corners.findtext(key, "nan")) for key in ("xmin", "ymin", "xmax", "ymax")], size)
+            box = clip_box(
+                [float(corners.findtext(key, "nan")) for key in ("xmin", "ymin", "xmax", "ymax")],
+                size,
+            )
             if box is None:
-                self.leave_out(f"{image_id}#{'+'.join(names)}", "its box has no area inside the image")
+                self.leave_out(
+                    f"{image_id}#{'+'.join(names)}", "its box has no area inside the image"
+                )
                 continue
             for name in names:
                 chains[name].append(box)
@@ -86,7 +97,15 @@ def parse_caption(line: str) -> tuple[str, list[dict[str, Any]]]:
         start, end = len(caption), match.end()
         caption += match[3]
         types = match[2].strip("/").split("/")
-        phrases.append({"phrase": match[3], "start": start, "end": len(caption), "chain": match[1], "types": types})
+        phrases.append(
+            {
+                "phrase": match[3],
+                "start": start,
+                "end": len(caption),
+                "chain": match[1],
+                "types": types,
+            }
+        )
     return (caption + line[end:]).rstrip(), phrases
 
 

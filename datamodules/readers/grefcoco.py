@@ -27,7 +27,7 @@ from vista.data import Annotation, Box, Size
 FOLDERS = ("grefcoco", "refer/grefcoco")
 
 
-class GRefCOCO(Reader):
+class GRefCOCOReader(Reader):
     """One annotation per expression, with the boxes and segmentations of all its targets; none: both are empty.
 
     As in the official loaders, a crowd is no target, and the expression is the text as typed (`raw`).
@@ -40,7 +40,9 @@ class GRefCOCO(Reader):
     source = "https://github.com/henghuiding/gRefCOCO"
 
     def _annotations(self) -> Iterator[Annotation]:
-        path = self.file(*(f"{folder}/grefs(unc).{suffix}" for suffix in ("json", "p") for folder in FOLDERS))
+        path = self.file(
+            *(f"{folder}/grefs(unc).{suffix}" for suffix in ("json", "p") for folder in FOLDERS)
+        )
         refs = json.loads(path.read_bytes()) if path.suffix == ".json" else load_plain_pickle(path)
         data = self.json(*(f"{folder}/instances.json" for folder in FOLDERS))
         sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
@@ -56,12 +58,16 @@ class GRefCOCO(Reader):
             if targets is not None:
                 yield from self._expressions(ref, targets, sizes[ref["image_id"]], images)
 
-    def _targets(self, ref: dict[str, Any], objects: dict[int, Any], size: Size) -> list[tuple[Box, Any]] | None:
+    def _targets(
+        self, ref: dict[str, Any], objects: dict[int, Any], size: Size
+    ) -> list[tuple[Box, Any]] | None:
         """(box, instance) of each target; None where the ref cannot be used."""
         ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
         ids = [ann_id for ann_id in ids if ann_id != -1]
         if bool(ref.get("no_target", not ids)) != (not ids):
-            self.leave_out(ref["ref_id"], f"no_target is {ref['no_target']}, but its objects are {ids}")
+            self.leave_out(
+                ref["ref_id"], f"no_target is {ref['no_target']}, but its objects are {ids}"
+            )
             return None
         missing = [ann_id for ann_id in ids if ann_id not in objects]
         if missing:

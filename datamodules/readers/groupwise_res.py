@@ -27,7 +27,7 @@ from datamodules.readers.reader import Reader, inside, segmentation_problem
 from vista.data import Annotation, Size
 
 
-class GroupwiseRES(Reader):
+class GroupwiseRESReader(Reader):
     """One annotation per expression and group: all images of the group, one segmentation each ([] where absent).
 
     `extra`: `group_id`, `sent_id`, `group_name`, `present` (bool per image). The id is `<sentence>_<group>`.
@@ -41,7 +41,9 @@ class GroupwiseRES(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         folder = "groupwise_res" if self.split == "all" else f"groupwise_res/{self.split}"
         tables = ("images", "annotations", "sentences", "groups")
-        images, records, sentences, groups = (load_plain_pickle(self.file(f"{folder}/{t}.pkl")) for t in tables)
+        images, records, sentences, groups = (
+            load_plain_pickle(self.file(f"{folder}/{t}.pkl")) for t in tables
+        )
         for group in groups.values():
             for sent_id in group["inner_sent_id"]:
                 sentence = sentences[sent_id]
@@ -51,10 +53,14 @@ class GroupwiseRES(Reader):
                     continue
                 members = [images[image_id] for image_id in group["img_id"]]
                 masks = self._masks([records[ann_id] for ann_id in sentence["anno_id"]], images)
-                segmentations: tuple[Any, ...] = tuple(masks.get(image["id"], []) for image in members)
+                segmentations: tuple[Any, ...] = tuple(
+                    masks.get(image["id"], []) for image in members
+                )
                 yield Annotation(
                     id=name,
-                    images=tuple(inside(f"groupwise_res/images/{image['file_name']}") for image in members),
+                    images=tuple(
+                        inside(f"groupwise_res/images/{image['file_name']}") for image in members
+                    ),
                     sizes=tuple((image["height"], image["width"]) for image in members),
                     expression=expression,
                     segmentations=segmentations,
@@ -66,7 +72,9 @@ class GroupwiseRES(Reader):
                     },
                 )
 
-    def _masks(self, records: list[dict[str, Any]], images: dict[int, Any]) -> dict[int, dict[str, Any]]:
+    def _masks(
+        self, records: list[dict[str, Any]], images: dict[int, Any]
+    ) -> dict[int, dict[str, Any]]:
         """The union of a sentence's masks in each image that has any, by image id."""
         parts: dict[int, list[Any]] = {}
         for record in records:
@@ -74,7 +82,10 @@ class GroupwiseRES(Reader):
             size = (image["height"], image["width"])
             found = record["segmentation"]
             rles = found if isinstance(found, list) else [found]
-            why = next((why for rle in rles if (why := segmentation_problem(rle, size))), "" if rles else "no mask")
+            why = next(
+                (why for rle in rles if (why := segmentation_problem(rle, size))),
+                "" if rles else "no mask",
+            )
             if why:
                 self.leave_out(record["id"], why)
                 continue
@@ -82,7 +93,7 @@ class GroupwiseRES(Reader):
         return {image_id: as_text(coco_mask.merge(rles)) for image_id, rles in parts.items()}
 
 
-class AttCoSeg(GroupwiseRES):
+class AttCoSegReader(GroupwiseRESReader):
     """AttCoSeg (Sec. 4 of VistaLLM): two images with an object of the same description, among others without one.
 
     Every pair of images of a group that both hold what an expression describes is one sample, with images of the group
@@ -122,7 +133,10 @@ class AttCoSeg(GroupwiseRES):
             expression=group.expression,
             segmentations=tuple(group.segmentations[k] for k in drawn),
             extra=group.extra
-            | {"present": [k in pair for k in drawn], "pair": sorted(drawn.index(k) + 1 for k in pair)},
+            | {
+                "present": [k in pair for k in drawn],
+                "pair": sorted(drawn.index(k) + 1 for k in pair),
+            },
         )
 
 

@@ -17,7 +17,7 @@ from datamodules.readers.reader import Reader, inside
 from vista.data import Annotation
 
 
-class HatefulMemes(Reader):
+class HatefulMemesReader(Reader):
     """One annotation per meme: `expression` is its text, `label` "1" (hateful) or "0". The id has five digits."""
 
     name = "hateful_memes"

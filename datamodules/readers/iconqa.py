@@ -22,7 +22,7 @@ from vista.data import Annotation
 TYPES = ("choose_img", "fill_in_blank")
 
 
-class IconQA(Reader):
+class IconQAReader(Reader):
     """One annotation per problem. `train`, `val` and `test` are those of choose_txt, the sub-task that is reported.
 
     choose_txt, choose_img: `label` is the index of the right choice. choose_img shows the choices as further images.
@@ -32,7 +32,12 @@ class IconQA(Reader):
 
     name = "iconqa"
     fields = frozenset({"question", "label"})
-    splits = ("train", "val", "test", *(f"{kind}_{part}" for kind in TYPES for part in ("train", "val", "test")))
+    splits = (
+        "train",
+        "val",
+        "test",
+        *(f"{kind}_{part}" for kind in TYPES for part in ("train", "val", "test")),
+    )
     source = "https://iconqa.github.io/#download"
 
     def _annotations(self) -> Iterator[Annotation]:
@@ -49,7 +54,9 @@ class IconQA(Reader):
             if why:
                 self.leave_out(pid, why)
                 continue
-            folder = inside(f"iconqa/iconqa_data/iconqa/{key.rsplit('_', 1)[1]}/{problem['ques_type']}/{pid}")
+            folder = inside(
+                f"iconqa/iconqa_data/iconqa/{key.rsplit('_', 1)[1]}/{problem['ques_type']}/{pid}"
+            )
             choices = problem.get("choices", [])
             drawn = choices if problem["ques_type"] == "choose_img" else []
             yield Annotation(
@@ -72,6 +79,8 @@ def problem_of(problem: dict[str, Any] | None) -> str:
         return "it is not in problems.json"
     if not problem["question"].strip():
         return "the question is empty"
-    if problem["ques_type"] != "fill_in_blank" and problem["answer"] not in range(len(problem.get("choices", []))):
+    if problem["ques_type"] != "fill_in_blank" and problem["answer"] not in range(
+        len(problem.get("choices", []))
+    ):
         return f"the answer {problem['answer']!r} is none of its {len(problem.get('choices', []))} choices"
     return ""

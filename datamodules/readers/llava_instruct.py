@@ -24,7 +24,7 @@ from vista.data import Annotation
 MARK = "<image>"
 
 
-class LlavaInstruct(Reader):
+class LlavaInstructReader(Reader):
     """One annotation per conversation. `question` is the first, without its `<image>`; `answers`: one per turn.
 
     `extra`: `turns` ([[question, answer], ...], with `<image>` in the first question as in the file), and
@@ -44,7 +44,10 @@ class LlavaInstruct(Reader):
         file = "llava_instruct_150k" if self.split == "train" else self.split
         for number, record in enumerate(self.json_items(f"llava_instruct/{file}.json")):
             name = f"{record['id']}_{number}"
-            why, values = conversation_problem(record), [turn["value"].strip() for turn in record["conversations"]]
+            why, values = (
+                conversation_problem(record),
+                [turn["value"].strip() for turn in record["conversations"]],
+            )
             if why:
                 self.leave_out(name, why)
                 continue
@@ -53,7 +56,9 @@ class LlavaInstruct(Reader):
 
     def _bench(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
-        for number, record in enumerate(self.json_lines("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")):
+        for number, record in enumerate(
+            self.json_lines("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")
+        ):
             turns = [[f"{MARK}\n{record['instruction'].strip()}", record["output"].strip()]]
             path = images.path(int(record["id"]))
             yield annotation(f"{record['id']}_{number}", path, turns, type=record["type"])

@@ -19,7 +19,7 @@ from datamodules.readers.reader import Reader, inside
 from vista.data import Annotation
 
 
-class NLVR2(Reader):
+class NLVR2Reader(Reader):
     """One annotation per statement and pair: `expression`, and `label` "True" or "False".
 
     `extra`: `identifier`, whose set and sentence numbers group the pairs for the consistency score.
@@ -36,7 +36,9 @@ class NLVR2(Reader):
             if not record["sentence"].strip():
                 self.leave_out(identifier, "the statement is empty")
             elif record["label"] not in ("True", "False"):
-                self.leave_out(identifier, f"the label {record['label']!r} is neither True nor False")
+                self.leave_out(
+                    identifier, f"the label {record['label']!r} is neither True nor False"
+                )
             else:
                 yield Annotation(
                     id=identifier,
@@ -49,6 +51,10 @@ class NLVR2(Reader):
     def _images(self, record: dict[str, Any]) -> tuple[str, str]:
         folder = f"nlvr2/{self.split}"
         if self.split == "train":
-            folder = f"nlvr2/images/train/{record['directory']}" if "directory" in record else "nlvr2/images/train"
+            folder = (
+                f"nlvr2/images/train/{record['directory']}"
+                if "directory" in record
+                else "nlvr2/images/train"
+            )
         pair = record["identifier"].rsplit("-", 1)[0]
         return inside(f"{folder}/{pair}-img0.png"), inside(f"{folder}/{pair}-img1.png")

@@ -45,7 +45,9 @@ class PlainUnpickler(pickle.Unpickler):
             return latin_bytes
         if module.split(".")[0] == "numpy":
             return Skipped
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only plain containers may stand")
+        raise pickle.UnpicklingError(
+            f"it asks for {module}.{name}, where only plain containers may stand"
+        )
 
 
 def load_plain_pickle(path: Path) -> Any:

@@ -31,7 +31,7 @@ from vista.data import Annotation
 QUESTIONS = {"any": "general_question", "superclass": "super_question", "object": "obj_question"}
 
 
-class LookTwice(Reader):
+class LookTwiceReader(Reader):
     """One annotation per object and granularity of the question; `label` and `answers` hold the count.
 
     `boxes`: the object. `extra`: `granularity` ("any", "superclass" or "object"), `point` ([x, y], pixels),
@@ -57,7 +57,9 @@ class LookTwice(Reader):
                 keys = {key.lower(): value for key, value in record.items()}
                 yield from self._questions(f"{image_id}_{number}", keys, images[int(image_id)])
 
-    def _questions(self, name: str, record: dict[str, Any], image: GenomeImage) -> Iterator[Annotation]:
+    def _questions(
+        self, name: str, record: dict[str, Any], image: GenomeImage
+    ) -> Iterator[Annotation]:
         extra = {key: record.get(key, "") for key in ("obj_type", "supercategory")}
         for granularity, key in QUESTIONS.items():
             yield from self._annotation(
@@ -70,7 +72,13 @@ class LookTwice(Reader):
             )
 
     def _annotation(
-        self, name: str, image: GenomeImage, question: str, answer: Any, region: tuple[Any, Any], extra: dict[str, Any]
+        self,
+        name: str,
+        image: GenomeImage,
+        question: str,
+        answer: Any,
+        region: tuple[Any, Any],
+        extra: dict[str, Any],
     ) -> Iterator[Annotation]:
         """The annotation, or none and a note. The region is a Visual Genome object and a point in it."""
         thing, point = region
@@ -81,7 +89,11 @@ class LookTwice(Reader):
         elif box is None or not (0 <= point["x"] <= width and 0 <= point["y"] <= height):
             self.leave_out(name, "its box or point lies outside the image")
         else:
-            where = {"point": [point["x"], point["y"]], "image_id": int(name.split("_")[0]), **image.numbers}
+            where = {
+                "point": [point["x"], point["y"]],
+                "image_id": int(name.split("_")[0]),
+                **image.numbers,
+            }
             yield Annotation(
                 id=name,
                 images=(image.path,),
@@ -94,7 +106,7 @@ class LookTwice(Reader):
             )
 
 
-class LocalQA(LookTwice):
+class LocalQAReader(LookTwiceReader):
     """One annotation per object that a question has an answer for ("What color is the shirt?", several shirts).
 
     `extra` as in LookTwiceQA; `granularity` is always "any", since nothing but the point or box tells the object.
@@ -105,11 +117,19 @@ class LocalQA(LookTwice):
     splits = ("train", "val", "testdev", "testfinal")
     folder, stem = "LocalQA", "localqa"
 
-    def _questions(self, name: str, record: dict[str, Any], image: GenomeImage) -> Iterator[Annotation]:
+    def _questions(
+        self, name: str, record: dict[str, Any], image: GenomeImage
+    ) -> Iterator[Annotation]:
         things, points = record["all_objs"], record["points"]
         if len(things) != len(points):
             self.leave_out(name, f"it has {len(things)} objects, but {len(points)} points")
             return
         for number, region in enumerate(zip(things, points, strict=True)):
-            extra = {"granularity": "any", "obj_type": (region[0].get("names") or [""])[0], "supercategory": ""}
-            yield from self._annotation(f"{name}_{number}", image, record["question"], region[1]["ans"], region, extra)
+            extra = {
+                "granularity": "any",
+                "obj_type": (region[0].get("names") or [""])[0],
+                "supercategory": "",
+            }
+            yield from self._annotation(
+                f"{name}_{number}", image, record["question"], region[1]["ans"], region, extra
+            )

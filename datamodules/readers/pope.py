@@ -20,7 +20,7 @@ from vista.data import Annotation
 NAME = re.compile(r"COCO_val2014_(\d{12})\.jpg")
 
 
-class POPE(Reader):
+class POPEReader(Reader):
     """One annotation per question; `label` is "yes" or "no". The split says how the absent objects were drawn."""
 
     name = "pope"
@@ -33,11 +33,18 @@ class POPE(Reader):
         for record in self.json_lines(f"pope/coco_pope_{self.split}.json"):
             name, label = NAME.fullmatch(record["image"]), record["label"].strip().lower()
             if label not in ("yes", "no") or not record["text"].strip():
-                self.leave_out(record["question_id"], "it has no question, or an answer that is neither yes nor no")
+                self.leave_out(
+                    record["question_id"],
+                    "it has no question, or an answer that is neither yes nor no",
+                )
                 continue
             yield Annotation(
                 id=str(record["question_id"]),
-                images=(images.path(int(name[1])) if name else inside(f"coco/val2014/{record['image']}"),),
+                images=(
+                    images.path(int(name[1]))
+                    if name
+                    else inside(f"coco/val2014/{record['image']}"),
+                ),
                 question=record["text"],
                 label=label,
             )

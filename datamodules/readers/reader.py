@@ -4,7 +4,7 @@ A reader reads the official files as they are downloaded and yields annotations.
 and opens no image, but for datasets that keep their truth in images. What it yields is compiled once
 (datamodules/compiled.py) and made anew when a file that went through `file` or `watch` changes.
 
-    reader = RefCOCO(Path("data"), "val")
+    reader = RefCOCOReader(Path("data"), "val")
     annotations = list(reader)      # vista.data.Annotation, in the order of the file
     reader.problems                 # [("423_1203", "the expression is empty"), ...]
     reader.watched                  # {".../instances.json": (89364211, 1700000000000000000), ...}
@@ -89,7 +89,9 @@ class Reader:
             if self.watch(self.root / candidate).exists():
                 return self.root / candidate
         where = self.root / candidates[0]
-        raise MissingFileError(f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}")
+        raise MissingFileError(
+            f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}"
+        )
 
     def json(self, *candidates: str) -> Any:
         """The content of a JSON file (see `file`)."""

@@ -28,7 +28,7 @@ from vista.data import Annotation, Size
 IMAGES = ("refer/images/mscoco/images/train2014",)
 
 
-class RefCOCO(Reader):
+class RefCOCOReader(Reader):
     """One annotation per expression, with the one box and segmentation of its object.
 
     `extra`: `ref_id`, `ann_id`, `category_id` (COCO's). The id is `<ref_id>_<sent_id>`.
@@ -52,10 +52,17 @@ class RefCOCO(Reader):
                 yield from self._expressions(ref, objects.get(ref["ann_id"]), sizes, images)
 
     def _expressions(
-        self, ref: dict[str, Any], record: dict[str, Any] | None, sizes: dict[int, Size], images: CocoImages
+        self,
+        ref: dict[str, Any],
+        record: dict[str, Any] | None,
+        sizes: dict[int, Size],
+        images: CocoImages,
     ) -> Iterator[Annotation]:
         if record is None or ref["image_id"] not in sizes:
-            self.leave_out(ref["ref_id"], f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json")
+            self.leave_out(
+                ref["ref_id"],
+                f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json",
+            )
             return
         size = sizes[ref["image_id"]]
         box = sound_box(self, record, size)
@@ -77,14 +84,14 @@ class RefCOCO(Reader):
             )
 
 
-class RefCOCOPlus(RefCOCO):
+class RefCOCOPlusReader(RefCOCOReader):
     """RefCOCO+, whose expressions use no words of place."""
 
     name = "refcocop"
     folder = "refcoco+"
 
 
-class RefCOCOg(RefCOCO):
+class RefCOCOgReader(RefCOCOReader):
     """RefCOCOg, with longer expressions, in the split of the University of Maryland."""
 
     name = "refcocog"

@@ -19,7 +19,7 @@ from datamodules.readers.reader import Reader, inside
 from vista.data import Annotation
 
 
-class TextVQA(Reader):
+class TextVQAReader(Reader):
     """One annotation per question; `label` is the most frequent answer, the first given of several.
 
     `extra`: `question_id` (int). The test split has no answers.

@@ -15,13 +15,19 @@ def thumbnail(path: Path) -> np.ndarray:
     """An image file in 16 x 16 grey values, float32 (256,)."""
     with Image.open(path) as image:
         image.draft("L", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded no larger than needed
-        return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32).ravel()
+        return np.asarray(
+            image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32
+        ).ravel()
 
 
 def thumbnails(paths: Iterable[Path]) -> np.ndarray:
     """Thumbnails of the image files among some paths, float32 (number, 256)."""
     files = [path for path in paths if path.suffix.lower() in SUFFIXES]
-    return np.stack([thumbnail(path) for path in sorted(files)]) if files else np.zeros((0, SIDE * SIDE), np.float32)
+    return (
+        np.stack([thumbnail(path) for path in sorted(files)])
+        if files
+        else np.zeros((0, SIDE * SIDE), np.float32)
+    )
 
 
 def alike(path: Path, others: np.ndarray) -> bool:

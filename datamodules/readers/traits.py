@@ -23,10 +23,24 @@ COLORS = frozenset((
     "beige", "tan", "cyan", "teal", "magenta",
 ))  # fmt: skip
 SHAPES = frozenset(("round", "square", "rectangular", "triangular", "oval", "cylindrical"))
-SAME_WORD = {"grey": "gray", "golden": "gold", "blonde": "gold", "circular": "round", "rectangle": "rectangular"}
+SAME_WORD = {
+    "grey": "gray",
+    "golden": "gold",
+    "blonde": "gold",
+    "circular": "round",
+    "rectangle": "rectangular",
+}
 # value: from, to; what lies between two values may be either.
-SIZES = {"small": (0.0, 0.04), "medium": (0.06, 0.15), "large": (0.22, 1.01)}  # share of the image's pixels
-PLACES = {"left": (0.0, 0.3), "middle": (0.4, 0.6), "right": (0.7, 1.01)}  # of the box's centre, share of the width
+SIZES = {
+    "small": (0.0, 0.04),
+    "medium": (0.06, 0.15),
+    "large": (0.22, 1.01),
+}  # share of the image's pixels
+PLACES = {
+    "left": (0.0, 0.3),
+    "middle": (0.4, 0.6),
+    "right": (0.7, 1.01),
+}  # of the box's centre, share of the width
 SAME_BOX = 0.6  # IoU of Visual Genome's box with COCO's, for one object of one name
 
 Traits = dict[str, frozenset[str]]  # size, place, color, shape -> values that may hold
@@ -61,12 +75,17 @@ def things_of(image: Annotation, spoken: list[Spoken] | None) -> list[Thing]:
             None: nobody speaks of colours.
     """
     (height, width), things, extra = image.sizes[0], [], image.extra
-    objects = zip(extra["categories"], image.boxes, image.segmentations, extra["iscrowd"], strict=True)
+    objects = zip(
+        extra["categories"], image.boxes, image.segmentations, extra["iscrowd"], strict=True
+    )
     for category, box, segmentation, crowd in objects:
         color, _, noun = category.partition(" ")
         drawn = isinstance(segmentation, list)
         share = polygon_area(segmentation) / (height * width) if drawn else 0.0
-        traits = {"size": within(share, SIZES), "place": within((box[0] + box[2]) / 2 / width, PLACES)}
+        traits = {
+            "size": within(share, SIZES),
+            "place": within((box[0] + box[2]) / 2 / width, PLACES),
+        }
         if color in COLORS and noun:
             category, traits["color"] = noun, frozenset((color,))
         elif spoken is not None:
@@ -128,16 +147,23 @@ def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | 
         image = images.get(record["image_id"] if "image_id" in record else record["id"])
         if image is not None and image.coco_id is not None:
             boxes = [
-                clip_xywh([o.get(key, 0) for key in ("x", "y", "w", "h")], image.size) for o in record["attributes"]
+                clip_xywh([o.get(key, 0) for key in ("x", "y", "w", "h")], image.size)
+                for o in record["attributes"]
             ]
             pairs = zip(record["attributes"], boxes, strict=True)
-            found[image.coco_id] = image.size, [Spoken(nouns(o), box, words_of(o)) for o, box in pairs if box]
+            found[image.coco_id] = (
+                image.size,
+                [Spoken(nouns(o), box, words_of(o)) for o, box in pairs if box],
+            )
     return found
 
 
 def nouns(record: dict[str, Any]) -> set[str]:
     """The names of an object, also in the singular."""
-    names = {str(name).strip().lower() for name in record.get("names") or record.get("object_names") or ()}
+    names = {
+        str(name).strip().lower()
+        for name in record.get("names") or record.get("object_names") or ()
+    }
     return names | {name.removesuffix("s") for name in names}
 
 
@@ -150,7 +176,11 @@ def words_of(record: dict[str, Any]) -> set[str]:
 def scaled(spoken: list[Spoken], size: Size, to: Size) -> list[Spoken]:
     """Objects of an image of (H, W) `size` with their boxes in pixels of the same image at another size."""
     x, y = to[1] / size[1], to[0] / size[0]
-    return [each._replace(box=(b[0] * x, b[1] * y, b[2] * x, b[3] * y)) for each in spoken for b in (each.box,)]
+    return [
+        each._replace(box=(b[0] * x, b[1] * y, b[2] * x, b[3] * y))
+        for each in spoken
+        for b in (each.box,)
+    ]
 
 
 def by_category(things: Iterable[Thing]) -> dict[str, list[Thing]]:

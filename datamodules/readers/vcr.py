@@ -27,7 +27,7 @@ CLOSES = re.compile(r" (?=[.,?!;:%)\]]|'\w|'(?= |$)|n't\b)")
 TEXTS = ("question", "answer_choices", "rationale_choices")
 
 
-class VCR(Reader):
+class VCRReader(Reader):
     """One annotation per question. Persons and things are written as their class names; `boxes` has one per object.
 
     `label`: index of the right answer. `extra`: `annot_id`, `objects` (class names, in the order of `boxes`),
@@ -47,14 +47,20 @@ class VCR(Reader):
         self.still: tuple[str, Size, list[Box | None]] = ("", (0, 0), [])
 
     def _annotations(self) -> Iterator[Annotation]:
-        for record in self.json_lines(f"vcr/vcr1annots/{self.split}.jsonl", f"vcr/{self.split}.jsonl"):
+        for record in self.json_lines(
+            f"vcr/vcr1annots/{self.split}.jsonl", f"vcr/{self.split}.jsonl"
+        ):
             size, boxes = self._boxes(record["metadata_fn"])
             objects = record["objects"]
             if len(boxes) != len(objects) or None in boxes:
-                self.leave_out(record["annot_id"], "its objects do not each have a box inside the image")
+                self.leave_out(
+                    record["annot_id"], "its objects do not each have a box inside the image"
+                )
                 continue
             named = {key: texts(record[key], lambda k, names=objects: names[k]) for key in TEXTS}  # type: ignore[misc]
-            labels = {key: record[key] for key in ("answer_label", "rationale_label") if key in record}
+            labels = {
+                key: record[key] for key in ("answer_label", "rationale_label") if key in record
+            }
             yield Annotation(
                 id=record["annot_id"],
                 images=(inside(f"vcr/vcr1images/{record['img_fn']}"),),
@@ -87,7 +93,12 @@ def texts(tokens: list[Any], mention: Callable[[int], str]) -> Any:
         tokens: words, and lists of indices of objects.
         mention: how one object is written.
     """
-    if all(isinstance(token, list) and not all(isinstance(part, int) for part in token) for token in tokens):
+    if all(
+        isinstance(token, list) and not all(isinstance(part, int) for part in token)
+        for token in tokens
+    ):
         return [texts(each, mention) for each in tokens]
-    words = [token if isinstance(token, str) else " and ".join(map(mention, token)) for token in tokens]
+    words = [
+        token if isinstance(token, str) else " and ".join(map(mention, token)) for token in tokens
+    ]
     return CLOSES.sub("", " ".join(words)).replace("( ", "(")

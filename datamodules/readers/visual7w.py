@@ -24,7 +24,7 @@ from vista.data import Annotation
 NO_LIMIT = (1 << 30, 1 << 30)  # the size of an image that is not known
 
 
-class Visual7W(Reader):
+class Visual7WReader(Reader):
     """Pointing: `boxes` are the four candidates, in the order of the file's list of boxes; `label` is an index.
 
     `extra`: `candidates` (box ids), `type`, `image_id`, `coco_id`. The last and the sizes are known only where Visual
@@ -38,10 +38,15 @@ class Visual7W(Reader):
     kind = "pointing"
 
     def _annotations(self) -> Iterator[Annotation]:
-        places = (f"visual7w/dataset_v7w_{self.kind}.json", f"visual7w/visual7w-{self.kind}/dataset.json")
+        places = (
+            f"visual7w/dataset_v7w_{self.kind}.json",
+            f"visual7w/visual7w-{self.kind}/dataset.json",
+        )
         data = self.json(*places)
         boxes = {box["box_id"]: (place, box) for place, box in enumerate(data.get("boxes", ()))}
-        known = any(self.watch(self.root / folder / "image_data.json").exists() for folder in FOLDERS)
+        known = any(
+            self.watch(self.root / folder / "image_data.json").exists() for folder in FOLDERS
+        )
         images = genome_images(self) if known else {}
         for image in data["images"]:
             if image["split"] != self.split:
@@ -65,19 +70,33 @@ class Visual7W(Reader):
         return ""
 
     def _annotation(
-        self, pair: dict[str, Any], image: dict[str, Any], genome: GenomeImage | None, boxes: dict[int, Any]
+        self,
+        pair: dict[str, Any],
+        image: dict[str, Any],
+        genome: GenomeImage | None,
+        boxes: dict[int, Any],
     ) -> Iterator[Annotation]:
         # The right answer stands apart from the wrong ones in the file: an order of its own would give it away.
-        options = sorted([pair["answer"], *pair["multiple_choices"]], key=lambda option: boxes[option][0])
+        options = sorted(
+            [pair["answer"], *pair["multiple_choices"]], key=lambda option: boxes[option][0]
+        )
         size = genome.size if genome else NO_LIMIT
-        found = [clip_xywh([boxes[o][1][key] for key in ("x", "y", "width", "height")], size) for o in options]
+        found = [
+            clip_xywh([boxes[o][1][key] for key in ("x", "y", "width", "height")], size)
+            for o in options
+        ]
         if None in found:
             self.leave_out(pair["qa_id"], "a candidate has no area inside the image")
             return
         yield self._fill(pair, image, genome, options, boxes=tuple(box for box in found if box))
 
     def _fill(
-        self, pair: dict[str, Any], image: dict[str, Any], genome: GenomeImage | None, options: list[Any], **fields: Any
+        self,
+        pair: dict[str, Any],
+        image: dict[str, Any],
+        genome: GenomeImage | None,
+        options: list[Any],
+        **fields: Any,
     ) -> Annotation:
         return Annotation(
             id=str(pair["qa_id"]),
@@ -95,7 +114,7 @@ class Visual7W(Reader):
         )
 
 
-class Visual7WTelling(Visual7W):
+class Visual7WTellingReader(Visual7WReader):
     """Telling: `extra["candidates"]` are the four texts in alphabetical order; `label` is an index."""
 
     name = "visual7w_telling"
@@ -103,6 +122,10 @@ class Visual7WTelling(Visual7W):
     kind = "telling"
 
     def _annotation(
-        self, pair: dict[str, Any], image: dict[str, Any], genome: GenomeImage | None, boxes: dict[int, Any]
+        self,
+        pair: dict[str, Any],
+        image: dict[str, Any],
+        genome: GenomeImage | None,
+        boxes: dict[int, Any],
     ) -> Iterator[Annotation]:
         yield self._fill(pair, image, genome, sorted([pair["answer"], *pair["multiple_choices"]]))

@@ -66,7 +66,7 @@ def genome_images(reader: Reader) -> dict[int, GenomeImage]:
     return images
 
 
-class VisualGenome(Reader):
+class VisualGenomeReader(Reader):
     """One annotation per region: its phrase and its box.
 
     `extra`: `image_id`, `coco_id` (int or None), `flickr_id` where it is known. The id is the region's. `all` needs no
@@ -81,9 +81,13 @@ class VisualGenome(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         images = genome_images(self)
         kept = (
-            images.keys() if self.split == "all" else set(self.json("visual_genome/densecap_splits.json")[self.split])
+            images.keys()
+            if self.split == "all"
+            else set(self.json("visual_genome/densecap_splits.json")[self.split])
         )
-        for record in self.json_items(*(f"{folder}/region_descriptions.json" for folder in FOLDERS)):
+        for record in self.json_items(
+            *(f"{folder}/region_descriptions.json" for folder in FOLDERS)
+        ):
             for region in record["regions"]:
                 image_id = region["image_id"] if "image_id" in region else region["image"]
                 region_id = region["region_id"] if "region_id" in region else region["id"]
@@ -96,7 +100,8 @@ class VisualGenome(Reader):
                 box = clip_xywh([region[key] for key in ("x", "y", "width", "height")], image.size)
                 if not phrase or box is None:
                     self.leave_out(
-                        region_id, "its box has no area inside the image" if phrase else "the phrase is empty"
+                        region_id,
+                        "its box has no area inside the image" if phrase else "the phrase is empty",
                     )
                     continue
                 yield Annotation(

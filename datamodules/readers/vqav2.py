@@ -29,7 +29,7 @@ FILES = {
 }
 
 
-class VQAv2(Reader):
+class VQAv2Reader(Reader):
     """One annotation per question; `label` is the most frequent answer.
 
     `extra`: `question_id` (int); with answers also `question_type` ("what is the") and `answer_type` ("yes/no",
@@ -60,11 +60,15 @@ class VQAv2(Reader):
             if not record["question"].strip():
                 self.leave_out(record["question_id"], "the question is empty")
             elif self.answered and record["question_id"] not in answers:
-                self.leave_out(record["question_id"], "the file of answers does not have the question")
+                self.leave_out(
+                    record["question_id"], "the file of answers does not have the question"
+                )
             else:
                 yield self._annotation(record, answers.get(record["question_id"], {}), images)
 
-    def _annotation(self, record: dict[str, Any], answer: dict[str, Any], images: CocoImages) -> Annotation:
+    def _annotation(
+        self, record: dict[str, Any], answer: dict[str, Any], images: CocoImages
+    ) -> Annotation:
         extra = {"question_id": record["question_id"]}
         extra |= {key: answer[key] for key in ("question_type", "answer_type") if key in answer}
         return Annotation(

@@ -38,7 +38,9 @@ def _names(objects: Sequence[SceneObject]) -> str:
     """The objects in their order, equal ones together: "two small red rings and a large blue square"."""
     names = [item.name for item in objects]
     counts = {name: names.count(name) for name in names}
-    return listing([with_article(name) if n == 1 else f"{NUMBERS[n]} {name}s" for name, n in counts.items()])
+    return listing(
+        [with_article(name) if n == 1 else f"{NUMBERS[n]} {name}s" for name, n in counts.items()]
+    )
 
 
 def place(scene: Scene, item: SceneObject) -> str:
@@ -56,7 +58,14 @@ def _related(scene: Scene, rng: random.Random) -> str:
     """Two objects by their relation, then the rest."""
     if len(scene.objects) == 1:
         return f"the only object is {_names(scene.objects)}"
-    pairs = [(a, r, b) for a, b in permutations(scene.objects, 2) for r in RELATIONS if clearly(scene, a, r, b)]
-    a, relation, b = rng.choice(pairs)  # never empty: objects that do not overlap are apart along one axis
+    pairs = [
+        (a, r, b)
+        for a, b in permutations(scene.objects, 2)
+        for r in RELATIONS
+        if clearly(scene, a, r, b)
+    ]
+    a, relation, b = rng.choice(
+        pairs
+    )  # never empty: objects that do not overlap are apart along one axis
     rest = [item for item in scene.objects if item is not a and item is not b]
     return f"{_names([a])} {relation} {_names([b])}" + (f", and {_names(rest)}" if rest else "")

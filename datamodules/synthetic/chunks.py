@@ -33,14 +33,18 @@ class Chunk:
     image_size: int
     total: int
 
-    def scenes(self, number_of: Callable[[int], int] = lambda index: 0) -> Iterator[tuple[int, Scene]]:
+    def scenes(
+        self, number_of: Callable[[int], int] = lambda index: 0
+    ) -> Iterator[tuple[int, Scene]]:
         """(index, scene) of each; `number_of` gives a scene's number of objects, 0: one to four.
 
         The stream `train`, for which the choice is free, begins with few of them.
         """
         for index in range(self.start, self.stop):
             rng = generator(self.seed, self.stream, index)
-            number = 1 + index % crowd(index, self.total) if self.stream == "train" else number_of(index)
+            number = (
+                1 + index % crowd(index, self.total) if self.stream == "train" else number_of(index)
+            )
             yield index, draw_scene(rng, draw_kinds(rng, number), self.image_size)
 
 
@@ -75,7 +79,9 @@ def workers(number: int) -> Iterator[ProcessPoolExecutor | None]:
         yield pool
 
 
-def run(root: Path, jobs: Sequence[Chunk], pool: ProcessPoolExecutor | None, work: Work) -> list[Pieces]:
+def run(
+    root: Path, jobs: Sequence[Chunk], pool: ProcessPoolExecutor | None, work: Work
+) -> list[Pieces]:
     """Does `work` for all chunks, below `root`, and returns their pieces in order."""
     if pool is None or len(jobs) <= 1:
         return [work(root, job) for job in jobs]

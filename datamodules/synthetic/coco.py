@@ -34,11 +34,15 @@ def image_id(stream: str, index: int) -> int:
         ValueError: the index leaves the stream's range of numbers.
     """
     if not 0 <= index < SCENES_PER_STREAM:
-        raise ValueError(f"scene {index} of {stream} is out of range: a split has at most {SCENES_PER_STREAM} scenes")
+        raise ValueError(
+            f"scene {index} of {stream} is out of range: a split has at most {SCENES_PER_STREAM} scenes"
+        )
     return (1 + STREAMS.index(stream)) * SCENES_PER_STREAM + index
 
 
-def image_record(identifier: int, folder: str, image_size: int, file_name: str = "") -> dict[str, Any]:
+def image_record(
+    identifier: int, folder: str, image_size: int, file_name: str = ""
+) -> dict[str, Any]:
     """The `images` entry; `file_name` where it is not the number alone."""
     file_name = file_name or f"{identifier:012d}.jpg"
     return {
@@ -92,7 +96,9 @@ def caption_records(texts: Sequence[str], identifier: int) -> list[dict[str, Any
 
 def write_captions(path: Path, images: list[str], annotations: list[str]) -> None:
     """Writes a captions file from pieces of `json_lines`."""
-    write_document(path, {"info": INFO, "licenses": [LICENSE]}, {"images": images, "annotations": annotations})
+    write_document(
+        path, {"info": INFO, "licenses": [LICENSE]}, {"images": images, "annotations": annotations}
+    )
 
 
 def write_instances(path: Path, images: list[str], annotations: list[str], **head: Any) -> None:

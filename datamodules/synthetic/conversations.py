@@ -25,7 +25,9 @@ Turns = list[tuple[str, str]]
 def conversation(kind: str, scene: Scene, rng: random.Random, quota: Quota) -> Turns:
     """(question, answer) of each turn; empty where a scene of one object leaves nothing to compare."""
     if kind == "conv":
-        return [(question.text, sentence(question)) for question in questions(scene, rng, quota)[:TURNS]]
+        return [
+            (question.text, sentence(question)) for question in questions(scene, rng, quota)[:TURNS]
+        ]
     if kind == "detail":
         return [(rng.choice(DETAIL), description(scene))]
     return [(COMMON, in_common(scene))] if len(scene.objects) > 1 else []
@@ -50,7 +52,9 @@ def _statement(words: str, positive: bool) -> str:
         thing = words.removeprefix("is there ")
         return f"there is {thing if positive else 'no ' + thing.split(' ', 1)[1]}"
     relations = "|".join(RELATIONS)
-    match = re.fullmatch(rf"is (the .+?) ((?:{relations}) the .+)", words) or re.fullmatch(r"is (the .+) (\w+)", words)
+    match = re.fullmatch(rf"is (the .+?) ((?:{relations}) the .+)", words) or re.fullmatch(
+        r"is (the .+) (\w+)", words
+    )
     assert match, words
     return f"{match[1]} is {match[2] if positive else f'not {match[2]}'}"
 
@@ -59,14 +63,18 @@ def description(scene: Scene) -> str:
     """How many objects there are, then each with its place, from left to right."""
     number = len(scene.objects)
     first = f"the image shows {NUMBERS[number]} object{'s' if number > 1 else ''}."
-    return " ".join([first, *(f"{with_article(item.name)} is {place(scene, item)}." for item in scene.objects)])
+    return " ".join(
+        [first, *(f"{with_article(item.name)} is {place(scene, item)}." for item in scene.objects)]
+    )
 
 
 def in_common(scene: Scene) -> str:
     """The colors and shapes that several objects share."""
     shared = []
     for attribute, ending in (("color", ""), ("shape", "s")):
-        for value, number in Counter(getattr(item.kind, attribute) for item in scene.objects).items():
+        for value, number in Counter(
+            getattr(item.kind, attribute) for item in scene.objects
+        ).items():
             who = "all" if number == len(scene.objects) else NUMBERS[number]
             shared += [f"{who} of them are {value}{ending}"] if number > 1 else []
     return f"{listing(shared) if shared else 'they have nothing in common'}."

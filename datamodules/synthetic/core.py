@@ -25,19 +25,30 @@ WITH_REFS = ("train", "val", "refer_test")
 NLVR2_SPLITS = ("train", "dev", "test1")
 
 
-def core_jobs(seed: int, num_train: int, num_val: int, num_test: int, image_size: int) -> list[Chunk]:
+def core_jobs(
+    seed: int, num_train: int, num_val: int, num_test: int, image_size: int
+) -> list[Chunk]:
     """The chunks of the four formats; see `write_world` for the numbers."""
     streams = {"train": num_train, "val": num_val, "refer_test": num_test, "test": num_test}
     pairs = (num_train // 4, num_val * 3 // 5, num_test * 3 // 5)
-    streams |= {f"nlvr2_{split}": nlvr2.num_sets(n) for split, n in zip(NLVR2_SPLITS, pairs, strict=True)}
-    return [job for stream, number in streams.items() for job in chunks(seed, stream, number, image_size)]
+    streams |= {
+        f"nlvr2_{split}": nlvr2.num_sets(n) for split, n in zip(NLVR2_SPLITS, pairs, strict=True)
+    }
+    return [
+        job
+        for stream, number in streams.items()
+        for job in chunks(seed, stream, number, image_size)
+    ]
 
 
 def write_core(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None) -> None:
     """Writes the four formats below `root`."""
     _make_folders(root, jobs)
     pieces = run(root, jobs, pool, _draw)
-    for stream, folder, subtype in (("train", "train2017", "train2014"), ("test", "val2017", "val2014")):
+    for stream, folder, subtype in (
+        ("train", "train2017", "train2014"),
+        ("test", "val2017", "val2014"),
+    ):
         own = [piece for piece in pieces if piece.stream == stream]
         _write_instances(root, folder, own)
         path = root / "coco" / "annotations" / f"captions_{folder}.json"
@@ -47,7 +58,9 @@ def write_core(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None) 
     columns = (column(referred, name) for name in ("refs", "refer_images", "instances"))
     refer.write_refcoco(root, *columns)
     for split in NLVR2_SPLITS:
-        lines = column([piece for piece in pieces if piece.stream == f"nlvr2_{split}"], "statements")
+        lines = column(
+            [piece for piece in pieces if piece.stream == f"nlvr2_{split}"], "statements"
+        )
         write_lines(root / "nlvr2" / f"{split}.json", lines)
 
 
@@ -92,8 +105,12 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
             records["answers"] += answered
         if chunk.stream in WITH_REFS:
             name = refer.file_name(number)
-            records["refer_images"].append(coco.image_record(number, "train2014", chunk.image_size, name))
-            records["refs"] += refer.ref_records(scene, number, refer.split_of(chunk.stream, index), rng)
+            records["refer_images"].append(
+                coco.image_record(number, "train2014", chunk.image_size, name)
+            )
+            records["refs"] += refer.ref_records(
+                scene, number, refer.split_of(chunk.stream, index), rng
+            )
     return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
 
 

@@ -39,10 +39,18 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = {
-    "pascal": Layout("PASCAL/{kind}/img_{n}.jpg", "PASCAL/{kind}/GroundTruth/img_{n}.png", 1000, 24, 255),
-    "msrc": Layout("MSRC/{kind}/{k}_{n}_s.bmp", "MSRC/{kind}/GroundTruth/{k}_{n}_s.bmp", 10, 7, 255),
+    "pascal": Layout(
+        "PASCAL/{kind}/img_{n}.jpg", "PASCAL/{kind}/GroundTruth/img_{n}.png", 1000, 24, 255
+    ),
+    "msrc": Layout(
+        "MSRC/{kind}/{k}_{n}_s.bmp", "MSRC/{kind}/GroundTruth/{k}_{n}_s.bmp", 10, 7, 255
+    ),
     "icoseg": Layout(
-        "iCoSeg/images/{k:03d} {kind}/{n}.jpg", "iCoSeg/ground_truth/{k:03d} {kind}/{n}.png", 10000, 24, 1
+        "iCoSeg/images/{k:03d} {kind}/{n}.jpg",
+        "iCoSeg/ground_truth/{k:03d} {kind}/{n}.png",
+        10000,
+        24,
+        1,
     ),
 }
 
@@ -58,7 +66,10 @@ def group_kinds(common: Kind, rng: random.Random) -> list[list[Kind]]:
     numbers = [rng.choice((1, 2)) for _ in range(GROUP)]
     others = other_kinds(common, sum(numbers), rng)
     first = [common._replace(size=common.size or rng.choice(VALUES["size"])) for _ in numbers]
-    return [[kind, *(others.pop() for _ in range(number))] for kind, number in zip(first, numbers, strict=True)]
+    return [
+        [kind, *(others.pop() for _ in range(number))]
+        for kind, number in zip(first, numbers, strict=True)
+    ]
 
 
 def find(scene: Scene, kind: Kind) -> SceneObject:
@@ -74,11 +85,20 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         size = VALUES["size"][(number + number // 4) % 2] if chunk.stream == "coseg_icoseg" else ""
         common = CLASSES[number]._replace(size=size)
         for k, kinds in enumerate(group_kinds(common, rng)):
-            scene = draw_scene(generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size)
+            scene = draw_scene(
+                generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size
+            )
             mask = find(scene, kinds[0]).mask
-            name = {"kind": noun(common).replace(" ", "_"), "k": number + 1, "n": layout.first + GROUP * block + k}
+            name = {
+                "kind": noun(common).replace(" ", "_"),
+                "k": number + 1,
+                "n": layout.first + GROUP * block + k,
+            }
             _save(root / layout.image.format(**name), scene.image)
-            _save(root / layout.mask.format(**name), np.repeat(mask[..., None] * np.uint8(layout.white), 3, 2))
+            _save(
+                root / layout.mask.format(**name),
+                np.repeat(mask[..., None] * np.uint8(layout.white), 3, 2),
+            )
     return Pieces(chunk.stream, {})
 
 

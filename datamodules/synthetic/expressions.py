@@ -13,7 +13,15 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
-from datamodules.synthetic.phrases import ANYTHING, RELATIONS, clearly, identifying, matches, minimal, noun
+from datamodules.synthetic.phrases import (
+    ANYTHING,
+    RELATIONS,
+    clearly,
+    identifying,
+    matches,
+    minimal,
+    noun,
+)
 from datamodules.synthetic.questions import VALUES, Quota
 from datamodules.synthetic.scene import Kind, Scene
 
@@ -46,7 +54,9 @@ def expressions(scene: Scene, rng: random.Random, quota: Quota) -> list[Expressi
     for form in rng.choices(list(_MAKERS), (0.4, 0.25, 0.15, 0.2), k=4 * PER_SCENE):
         options = _MAKERS[form](scene, rng)
         for amount in quota.order(options[0].form, SHARES[form], rng) if options else ():
-            fitting = [option for option in options if option.amount == amount and option.text not in made]
+            fitting = [
+                option for option in options if option.amount == amount and option.text not in made
+            ]
             if fitting:
                 chosen = rng.choice(fitting)
                 made[chosen.text] = chosen
@@ -58,27 +68,39 @@ def expressions(scene: Scene, rng: random.Random, quota: Quota) -> list[Expressi
 
 
 def _targets(scene: Scene, *patterns: Kind) -> tuple[int, ...]:
-    return tuple(i for i, item in enumerate(scene.objects) if any(matches(p, item.kind) for p in patterns))
+    return tuple(
+        i for i, item in enumerate(scene.objects) if any(matches(p, item.kind) for p in patterns)
+    )
 
 
 def _patterns(fields: Sequence[str], values: Iterable[Sequence[str]]) -> list[Kind]:
     """Every combination of the values of each field."""
-    return [ANYTHING._replace(**dict(zip(fields, chosen, strict=True))) for chosen in product(*values)]
+    return [
+        ANYTHING._replace(**dict(zip(fields, chosen, strict=True))) for chosen in product(*values)
+    ]
 
 
 def _all(scene: Scene, rng: random.Random) -> list[Expression]:
     attribute = rng.choice(list(VALUES))
     word, plural = rng.choice((("all", True), ("every", False)))
     patterns = _patterns([attribute], [VALUES[attribute]])
-    return [Expression(f"{word} {noun(p, plural=plural)}", _targets(scene, p), f"all {attribute}") for p in patterns]
+    return [
+        Expression(f"{word} {noun(p, plural=plural)}", _targets(scene, p), f"all {attribute}")
+        for p in patterns
+    ]
 
 
 def _the(scene: Scene, rng: random.Random) -> list[Expression]:
     fields = rng.choice(list(combinations(VALUES, 2)))
     # Nothing to be found is hard to see where the words only mix what is in the image.
     there = [sorted({getattr(item.kind, field) for item in scene.objects}) for field in fields]
-    patterns = _patterns(fields, there if rng.random() < 0.7 else [VALUES[field] for field in fields])
-    options = [Expression(f"the {noun(p)}", _targets(scene, p), f"the {' '.join(fields)}") for p in patterns]
+    patterns = _patterns(
+        fields, there if rng.random() < 0.7 else [VALUES[field] for field in fields]
+    )
+    options = [
+        Expression(f"the {noun(p)}", _targets(scene, p), f"the {' '.join(fields)}")
+        for p in patterns
+    ]
     return [option for option in options if len(option.targets) < 2]
 
 
@@ -90,7 +112,11 @@ def _and(scene: Scene, rng: random.Random) -> list[Expression]:
     for pool in ((absent, absent), (there, absent), (there, there)):
         pair = [rng.choice(kinds) for kinds in rng.sample(pool, 2) if kinds]
         if len({*pair}) == 2:
-            options.append(Expression(" and ".join(f"the {noun(p)}" for p in pair), _targets(scene, *pair), "and"))
+            options.append(
+                Expression(
+                    " and ".join(f"the {noun(p)}" for p in pair), _targets(scene, *pair), "and"
+                )
+            )
     return options
 
 
@@ -98,7 +124,9 @@ def _related(scene: Scene, rng: random.Random) -> list[Expression]:
     options = []
     for relation, anchor in product(RELATIONS, scene.objects):
         names = minimal(identifying(scene, anchor))
-        is_so = [item is not anchor and clearly(scene, item, relation, anchor) for item in scene.objects]
+        is_so = [
+            item is not anchor and clearly(scene, item, relation, anchor) for item in scene.objects
+        ]
         if names and None not in is_so:
             text = f"all objects {relation} the {noun(rng.choice(names))}"
             form = f"related {len(text.split())}"

@@ -15,7 +15,11 @@ import cv2
 import numpy as np
 
 SETTINGS = "world.json"
-_COMMON: dict[str, Any] = {"description": "Generated world of coloured shapes", "version": "1.0", "year": 2024}
+_COMMON: dict[str, Any] = {
+    "description": "Generated world of coloured shapes",
+    "version": "1.0",
+    "year": 2024,
+}
 INFO = {**_COMMON, "url": "", "contributor": "", "date_created": "2024-01-01 00:00:00"}
 _OPTIONS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
 LICENSE = {"url": "https://creativecommons.org/publicdomain/zero/1.0/", "id": 1, "name": "CC0 1.0"}
@@ -46,7 +50,9 @@ def write_document(path: Path, head: dict[str, Any], lists: dict[str, list[str]]
 def write_list(path: Path, pieces: Iterable[str]) -> None:
     """Writes one JSON list, given as pieces of `json_lines`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[\n" + ",\n".join(piece.replace("\n", ",\n") for piece in pieces if piece) + "\n]\n")
+    path.write_text(
+        "[\n" + ",\n".join(piece.replace("\n", ",\n") for piece in pieces if piece) + "\n]\n"
+    )
 
 
 def write_object(path: Path, items: Iterable[tuple[object, str]]) -> None:
@@ -74,7 +80,9 @@ def write_once(root: Path, settings: dict[str, Any], write: Callable[[Path], Non
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
-        unfinished = Path(temporary) / "world"  # not the folder itself, which only its owner may read
+        unfinished = (
+            Path(temporary) / "world"
+        )  # not the folder itself, which only its owner may read
         unfinished.mkdir()
         write(unfinished)
         (unfinished / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
@@ -91,7 +99,9 @@ def _is_written(root: Path, settings: dict[str, Any]) -> bool:
     if path.is_file():
         found = json.loads(path.read_text())
         if found != settings:
-            raise ValueError(f"{root} holds a world of other settings, {found}, not {settings}: choose another root")
+            raise ValueError(
+                f"{root} holds a world of other settings, {found}, not {settings}: choose another root"
+            )
         return True
     if root.exists() and any(root.iterdir()):
         raise ValueError(f"{root} is not empty and holds no {SETTINGS}; choose another root")

@@ -23,11 +23,22 @@ from datamodules.synthetic.chunks import Chunk, Pieces, column
 from datamodules.synthetic.coco import image_id
 from datamodules.synthetic.files import save_image, write_lines
 from datamodules.synthetic.format import Format, of_stream
-from datamodules.synthetic.phrases import NUMBERS, RELATIONS, clearly, listing, with_article, wording
+from datamodules.synthetic.phrases import (
+    NUMBERS,
+    RELATIONS,
+    clearly,
+    listing,
+    with_article,
+    wording,
+)
 from datamodules.synthetic.scene import Scene
 
 SPLITS = ("train", "val", "test")
-EQUAL, ALL, SCENE = 5, 8, 9  # chains: the first of equal objects, all objects, the background; objects are 1..4
+EQUAL, ALL, SCENE = (
+    5,
+    8,
+    9,
+)  # chains: the first of equal objects, all objects, the background; objects are 1..4
 FOLDERS = ("Sentences", "Annotations", "flickr30k-images")
 
 
@@ -92,11 +103,19 @@ def boxes_xml(name: str, scene: Scene) -> str:
     lines = [f"<annotation>\n<filename>{name}.jpg</filename>"]
     lines.append(f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>")
     for i, item in enumerate(scene.objects):
-        chains = [1 + i, *(EQUAL + k for k, group in enumerate(groups) if i in group and len(group) > 1), ALL]
+        chains = [
+            1 + i,
+            *(EQUAL + k for k, group in enumerate(groups) if i in group and len(group) > 1),
+            ALL,
+        ]
         corners = zip(("xmin", "ymin", "xmax", "ymax"), item.box, strict=True)
         box = "".join(f"<{corner}>{value}</{corner}>" for corner, value in corners)
-        lines.append(f"<object>{''.join(f'<name>{c}</name>' for c in chains)}<bndbox>{box}</bndbox></object>")
-    lines.append(f"<object><name>{SCENE}</name><scene>1</scene><nobndbox>1</nobndbox></object>\n</annotation>\n")
+        lines.append(
+            f"<object>{''.join(f'<name>{c}</name>' for c in chains)}<bndbox>{box}</bndbox></object>"
+        )
+    lines.append(
+        f"<object><name>{SCENE}</name><scene>1</scene><nobndbox>1</nobndbox></object>\n</annotation>\n"
+    )
     return "\n".join(lines)
 
 
@@ -107,7 +126,9 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     for index, scene in chunk.scenes():
         name = str(image_id(chunk.stream, index))
         texts = sentences(scene, wording(chunk.seed, chunk.stream, index))
-        (root / "Sentences" / f"{name}.txt").write_text("".join(f"{_tokens(text)}\n" for text in texts))
+        (root / "Sentences" / f"{name}.txt").write_text(
+            "".join(f"{_tokens(text)}\n" for text in texts)
+        )
         (root / "Annotations" / f"{name}.xml").write_text(boxes_xml(name, scene))
         save_image(root / "flickr30k-images" / f"{name}.jpg", scene.image)
         names.append(name)
@@ -120,12 +141,16 @@ def _tokens(text: str) -> str:
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in SPLITS:
-        write_lines(root / f"{split}.txt", column(of_stream(pieces, f"flickr30k_entities_{split}"), "ids"))
+        write_lines(
+            root / f"{split}.txt", column(of_stream(pieces, f"flickr30k_entities_{split}"), "ids")
+        )
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     plain = [text.replace("]", "").split("[/EN#") for text in sentences(scene, rng)]
-    return [_tokens(first + "".join(part.split(" ", 1)[1] for part in rest)) for first, *rest in plain]
+    return [
+        _tokens(first + "".join(part.split(" ", 1)[1] for part in rest)) for first, *rest in plain
+    ]
 
 
 FORMAT = Format(

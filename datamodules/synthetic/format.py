@@ -31,8 +31,13 @@ class Format:
 
     def jobs(self, seed: int, numbers: Mapping[str, int], image_size: int) -> list[Chunk]:
         """The chunks of all streams, each of at least one scene (group)."""
-        sizes = {stream: max(1, int(share * numbers[name])) for stream, (name, share) in self.streams.items()}
-        totals = {"train": numbers["num_train"]}  # a format may speak of the last of these scenes only
+        sizes = {
+            stream: max(1, int(share * numbers[name]))
+            for stream, (name, share) in self.streams.items()
+        }
+        totals = {
+            "train": numbers["num_train"]
+        }  # a format may speak of the last of these scenes only
         return [
             job
             for stream, number in sizes.items()

@@ -57,12 +57,18 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
         return list(FORMATS)
     if unknown := [name for name in wanted if name not in (*CORE, *FORMATS)]:
         there = ", ".join((*CORE, *FORMATS))
-        raise ValueError(f"the world has no format {', '.join(map(repr, unknown))}; there are {there}, and all")
-    with_needs = {need for name in wanted if name in FORMATS for need in (*FORMATS[name].needs, name)}
+        raise ValueError(
+            f"the world has no format {', '.join(map(repr, unknown))}; there are {there}, and all"
+        )
+    with_needs = {
+        need for name in wanted if name in FORMATS for need in (*FORMATS[name].needs, name)
+    }
     return [name for name in FORMATS if name in with_needs]
 
 
-def write_format(root: Path, name: str, settings: Mapping[str, Any], pool: ProcessPoolExecutor | None) -> None:
+def write_format(
+    root: Path, name: str, settings: Mapping[str, Any], pool: ProcessPoolExecutor | None
+) -> None:
     """Writes one format into its folder below `root`, once.
 
     Args:

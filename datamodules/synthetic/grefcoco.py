@@ -36,11 +36,15 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         number = coco.image_id(chunk.stream, index)
         rng = wording(chunk.seed, f"grefcoco {chunk.stream}", index)
         instances = coco.instance_records(scene, number)
-        records["images"].append(coco.image_record(number, "train2014", chunk.image_size, file_name(number)))
+        records["images"].append(
+            coco.image_record(number, "train2014", chunk.image_size, file_name(number))
+        )
         records["instances"] += instances
         for position, expression in enumerate(expressions(scene, rng, quota)):
             ref = _record(coco.annotation_id(number, position), expression, instances)
-            records["refs"].append({**ref, "image_id": number, "split": split_of(chunk.stream, index)})
+            records["refs"].append(
+                {**ref, "image_id": number, "split": split_of(chunk.stream, index)}
+            )
     return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
 
 
@@ -69,7 +73,11 @@ def _texts(scene: Scene, rng: random.Random) -> list[str]:
 
 
 FORMAT = Format(
-    streams={"train": ("num_train", 0.25), "val": ("num_val", 1.0), "refer_test": ("num_test", 1.0)},
+    streams={
+        "train": ("num_train", 0.25),
+        "val": ("num_val", 1.0),
+        "refer_test": ("num_test", 1.0),
+    },
     draw=_draw,
     write=_write,
     texts=_texts,

@@ -61,11 +61,19 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         annotations, images = [], []
         for k, position in enumerate(order):
             kinds = contents[position]
-            scene = draw_scene(generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size)
+            scene = draw_scene(
+                generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size
+            )
             file_name = f"{split}/{index}/{k}.jpg"
             save_image(root / "images" / file_name, scene.image)
-            held = [_annotation(find(scene, common), number, 10 * number + k)] if common in kinds else []
-            images.append(_image(scene, file_name, number, 10 * number + k, [one["id"] for one in held]))
+            held = (
+                [_annotation(find(scene, common), number, 10 * number + k)]
+                if common in kinds
+                else []
+            )
+            images.append(
+                _image(scene, file_name, number, 10 * number + k, [one["id"] for one in held])
+            )
             annotations += held
         records["images"] += images
         records["annotations"] += annotations
@@ -101,7 +109,14 @@ def _sentence(kind: Kind, group: int, annotations: list[int]) -> Record:
 
 def _group(number: int, images: list[int]) -> Record:
     sentences = {"pos_sent_id": [number], "inner_sent_id": [number], "outer_sent_id": []}
-    return {"id": number, **sentences, "img_id": images, "scene": [], "group_name": "shapes", "group_name_zh": ""}
+    return {
+        "id": number,
+        **sentences,
+        "img_id": images,
+        "scene": [],
+        "group_name": "shapes",
+        "group_name_zh": "",
+    }
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:

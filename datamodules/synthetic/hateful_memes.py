@@ -28,7 +28,13 @@ from datamodules.synthetic.scene import REFERENCE_SIZE, Kind, Scene
 MOCKERY = (("nobody likes", "the {}"), ("go away", "ugly {}"), ("we all hate", "this {}"))
 BAND = 14  # above and below, in pixels of an image of REFERENCE_SIZE
 HEIGHT = 8  # of a capital
-FIRST_ID = {"train": 0, "dev_seen": 20000, "dev_unseen": 40000, "test_seen": 60000, "test_unseen": 80000}
+FIRST_ID = {
+    "train": 0,
+    "dev_seen": 20000,
+    "dev_unseen": 40000,
+    "test_seen": 60000,
+    "test_unseen": 80000,
+}
 LABELS = (1, 0)
 
 
@@ -69,17 +75,23 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     for index, scene in chunk.scenes():
         rng = wording(chunk.seed, chunk.stream, index)
         words = rng.choice(MOCKERY)
-        for k, (label, kind) in enumerate(rng.sample(list(mocked(scene, rng, quota).items()), len(LABELS))):
+        for k, (label, kind) in enumerate(
+            rng.sample(list(mocked(scene, rng, quota).items()), len(LABELS))
+        ):
             name = f"{FIRST_ID[split] + len(LABELS) * index + k:05d}"
             lines = _lines(kind, words)
             save_image(root / "img" / f"{name}.png", meme(scene, lines))
-            records.append({"id": name, "img": f"img/{name}.png", "label": label, "text": " ".join(lines)})
+            records.append(
+                {"id": name, "img": f"img/{name}.png", "label": label, "text": " ".join(lines)}
+            )
     return Pieces(chunk.stream, {"memes": json_lines(records)})
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in FIRST_ID:
-        write_lines(root / f"{split}.jsonl", column(of_stream(pieces, f"hateful_memes_{split}"), "memes"))
+        write_lines(
+            root / f"{split}.jsonl", column(of_stream(pieces, f"hateful_memes_{split}"), "memes")
+        )
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:

@@ -27,7 +27,15 @@ from datamodules.synthetic.format import Format, of_stream
 from datamodules.synthetic.lettering import write_text
 from datamodules.synthetic.phrases import noun, wording
 from datamodules.synthetic.questions import VALUES
-from datamodules.synthetic.scene import COLORS, REFERENCE_SIZE, Kind, Scene, SceneObject, generator, paint
+from datamodules.synthetic.scene import (
+    COLORS,
+    REFERENCE_SIZE,
+    Kind,
+    Scene,
+    SceneObject,
+    generator,
+    paint,
+)
 
 SPLITS = ("train", "val", "test")
 ROWS, COLUMNS = 2, 3
@@ -52,7 +60,12 @@ def problem(number: int, rng: random.Random) -> Problem:
 
 
 def _problem(
-    skill: str, question: str, icons: Sequence[Kind | None], right: str, wrong: Sequence[str], rng: random.Random
+    skill: str,
+    question: str,
+    icons: Sequence[Kind | None],
+    right: str,
+    wrong: Sequence[str],
+    rng: random.Random,
 ) -> Problem:
     choices = rng.sample([right, *wrong], NUM_CHOICES)
     return Problem(skill, question, list(icons), choices, choices.index(right))
@@ -122,7 +135,9 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(folder / "image.png", image)
         about = {"question": drawn.question, "choices": drawn.choices, "answer": drawn.answer}
         records["pids"].append(pid)
-        records["problems"].append({**about, "ques_type": "choose_txt", "grade": "grade1", "label": "A1"})
+        records["problems"].append(
+            {**about, "ques_type": "choose_txt", "grade": "grade1", "label": "A1"}
+        )
         records["skills"].append([drawn.skill])
     return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
 
@@ -132,17 +147,29 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     pids, problems, skills = (each(pieces, name) for name in ("pids", "problems", "skills"))
     write_object(folder / "problems.json", zip(pids, problems, strict=True))
     write_object(folder / "pid2skills.json", zip(pids, skills, strict=True))
-    splits = {split: [f'"{pid}"' for pid in each(of_stream(pieces, f"iconqa_{split}"), "pids")] for split in SPLITS}
+    splits = {
+        split: [f'"{pid}"' for pid in each(of_stream(pieces, f"iconqa_{split}"), "pids")]
+        for split in SPLITS
+    }
     lists = ((f"choose_txt_{split}", f"[{', '.join(found)}]") for split, found in splits.items())
     write_object(folder / "pid_splits.json", lists)
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    return [text for number in range(3) for p in [problem(number, rng)] for text in (p.question, *p.choices)]
+    return [
+        text
+        for number in range(3)
+        for p in [problem(number, rng)]
+        for text in (p.question, *p.choices)
+    ]
 
 
 FORMAT = Format(
-    streams={"iconqa_train": ("num_train", 0.005), "iconqa_val": ("num_val", 0.2), "iconqa_test": ("num_test", 0.6)},
+    streams={
+        "iconqa_train": ("num_train", 0.005),
+        "iconqa_val": ("num_val", 0.2),
+        "iconqa_test": ("num_test", 0.6),
+    },
     draw=_draw,
     write=_write,
     texts=_texts,

@@ -31,7 +31,9 @@ def _sentences(seed: int, formats: Sequence[str]) -> Iterator[str]:
         scene = draw_scene(rng, draw_kinds(rng))
         yield draw_statement(STATEMENT_KINDS[index % len(STATEMENT_KINDS)], words).text
         yield from captions(scene, words)
-        yield from (text for text in (describe(scene, item, words) for item in scene.objects) if text)
+        yield from (
+            text for text in (describe(scene, item, words) for item in scene.objects) if text
+        )
         for question in questions(scene, words, quota):
             yield from (question.text, question.answer)
         if formats:

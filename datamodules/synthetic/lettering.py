@@ -12,7 +12,9 @@ def text_width(text: str, height: float) -> int:
     return cv2.getTextSize(text, FONT, height / CAPITAL, 1)[0][0]
 
 
-def write_text(image: np.ndarray, text: str, middle: tuple[float, float], height: float, rgb: tuple[int, ...]) -> None:
+def write_text(
+    image: np.ndarray, text: str, middle: tuple[float, float], height: float, rgb: tuple[int, ...]
+) -> None:
     """Writes a text into an image, uint8 (H, W, 3) in RGB.
 
     Args:

@@ -45,15 +45,22 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
                 records[kind].append(_record(name, turns, rng))
         else:
             found = {kind: conversation(kind, scene, rng, quota) for kind in KINDS}
-            records["bench"] += [_bench(name, kind, turns[0]) for kind, turns in found.items() if all(found.values())]
+            records["bench"] += [
+                _bench(name, kind, turns[0]) for kind, turns in found.items() if all(found.values())
+            ]
     records["all"] = [record for kind in KINDS for record in records.get(kind, ())]
     return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
 
 
 def _record(name: str, turns: Turns, rng: random.Random) -> dict[str, Any]:
     first = rng.choice(("<image>\n{}", "{}\n<image>"))
-    values = [(who, value) for turn in turns for who, value in zip(("human", "gpt"), turn, strict=True)]
-    said = [{"from": who, "value": first.format(value) if i == 0 else value} for i, (who, value) in enumerate(values)]
+    values = [
+        (who, value) for turn in turns for who, value in zip(("human", "gpt"), turn, strict=True)
+    ]
+    said = [
+        {"from": who, "value": first.format(value) if i == 0 else value}
+        for i, (who, value) in enumerate(values)
+    ]
     return {"id": name, "image": f"{name}.jpg", "conversations": said}
 
 
@@ -66,7 +73,9 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     train, bench = of_stream(pieces, "train"), of_stream(pieces, "test")
     for kind, name in {**FILES, "all": "llava_instruct_150k"}.items():
         write_list(root / f"{name}.json", column(train, kind))
-    write_lines(root / "coco2014_val_gpt4_qa_30x3.jsonl", each(bench, "bench")[: NUM_BENCH * len(KINDS)])
+    write_lines(
+        root / "coco2014_val_gpt4_qa_30x3.jsonl", each(bench, "bench")[: NUM_BENCH * len(KINDS)]
+    )
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
@@ -76,5 +85,8 @@ def _texts(scene: Scene, rng: random.Random) -> list[str]:
 
 
 FORMAT = Format(
-    streams={"train": ("num_train", 0.25), "test": ("num_test", 0.05)}, draw=_draw, write=_write, texts=_texts
+    streams={"train": ("num_train", 0.25), "test": ("num_test", 0.05)},
+    draw=_draw,
+    write=_write,
+    texts=_texts,
 )

@@ -17,7 +17,12 @@ from typing import Any
 from datamodules.synthetic.files import save_image
 from datamodules.synthetic.phrases import wording
 from datamodules.synthetic.scene import Kind, draw_scene, generator
-from datamodules.synthetic.statements import STATEMENT_KINDS, Statement, draw_contents, draw_statement
+from datamodules.synthetic.statements import (
+    STATEMENT_KINDS,
+    Statement,
+    draw_contents,
+    draw_statement,
+)
 
 PAIRS_PER_SET = 4
 DIRECTORIES = 100  # of the training images
@@ -28,7 +33,9 @@ def num_sets(num_pairs: int) -> int:
     return max(len(STATEMENT_KINDS), num_pairs // PAIRS_PER_SET)
 
 
-def draw_set(seed: int, split: str, number: int) -> Iterator[tuple[Statement, bool, tuple[list[Kind], list[Kind]]]]:
+def draw_set(
+    seed: int, split: str, number: int
+) -> Iterator[tuple[Statement, bool, tuple[list[Kind], list[Kind]]]]:
     """The statement of a set with, for each of its pairs, the label and the objects of both images."""
     rng = wording(seed, f"nlvr2_{split}", number)
     statement = draw_statement(STATEMENT_KINDS[number % len(STATEMENT_KINDS)], rng)
@@ -41,7 +48,9 @@ def image_folder(split: str, number: int) -> str:
     return f"nlvr2/images/train/{number % DIRECTORIES}" if split == "train" else f"nlvr2/{split}"
 
 
-def write_set(root: Path, seed: int, split: str, number: int, image_size: int) -> list[dict[str, Any]]:
+def write_set(
+    root: Path, seed: int, split: str, number: int, image_size: int
+) -> list[dict[str, Any]]:
     """Draws the images of a set into their folder, and returns its records."""
     records = []
     folder = root / image_folder(split, number)
@@ -54,7 +63,9 @@ def write_set(root: Path, seed: int, split: str, number: int, image_size: int) -
     return records
 
 
-def _record(split: str, number: int, name: str, statement: Statement, label: bool) -> dict[str, Any]:
+def _record(
+    split: str, number: int, name: str, statement: Statement, label: bool
+) -> dict[str, Any]:
     """A line of the file; people's judgements all agree with the label."""
     record = {
         "validation": {"0": str(label)},

@@ -75,7 +75,9 @@ def _corners(loop: list[Point]) -> list[Point]:
     """Drops the points at which a closed path goes straight on."""
     before = [loop[-1], *loop[:-1]]
     after = [*loop[1:], loop[0]]
-    return [p for a, p, b in zip(before, loop, after, strict=True) if (a[0] != b[0]) and (a[1] != b[1])]
+    return [
+        p for a, p, b in zip(before, loop, after, strict=True) if (a[0] != b[0]) and (a[1] != b[1])
+    ]
 
 
 def _signed_area(loop: list[Point]) -> float:

@@ -67,7 +67,10 @@ def clearly(scene: Scene, a: SceneObject, relation: str, b: SceneObject) -> bool
 
 def patterns(kind: Kind, hidden: str = "") -> list[Kind]:
     """All patterns made of some of a kind's attributes, the shortest first; never of the hidden one ("color", ...)."""
-    kept = [("",) if field == hidden else ("", value) for field, value in zip(Kind._fields, kind, strict=True)]
+    kept = [
+        ("",) if field == hidden else ("", value)
+        for field, value in zip(Kind._fields, kind, strict=True)
+    ]
     return sorted((Kind(*values) for values in product(*kept)), key=lambda p: sum(map(bool, p)))
 
 
@@ -82,7 +85,9 @@ def minimal(candidates: Sequence[Kind]) -> list[Kind]:
     return [p for p in candidates if not any(q != p and matches(q, p) for q in candidates)]
 
 
-def describe(scene: Scene, target: SceneObject, rng: random.Random, hidden: str = "", relations: bool = True) -> str:
+def describe(
+    scene: Scene, target: SceneObject, rng: random.Random, hidden: str = "", relations: bool = True
+) -> str:
     """An expression, "the ...", that refers to the target and to nothing else in the scene; empty if there is none.
 
     Args:

@@ -40,11 +40,17 @@ def look_twice(scene: Scene, number: int, rng: random.Random, quota: Quota) -> R
     """The record of one object, whose count is the one that its shape has had least."""
     shapes = [item.kind.shape for item in scene.objects]
     by_shape = {shape: str(shapes.count(shape)) for shape in shapes}
-    ranks = {shape: quota.order(shape, COUNTS, rng).index(answer) for shape, answer in by_shape.items()}
+    ranks = {
+        shape: quota.order(shape, COUNTS, rng).index(answer) for shape, answer in by_shape.items()
+    }
     shape = min(sorted(ranks), key=lambda name: (ranks[name], rng.random()))
     quota.note(shape, by_shape[shape])
     item = rng.choice([item for item in scene.objects if item.kind.shape == shape])
-    asked = {"obj": f"how many of these {shape}s", "super": "how many of these shapes", "general": "how many of these"}
+    asked = {
+        "obj": f"how many of these {shape}s",
+        "super": "how many of these shapes",
+        "general": "how many of these",
+    }
     return {
         "id": number,
         **{f"{name}_question": f"{words} are there?" for name, words in asked.items()},
@@ -59,9 +65,13 @@ def look_twice(scene: Scene, number: int, rng: random.Random, quota: Quota) -> R
 def local(scene: Scene, number: int, rng: random.Random) -> list[Record]:
     """Up to `LOCAL_PER_SCENE` questions that have different answers for different objects."""
     asked = []
-    for attribute, named in product(("color", "shape"), ("", *VALUES)):  # not the size: a box tells it
+    for attribute, named in product(
+        ("color", "shape"), ("", *VALUES)
+    ):  # not the size: a box tells it
         values = sorted({getattr(item.kind, named) for item in scene.objects}) if named else [""]
-        for pattern in (ANYTHING._replace(**{named: value}) if named else ANYTHING for value in values):
+        for pattern in (
+            ANYTHING._replace(**{named: value}) if named else ANYTHING for value in values
+        ):
             items = [item for item in scene.objects if matches(pattern, item.kind)]
             if len({getattr(item.kind, attribute) for item in items}) > 1:
                 asked.append((f"what {attribute} is the {noun(pattern)}?", attribute, items))
@@ -75,7 +85,9 @@ def _local(number: int, question: str, attribute: str, items: Sequence[SceneObje
         "question": question,
         "all_ans": sorted(set(answers)),
         "all_objs": [_thing(item) for item in items],
-        "points": [{**_point(item), "ans": answer} for item, answer in zip(items, answers, strict=True)],
+        "points": [
+            {**_point(item), "ans": answer} for item, answer in zip(items, answers, strict=True)
+        ],
     }
 
 
@@ -89,7 +101,14 @@ def _thing(item: SceneObject) -> Record:
     """An object as Visual Genome writes it."""
     x0, y0, x1, y1 = item.box
     attributes = [item.kind.size, item.kind.color]
-    return {"names": [item.kind.shape], "attributes": attributes, "x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0}
+    return {
+        "names": [item.kind.shape],
+        "attributes": attributes,
+        "x": x0,
+        "y": y0,
+        "w": x1 - x0,
+        "h": y1 - y0,
+    }
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
@@ -106,7 +125,9 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     look, local_, ids = (each(pieces, name) for name in ("look", "local", "ids"))
-    asked = [(number, records) for number, records in zip(ids, local_, strict=True) if records != "[]"]
+    asked = [
+        (number, records) for number, records in zip(ids, local_, strict=True) if records != "[]"
+    ]
     write_object(root / "LookTwiceQA" / "looktwiceqa_dataset.json", zip(ids, look, strict=True))
     write_object(root / "LocalQA" / "localqa_dataset.json", asked)
     with_local = {int(number) for number, _ in asked}
@@ -114,7 +135,9 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
         found = image_ids(pieces, f"visual_genome_{split}")
         _write_ids(root / "LookTwiceQA" / f"looktwiceqa_{split}_imgs.json", found)
         found = [number for number in found if number in with_local]
-        parts = {"testdev": found[::2], "testfinal": found[1::2]} if split == "test" else {split: found}
+        parts = (
+            {"testdev": found[::2], "testfinal": found[1::2]} if split == "test" else {split: found}
+        )
         for name, part in parts.items():
             _write_ids(root / "LocalQA" / f"localqa_{name}_imgs.json", part)
 
@@ -126,7 +149,14 @@ def _write_ids(path: Path, numbers: Sequence[int]) -> None:
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     look = look_twice(scene, 0, rng, Quota())
     points = [(record["question"], *record["all_ans"]) for record in local(scene, 0, rng)]
-    return [look["obj_question"], look["super_question"], look["general_question"], *(t for p in points for t in p)]
+    return [
+        look["obj_question"],
+        look["super_question"],
+        look["general_question"],
+        *(t for p in points for t in p),
+    ]
 
 
-FORMAT = Format(streams=streams(0.15), draw=_draw, write=_write, texts=_texts, needs=("visual_genome",))
+FORMAT = Format(
+    streams=streams(0.15), draw=_draw, write=_write, texts=_texts, needs=("visual_genome",)
+)

@@ -64,7 +64,9 @@ def questions(setting: str, images: Images, rng: random.Random) -> list[dict[str
         for pair in zip(rng.sample(there, PER_LABEL), wrong, strict=False):
             for name, label in zip(pair, ("yes", "no"), strict=True):
                 text = f"is there {with_article(name)} in the image?"
-                asked.append({"question_id": len(asked) + 1, "image": image, "text": text, "label": label})
+                asked.append(
+                    {"question_id": len(asked) + 1, "image": image, "text": text, "label": label}
+                )
             quota.note("absent", pair[1])
     return asked
 

@@ -96,7 +96,11 @@ def _what_shape(scene: Scene, rng: random.Random, quota: Quota) -> Question | No
 
 def _how_many(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     attribute = rng.choice(("", "size", "color", "shape"))
-    choices = [ANYTHING._replace(**{attribute: v}) for v in VALUES[attribute]] if attribute else [ANYTHING]
+    choices = (
+        [ANYTHING._replace(**{attribute: v}) for v in VALUES[attribute]]
+        if attribute
+        else [ANYTHING]
+    )
     kinds = [item.kind for item in scene.objects]
     form = f"how many {attribute}"
     # Three or four of one colour or shape are rare, so they cannot have an equal share.
@@ -110,21 +114,30 @@ def _how_many(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
 
 
 def _is_there(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
-    fields = rng.choice((("color", "shape"), ("color", "shape"), ("color",), ("shape",), ("size", "shape")))
+    fields = rng.choice(
+        (("color", "shape"), ("color", "shape"), ("color",), ("shape",), ("size", "shape"))
+    )
     form = f"is there a {' '.join(fields)}"
     answer = quota.order(form, YES_NO, rng)[0]
     kinds = [item.kind for item in scene.objects]
     present = [sorted({getattr(kind, field) for kind in kinds}) for field in fields]
     # A "no" is hard where it only mixes what is in the image; the rest are drawn from all values.
     for values in (present, [VALUES[field] for field in fields]):
-        pattern = _pick(fields, product(*values), lambda p: (count(p, kinds) > 0) == (answer == "yes"), rng)
+        pattern = _pick(
+            fields, product(*values), lambda p: (count(p, kinds) > 0) == (answer == "yes"), rng
+        )
         if pattern is not None and (answer == "yes" or values is not present or rng.random() < 0.7):
-            return Question(f"is there {with_article(noun(pattern))}?", answer, "is there a", "yes/no", form)
+            return Question(
+                f"is there {with_article(noun(pattern))}?", answer, "is there a", "yes/no", form
+            )
     return None
 
 
 def _pick(
-    fields: tuple[str, ...], values: Iterable[tuple[str, ...]], fits: Callable[[Kind], bool], rng: random.Random
+    fields: tuple[str, ...],
+    values: Iterable[tuple[str, ...]],
+    fits: Callable[[Kind], bool],
+    rng: random.Random,
 ) -> Kind | None:
     """One of the patterns with these values that fit."""
     candidates = (ANYTHING._replace(**dict(zip(fields, value, strict=True))) for value in values)
@@ -137,12 +150,18 @@ def _is_related(scene: Scene, rng: random.Random, quota: Quota) -> Question | No
     form = f"is the {relation}"
     answer = quota.order(form, YES_NO, rng)[0]
     wanted = answer == "yes"
-    pairs = [(a, b) for a, b in permutations(scene.objects, 2) if clearly(scene, a, relation, b) is wanted]
+    pairs = [
+        (a, b)
+        for a, b in permutations(scene.objects, 2)
+        if clearly(scene, a, relation, b) is wanted
+    ]
     rng.shuffle(pairs)
     for a, b in pairs:
         subjects, anchors = (minimal(identifying(scene, item)) for item in (a, b))
         if subjects and anchors:
-            text = f"is the {noun(rng.choice(subjects))} {relation} the {noun(rng.choice(anchors))}?"
+            text = (
+                f"is the {noun(rng.choice(subjects))} {relation} the {noun(rng.choice(anchors))}?"
+            )
             return Question(text, answer, "is the", "yes/no", form)
     return None
 
@@ -152,13 +171,20 @@ def _is_so(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     form = f"is the {attribute}"
     answer = quota.order(form, YES_NO, rng)[0]
     target = rng.choice(scene.objects)
-    subject, truth = describe(scene, target, rng, attribute, relations=False), getattr(target.kind, attribute)
+    subject, truth = (
+        describe(scene, target, rng, attribute, relations=False),
+        getattr(target.kind, attribute),
+    )
     if not subject:
         return None
     said = truth
     if answer == "no":
         others = sorted({getattr(item.kind, attribute) for item in scene.objects} - {truth})
-        said = rng.choice(others if others and rng.random() < 0.7 else [v for v in VALUES[attribute] if v != truth])
+        said = rng.choice(
+            others
+            if others and rng.random() < 0.7
+            else [v for v in VALUES[attribute] if v != truth]
+        )
     return Question(f"is {subject} {said}?", answer, "is the", "yes/no", form)
 
 

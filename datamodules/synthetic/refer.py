@@ -34,7 +34,9 @@ def file_name(identifier: int) -> str:
     return f"COCO_train2014_{identifier:012d}.jpg"
 
 
-def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -> list[dict[str, Any]]:
+def ref_records(
+    scene: Scene, identifier: int, split: str, rng: random.Random
+) -> list[dict[str, Any]]:
     """The refs of a scene, in the order of its objects."""
     size = {"testA": "large", "testB": "small"}.get(split, "")
     records = []
@@ -43,7 +45,9 @@ def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -
         expressions = {describe(scene, item, rng) for _ in range(wanted)}
         if size in ("", item.kind.size) and "" not in expressions:
             number = annotation_id(identifier, position)
-            sentences = [_sentence(10 * number + i, text) for i, text in enumerate(sorted(expressions))]
+            sentences = [
+                _sentence(10 * number + i, text) for i, text in enumerate(sorted(expressions))
+            ]
             records.append(
                 {
                     "sent_ids": [sentence["sent_id"] for sentence in sentences],

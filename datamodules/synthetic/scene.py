@@ -32,7 +32,17 @@ _FORMAT_SPLITS = {
 }
 # A stream's place is part of its key: new ones are added at the end.
 STREAMS = (
-    *("train", "val", "test", "refer_test", "pretrain", "nlvr2_train", "nlvr2_dev", "nlvr2_test1", "language"),
+    *(
+        "train",
+        "val",
+        "test",
+        "refer_test",
+        "pretrain",
+        "nlvr2_train",
+        "nlvr2_dev",
+        "nlvr2_test1",
+        "language",
+    ),
     *(f"{name}_{split}" for name, splits in _FORMAT_SPLITS.items() for split in splits),
 )
 SHAPES = ("circle", "square", "triangle", "ring")
@@ -108,7 +118,9 @@ class Scene:
 
 def generator(seed: int, stream: str, index: int) -> np.random.Generator:
     """The random generator that belongs to one index of one stream; every other one is independent of it."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, STREAMS.index(stream) << 40 | index], np.uint64)))
+    return np.random.Generator(
+        np.random.Philox(key=np.array([seed, STREAMS.index(stream) << 40 | index], np.uint64))
+    )
 
 
 def crowd(index: int, total: int) -> int:
@@ -122,7 +134,11 @@ def draw_kinds(rng: np.random.Generator, number: int = 0) -> list[Kind]:
     colors = tuple(COLORS)
     for _ in range(number or 1 + int(rng.integers(MAX_OBJECTS))):
         u = rng.random(5)
-        size, color, shape = tuple(RADII)[int(2 * u[0])], colors[int(6 * u[1])], SHAPES[int(4 * u[2])]
+        size, color, shape = (
+            tuple(RADII)[int(2 * u[0])],
+            colors[int(6 * u[1])],
+            SHAPES[int(4 * u[2])],
+        )
         if kinds and u[3] < 0.3:
             color = kinds[-1].color
         if kinds and u[4] < 0.3:
@@ -131,7 +147,9 @@ def draw_kinds(rng: np.random.Generator, number: int = 0) -> list[Kind]:
     return kinds
 
 
-def draw_scene(rng: np.random.Generator, kinds: Sequence[Kind], image_size: int = REFERENCE_SIZE) -> Scene:
+def draw_scene(
+    rng: np.random.Generator, kinds: Sequence[Kind], image_size: int = REFERENCE_SIZE
+) -> Scene:
     """Places the kinds without overlap, wholly inside the image, and draws them.
 
     Raises:
@@ -140,9 +158,14 @@ def draw_scene(rng: np.random.Generator, kinds: Sequence[Kind], image_size: int 
     placed = _place(rng, kinds, image_size)
     image = np.empty((image_size, image_size, 3), np.float32)
     image[:] = rng.uniform(70, 215) + rng.uniform(-6, 6, 3)
-    objects = [paint(image, item, np.array(COLORS[item.kind.color]) + rng.uniform(-12, 12, 3)) for item in placed]
+    objects = [
+        paint(image, item, np.array(COLORS[item.kind.color]) + rng.uniform(-12, 12, 3))
+        for item in placed
+    ]
     image += rng.integers(-3, 4, (image_size, image_size, 1), np.int8)
-    return Scene(np.clip(image, 0, 255).astype(np.uint8), tuple(sorted(objects, key=lambda item: item.x)))
+    return Scene(
+        np.clip(image, 0, 255).astype(np.uint8), tuple(sorted(objects, key=lambda item: item.x))
+    )
 
 
 def _place(rng: np.random.Generator, kinds: Sequence[Kind], image_size: int) -> list[SceneObject]:
@@ -156,11 +179,17 @@ def _place(rng: np.random.Generator, kinds: Sequence[Kind], image_size: int) -> 
                 radius = scale * (low + (high - low) * u[0])
                 x, y = (1 + radius + (image_size - 2 - 2 * radius) * v for v in u[1:])
                 if all(max(abs(x - o.x), abs(y - o.y)) > radius + o.radius + 2 for o in placed):
-                    placed.append(SceneObject(kind, x, y, radius, _draw_gap(rng, radius), np.zeros((0, 0), bool)))
+                    placed.append(
+                        SceneObject(
+                            kind, x, y, radius, _draw_gap(rng, radius), np.zeros((0, 0), bool)
+                        )
+                    )
                     break
         if len(placed) == len(kinds):
             return placed
-    raise ValueError(f"{len(kinds)} objects do not fit into an image of {image_size} x {image_size} pixels")
+    raise ValueError(
+        f"{len(kinds)} objects do not fit into an image of {image_size} x {image_size} pixels"
+    )
 
 
 def _draw_gap(rng: np.random.Generator, radius: float) -> Gap | None:
@@ -196,6 +225,8 @@ def paint(image: np.ndarray, item: SceneObject, rgb: np.ndarray) -> SceneObject:
     mask = np.zeros(image.shape[:2], bool)
     mask[window] = inside[middle::SUBPIXELS, middle::SUBPIXELS]
     height, width = mask[window].shape
-    share = inside.reshape(height, SUBPIXELS, width, SUBPIXELS).mean((1, 3), dtype=np.float32)[..., None]
+    share = inside.reshape(height, SUBPIXELS, width, SUBPIXELS).mean((1, 3), dtype=np.float32)[
+        ..., None
+    ]
     image[window] += share * (rgb.astype(np.float32) - image[window])
     return replace(item, mask=mask)

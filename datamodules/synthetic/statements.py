@@ -27,7 +27,10 @@ _COUNTS = {
     "both": {True: [(1, 1)], False: [(0, 1), (1, 0)]},
     "one": {True: [(0, 1), (1, 0)], False: [(0, 0), (1, 1)]},
     "more": {True: [(1, 0), (2, 1), (3, 2)], False: [(0, 1), (1, 2), (2, 3)]},
-    "same": {True: [(1, 1), (2, 2), (3, 3)], False: [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)]},
+    "same": {
+        True: [(1, 1), (2, 2), (3, 3)],
+        False: [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)],
+    },
 }
 
 
@@ -74,9 +77,13 @@ def draw_statement(kind: str, rng: random.Random) -> Statement:
     return Statement(kind, pattern, rng.choice(("left", "right")))
 
 
-def draw_contents(statement: Statement, label: bool, rng: random.Random) -> tuple[list[Kind], list[Kind]]:
+def draw_contents(
+    statement: Statement, label: bool, rng: random.Random
+) -> tuple[list[Kind], list[Kind]]:
     """The objects of the left and the right image, of which the statement is true (label) or false."""
-    named, other = (_draw_image(statement.pattern, n, rng) for n in rng.choice(_COUNTS[statement.kind][label]))
+    named, other = (
+        _draw_image(statement.pattern, n, rng) for n in rng.choice(_COUNTS[statement.kind][label])
+    )
     return (named, other) if statement.side == "left" else (other, named)
 
 
@@ -97,7 +104,9 @@ def _draw_image(pattern: Kind, number: int, rng: random.Random) -> list[Kind]:
 
 def _draw_kind(pattern: Kind, rng: random.Random) -> Kind:
     values = (tuple(RADII), tuple(COLORS), SHAPES)
-    return Kind(*(wanted or rng.choice(options) for wanted, options in zip(pattern, values, strict=True)))
+    return Kind(
+        *(wanted or rng.choice(options) for wanted, options in zip(pattern, values, strict=True))
+    )
 
 
 def one_image_bound(seed: int = 0, num_pairs: int = 20000) -> dict[str, float]:
@@ -123,5 +132,7 @@ def one_image_bound(seed: int = 0, num_pairs: int = 20000) -> dict[str, float]:
         for view, label in seen[::2]:
             votes[view][label] += 1
         guesses = {view: labels.most_common(1)[0][0] for view, labels in votes.items()}
-        bound[kind] = sum(guesses.get(view, True) == label for view, label in seen[1::2]) / len(seen[1::2])
+        bound[kind] = sum(guesses.get(view, True) == label for view, label in seen[1::2]) / len(
+            seen[1::2]
+        )
     return {**bound, "mean": sum(bound.values()) / len(bound)}

@@ -25,9 +25,33 @@ from datamodules.synthetic.files import json_lines, save_image, write_document
 from datamodules.synthetic.format import Format, of_stream
 from datamodules.synthetic.lettering import write_text
 from datamodules.synthetic.phrases import identifying, minimal, noun, wording
-from datamodules.synthetic.scene import REFERENCE_SIZE, Scene, SceneObject, draw_kinds, draw_scene, generator
+from datamodules.synthetic.scene import (
+    REFERENCE_SIZE,
+    Scene,
+    SceneObject,
+    draw_kinds,
+    draw_scene,
+    generator,
+)
 
-WORDS = ("ant", "bus", "cat", "dog", "egg", "fox", "hat", "ink", "key", "map", "owl", "pen", "sun", "tea", "van", "zoo")
+WORDS = (
+    "ant",
+    "bus",
+    "cat",
+    "dog",
+    "egg",
+    "fox",
+    "hat",
+    "ink",
+    "key",
+    "map",
+    "owl",
+    "pen",
+    "sun",
+    "tea",
+    "van",
+    "zoo",
+)
 PER_SCENE = 2
 NUM_ANSWERS = 10
 HEIGHT = 8  # of a capital, in pixels of an image of REFERENCE_SIZE
@@ -45,10 +69,16 @@ class Reading(NamedTuple):
 
 def inscribe(scene: Scene, rng: random.Random) -> list[str]:
     """Writes a number or a word on each object, all different; returns them in the order of the objects."""
-    numbers, words = rng.sample(range(10, 100), len(scene.objects)), rng.sample(WORDS, len(scene.objects))
+    numbers, words = (
+        rng.sample(range(10, 100), len(scene.objects)),
+        rng.sample(WORDS, len(scene.objects)),
+    )
     pairs = zip(scene.objects, numbers, words, strict=True)
     # There is no room for a word in a ring.
-    texts = [str(n) if item.kind.shape == "ring" or rng.random() < 0.5 else word for item, n, word in pairs]
+    texts = [
+        str(n) if item.kind.shape == "ring" or rng.random() < 0.5 else word
+        for item, n, word in pairs
+    ]
     for item, text in zip(scene.objects, texts, strict=True):
         _write_on(scene.image, item, text)
     return texts
@@ -78,7 +108,10 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     folder.mkdir(parents=True, exist_ok=True)
     records = []
     for index in range(chunk.start, chunk.stop):
-        rng, words = generator(chunk.seed, chunk.stream, index), wording(chunk.seed, chunk.stream, index)
+        rng, words = (
+            generator(chunk.seed, chunk.stream, index),
+            wording(chunk.seed, chunk.stream, index),
+        )
         kinds = [kind._replace(size="large") for kind in draw_kinds(rng, words.choice((2, 3)))]
         scene = draw_scene(rng, kinds, chunk.image_size)
         texts = inscribe(scene, words)
@@ -86,7 +119,9 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(folder / f"{name}.jpg", scene.image)
         for k, reading in enumerate(readings(scene, texts, words)):
             number = FIRST_ID[split] + PER_SCENE * index + k
-            records.append({"question_id": number, "image_id": name, **_record(scene, reading, split)})
+            records.append(
+                {"question_id": number, "image_id": name, **_record(scene, reading, split)}
+            )
     return Pieces(chunk.stream, {"data": json_lines(records)})
 
 
@@ -115,11 +150,17 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     large = replace(scene, image=scene.image.copy())
     found = readings(large, inscribe(large, rng), rng)
-    return [text for reading in found for text in (reading.text, reading.answer)] + rng.sample(WORDS, 4)
+    return [text for reading in found for text in (reading.text, reading.answer)] + rng.sample(
+        WORDS, 4
+    )
 
 
 FORMAT = Format(
-    streams={"textvqa_train": ("num_train", 0.01), "textvqa_val": ("num_test", 0.5), "textvqa_test": ("num_test", 0.1)},
+    streams={
+        "textvqa_train": ("num_train", 0.01),
+        "textvqa_val": ("num_test", 0.5),
+        "textvqa_test": ("num_test", 0.1),
+    },
     draw=_draw,
     write=_write,
     texts=_texts,

@@ -97,13 +97,18 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(folder / f"{name}@0.jpg", scene.image)
         (folder / f"{name}@0.json").write_text(json_lines([_metadata(scene)]))
         asked = questions(scene, wording(chunk.seed, chunk.stream, index), quota)
-        records += [_record(q, split, PER_SCENE * index + k, movie, name) for k, q in enumerate(asked)]
+        records += [
+            _record(q, split, PER_SCENE * index + k, movie, name) for k, q in enumerate(asked)
+        ]
     return Pieces(chunk.stream, {"questions": json_lines(records)})
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in ("train", "val", "test"):
-        write_lines(root / "vcr1annots" / f"{split}.jsonl", column(of_stream(pieces, f"vcr_{split}"), "questions"))
+        write_lines(
+            root / "vcr1annots" / f"{split}.jsonl",
+            column(of_stream(pieces, f"vcr_{split}"), "questions"),
+        )
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
@@ -113,7 +118,11 @@ def _texts(scene: Scene, rng: random.Random) -> list[str]:
 
 
 FORMAT = Format(
-    streams={"vcr_train": ("num_train", 0.15), "vcr_val": ("num_test", 0.5), "vcr_test": ("num_test", 0.1)},
+    streams={
+        "vcr_train": ("num_train", 0.15),
+        "vcr_val": ("num_test", 0.5),
+        "vcr_test": ("num_test", 0.1),
+    },
     draw=_draw,
     write=_write,
     texts=_texts,

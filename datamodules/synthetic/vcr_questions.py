@@ -49,7 +49,9 @@ def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
     return list(asked.values())
 
 
-def _question(form: str, text: str, answers: list[str], reasons: list[str], rng: random.Random) -> Question:
+def _question(
+    form: str, text: str, answers: list[str], reasons: list[str], rng: random.Random
+) -> Question:
     """A question from its texts, the right one first in both lists."""
     choices = []
     for texts in (answers, reasons):
@@ -64,12 +66,19 @@ def _same(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     target, partner = _partner(scene, attribute, form, rng, quota)
     if target is None:
         return None
-    answers = [f"{'nothing' if i is None else f'[{i}]'} {ending} [{target}]." for i in _partner_first(target, partner)]
+    answers = [
+        f"{'nothing' if i is None else f'[{i}]'} {ending} [{target}]."
+        for i in _partner_first(target, partner)
+    ]
     reasons = []
     for value in _value_first(scene, target, attribute, rng):
-        one, several = (value, value) if attribute == "color" else (with_article(value), f"{value}s")
+        one, several = (
+            (value, value) if attribute == "color" else (with_article(value), f"{value}s")
+        )
         both = "[{}] and [{}]".format(*sorted((target, partner))) if partner is not None else ""
-        reasons.append(f"because {both} are {several}." if both else f"because only [{target}] is {one}.")
+        reasons.append(
+            f"because {both} are {several}." if both else f"because only [{target}] is {one}."
+        )
     return _question(form, f"what {ending} [{target}]?", answers, reasons, rng)
 
 
@@ -80,7 +89,10 @@ def _value(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     if target is None:
         return None
     values = _value_first(scene, target, attribute, rng)
-    answers = [f"[{target}] is {value if attribute == 'color' else with_article(value)}." for value in values]
+    answers = [
+        f"[{target}] is {value if attribute == 'color' else with_article(value)}."
+        for value in values
+    ]
     reasons = [
         f"because nothing else has the {attribute} of [{target}]."
         if i is None
@@ -95,7 +107,10 @@ def _partner(
 ) -> tuple[int, int | None] | tuple[None, None]:
     """An object and the only other one of the same color (shape), None where it has none; (None, None): no such."""
     values = [getattr(item.kind, attribute) for item in scene.objects]
-    same = [[j for j, other in enumerate(values) if other == value and j != i] for i, value in enumerate(values)]
+    same = [
+        [j for j, other in enumerate(values) if other == value and j != i]
+        for i, value in enumerate(values)
+    ]
     amount = quota.order(form, PARTNERS, rng)[0]  # the other one instead would give itself away
     fitting = [i for i, others in enumerate(same) if len(others) == (amount == "one")]
     if not fitting:
@@ -134,8 +149,12 @@ def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
             others = _variants(scene, other, partial(_holds_of, scene, relation, thing), rng)
             if things and others:
                 answers = [f"{_words(kind)} is {relation} [{target}]." for kind in things]
-                reasons = [f"because {_words(thing)} is {relation} {_words(kind)}." for kind in others]
-                return _question("relation", f"what is {relation} [{target}]?", answers, reasons, rng)
+                reasons = [
+                    f"because {_words(thing)} is {relation} {_words(kind)}." for kind in others
+                ]
+                return _question(
+                    "relation", f"what is {relation} [{target}]?", answers, reasons, rng
+                )
     return None
 
 
@@ -151,10 +170,14 @@ def _holds(scene: Scene, relation: str, anchor: SceneObject, thing: Kind) -> boo
 
 def _holds_of(scene: Scene, relation: str, thing: Kind, anchor: Kind) -> bool:
     """Whether anything like `thing` may be said to stand in the relation to anything like `anchor`."""
-    return any(_holds(scene, relation, item, thing) for item in scene.objects if matches(anchor, item.kind))
+    return any(
+        _holds(scene, relation, item, thing) for item in scene.objects if matches(anchor, item.kind)
+    )
 
 
-def _variants(scene: Scene, kind: Kind, holds: Callable[[Kind], bool], rng: random.Random) -> list[Kind]:
+def _variants(
+    scene: Scene, kind: Kind, holds: Callable[[Kind], bool], rng: random.Random
+) -> list[Kind]:
     """A kind, then three of another color, shape and both, for which `holds` is false; empty: there are none."""
     orders = [_other_values(scene, field, getattr(kind, field), rng) for field in ATTRIBUTES]
     for color, shape in product(*orders):

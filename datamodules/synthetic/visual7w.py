@@ -39,7 +39,11 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         rng = wording(chunk.seed, f"visual7w {chunk.stream}", number)
         name = f"v7w_{number}.jpg"
         save_image(root / "images" / name, scene.image)
-        image = {"image_id": number, "filename": name, "split": chunk.stream.removeprefix("visual_genome_")}
+        image = {
+            "image_id": number,
+            "filename": name,
+            "split": chunk.stream.removeprefix("visual_genome_"),
+        }
         order = rng.sample(range(len(scene.objects)), len(scene.objects))
         records["boxes"] += [
             {"box_id": 10 * number + k, "name": scene.objects[i].kind.shape, "image_id": number}
@@ -68,12 +72,21 @@ def _telling(scene: Scene, number: int, rng: random.Random, quota: Quota) -> lis
         if question is not None:
             asked[question.text] = question
     return [
-        _pair(number, k, q.kind, text, f"{q.answer}.", [f"{o}." for o in rng.sample(q.others, NUM_OPTIONS - 1)])
+        _pair(
+            number,
+            k,
+            q.kind,
+            text,
+            f"{q.answer}.",
+            [f"{o}." for o in rng.sample(q.others, NUM_OPTIONS - 1)],
+        )
         for k, (text, q) in enumerate(asked.items())
     ]
 
 
-def _pair(number: int, position: int, kind: str, question: str, answer: Any, wrong: list[Any]) -> Record:
+def _pair(
+    number: int, position: int, kind: str, question: str, answer: Any, wrong: list[Any]
+) -> Record:
     return {
         "qa_id": 10 * number + position,
         "image_id": number,
@@ -92,7 +105,11 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     told = telling(scene, rng, Quota())
-    return [text for text, _ in pointing(scene, rng)] + ([told.text, f"{told.answer}."] if told else [])
+    return [text for text, _ in pointing(scene, rng)] + (
+        [told.text, f"{told.answer}."] if told else []
+    )
 
 
-FORMAT = Format(streams=streams(0.15), draw=_draw, write=_write, texts=_texts, needs=("visual_genome",))
+FORMAT = Format(
+    streams=streams(0.15), draw=_draw, write=_write, texts=_texts, needs=("visual_genome",)
+)

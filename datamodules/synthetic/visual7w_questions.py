@@ -48,15 +48,22 @@ def pointing(scene: Scene, rng: random.Random) -> list[tuple[str, int]]:
         patterns = minimal([p for p in identifying(scene, item) if p.color or p.shape])
         asked |= {f"which object is {_words(pattern)}?": position for pattern in patterns}
         for relation in RELATIONS if patterns else ():
-            found = [other is not item and clearly(scene, other, relation, item) for other in scene.objects]
+            found = [
+                other is not item and clearly(scene, other, relation, item)
+                for other in scene.objects
+            ]
             if found.count(True) == 1 and None not in found:
-                asked[f"which object is {relation} the {noun(rng.choice(patterns))}?"] = found.index(True)
+                asked[f"which object is {relation} the {noun(rng.choice(patterns))}?"] = (
+                    found.index(True)
+                )
     return rng.sample(list(asked.items()), min(POINTING_PER_SCENE, len(asked)))
 
 
 def _words(pattern: Kind) -> str:
     """The color alone, or a phrase such as "the small circle"."""
-    return pattern.color if pattern == Kind("", pattern.color, "") else f"the {noun(pattern, 'one')}"
+    return (
+        pattern.color if pattern == Kind("", pattern.color, "") else f"the {noun(pattern, 'one')}"
+    )
 
 
 def telling(scene: Scene, rng: random.Random, quota: Quota) -> Telling | None:
@@ -67,7 +74,12 @@ def telling(scene: Scene, rng: random.Random, quota: Quota) -> Telling | None:
     for answer in quota.order(form, dict.fromkeys(answers, 1.0), rng):
         if fitting := [text for text, given in options if given == answer]:
             quota.note(form, answer)
-            return Telling(kind, rng.choice(fitting), answer, tuple(other for other in answers if other != answer))
+            return Telling(
+                kind,
+                rng.choice(fitting),
+                answer,
+                tuple(other for other in answers if other != answer),
+            )
     return None
 
 
@@ -77,7 +89,10 @@ Options = list[tuple[str, str]]
 def _attribute(name: str) -> Callable[[Scene, random.Random], Options]:
     def make(scene: Scene, rng: random.Random) -> Options:
         subjects = [(item, describe(scene, item, rng, hidden=name)) for item in scene.objects]
-        return [(f"what {name} is {text}?" if text else "", getattr(item.kind, name)) for item, text in subjects]
+        return [
+            (f"what {name} is {text}?" if text else "", getattr(item.kind, name))
+            for item, text in subjects
+        ]
 
     return make
 
@@ -85,7 +100,11 @@ def _attribute(name: str) -> Callable[[Scene, random.Random], Options]:
 def _place(scene: Scene, rng: random.Random) -> Options:
     # Not by size: a small object is found at the edges, a large one cannot be.
     names = [(item, minimal(identifying(scene, item, hidden="size"))) for item in scene.objects]
-    return [(f"where is the {noun(rng.choice(found))}?", clear_place(scene, item)) for item, found in names if found]
+    return [
+        (f"where is the {noun(rng.choice(found))}?", clear_place(scene, item))
+        for item, found in names
+        if found
+    ]
 
 
 def clear_place(scene: Scene, item: SceneObject) -> str:
@@ -103,7 +122,9 @@ def _number(scene: Scene, rng: random.Random) -> Options:
     patterns = [ANYTHING._replace(**{field: value}) for field, value in fields]
     counts = [count(pattern, [item.kind for item in scene.objects]) for pattern in patterns]
     return [
-        (f"how many {noun(p, plural=True)} are there?", NUMBERS[n]) for p, n in zip(patterns, counts, strict=True) if n
+        (f"how many {noun(p, plural=True)} are there?", NUMBERS[n])
+        for p, n in zip(patterns, counts, strict=True)
+        if n
     ]
 
 

@@ -33,7 +33,10 @@ SPLITS = ("train", "val", "test")
 
 def streams(share: float) -> dict[str, tuple[str, float]]:
     """The first training scenes, a share of the world's number of them, and all of val and test (see `Format`)."""
-    return {f"visual_genome_{split}": (f"num_{split}", share if split == "train" else 1.0) for split in SPLITS}
+    return {
+        f"visual_genome_{split}": (f"num_{split}", share if split == "train" else 1.0)
+        for split in SPLITS
+    }
 
 
 def genome_scenes(chunk: Chunk) -> Iterator[tuple[int, Scene]]:
@@ -96,7 +99,9 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(root / path, scene.image)
         size = {"width": chunk.image_size, "height": chunk.image_size}
         url = f"https://cs.stanford.edu/people/rak248/{path}"
-        records["images"].append({"image_id": number, **size, "url": url, "coco_id": None, "flickr_id": None})
+        records["images"].append(
+            {"image_id": number, **size, "url": url, "coco_id": None, "flickr_id": None}
+        )
         found = [
             {"region_id": 10 * number + k, "image_id": number, "phrase": phrase, **xywh(box)}
             for k, (phrase, box) in enumerate(regions(scene))

@@ -50,4 +50,6 @@ def write_vqa(root: Path, subtype: str, questions: list[str], annotations: list[
     head = {"info": INFO, "data_type": "mscoco", "license": LICENSE, "data_subtype": subtype}
     path = root / "vqav2" / f"v2_OpenEnded_mscoco_{subtype}_questions.json"
     write_document(path, {**head, "task_type": "Open-Ended"}, {"questions": questions})
-    write_document(root / "vqav2" / f"v2_mscoco_{subtype}_annotations.json", head, {"annotations": annotations})
+    write_document(
+        root / "vqav2" / f"v2_mscoco_{subtype}_annotations.json", head, {"annotations": annotations}
+    )

@@ -58,7 +58,13 @@ def write_world(
     if bad := [f"{name} {number}" for name, number in numbers.items() if number < 1]:
         raise ValueError(f"a world needs at least one scene of each split, not {', '.join(bad)}")
     chosen = chosen_formats(formats)
-    settings = {"world": "all", "version": VERSION, "seed": seed, **numbers, "image_size": image_size}
+    settings = {
+        "world": "all",
+        "version": VERSION,
+        "seed": seed,
+        **numbers,
+        "image_size": image_size,
+    }
     jobs = core_jobs(seed, num_train, num_val, num_test, image_size)
     with workers(num_workers) as pool:
         write_once(Path(root), settings, partial(write_core, jobs=jobs, pool=pool))
@@ -67,7 +73,11 @@ def write_world(
 
 
 def write_pretraining(
-    root: Path, seed: int = 0, num_scenes: int = 20000, image_size: int = REFERENCE_SIZE, num_workers: int = 2
+    root: Path,
+    seed: int = 0,
+    num_scenes: int = 20000,
+    image_size: int = REFERENCE_SIZE,
+    num_workers: int = 2,
 ) -> None:
     """Writes scenes for an encoder's pretraining as COCO instances, `coco/annotations/instances_train2017.json`.
 
@@ -85,9 +95,13 @@ def write_pretraining(
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(description="Write the generated world, or scenes for an encoder's pretraining.")
+    parser = argparse.ArgumentParser(
+        description="Write the generated world, or scenes for an encoder's pretraining."
+    )
     parser.add_argument("--root", type=Path, required=True, help="folder to write")
-    parser.add_argument("--pretraining", type=int, metavar="SCENES", help="only so many scenes for pretraining")
+    parser.add_argument(
+        "--pretraining", type=int, metavar="SCENES", help="only so many scenes for pretraining"
+    )
     for name, default, text in (
         ("seed", 0, "seed of everything"),
         ("num-train", 20000, "training scenes"),
@@ -96,10 +110,14 @@ def main(arguments: list[str] | None = None) -> None:
         ("image-size", REFERENCE_SIZE, "side of the images in pixels"),
         ("num-workers", 2, "processes"),
     ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
+        parser.add_argument(
+            f"--{name}", type=int, default=default, help=f"{text} (default: {default})"
+        )
     names = (*CORE, *FORMATS, "all")
     text = "formats beside the default four (default: none)"
-    parser.add_argument("--formats", nargs="*", choices=names, default=CORE, metavar="NAME", help=text)
+    parser.add_argument(
+        "--formats", nargs="*", choices=names, default=CORE, metavar="NAME", help=text
+    )
     chosen: dict[str, Any] = vars(parser.parse_args(arguments))
     scenes = chosen.pop("pretraining")
     if scenes is None:

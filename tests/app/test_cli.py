@@ -48,7 +48,9 @@ def test_help_is_fast_and_loads_no_framework():
         "import sys, main; main.main(['--help']); "
         "print(sorted({'torch', 'lightning', 'transformers', 'cv2', 'jsonargparse', 'datasets'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert "verbs: fit validate test predict pretrain" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -63,32 +65,80 @@ def test_no_arguments_are_a_cry_for_help():
     [
         (["fitt"], "there is no verb 'fitt'; did you mean 'fit'?"),
         (["qqqq"], "there is no verb 'qqqq'; there are fit, validate, test, predict"),
-        (["fit", "--trainer.max_stepz", "1"], "no setting 'trainer.max_stepz'; did you mean 'trainer.max_steps'?"),
-        (["fit", "--trainer.max_step", "1"], "no setting 'trainer.max_step'; did you mean 'trainer.max_steps'?"),
-        (["fit", "--trainer.max_step=1"], "no setting 'trainer.max_step'; did you mean 'trainer.max_steps'?"),
-        (["fit", "--data.bach_size", "3"], "no setting 'data.bach_size'; did you mean 'data.batch_size'?"),
+        (
+            ["fit", "--trainer.max_stepz", "1"],
+            "no setting 'trainer.max_stepz'; did you mean 'trainer.max_steps'?",
+        ),
+        (
+            ["fit", "--trainer.max_step", "1"],
+            "no setting 'trainer.max_step'; did you mean 'trainer.max_steps'?",
+        ),
+        (
+            ["fit", "--trainer.max_step=1"],
+            "no setting 'trainer.max_step'; did you mean 'trainer.max_steps'?",
+        ),
+        (
+            ["fit", "--data.bach_size", "3"],
+            "no setting 'data.bach_size'; did you mean 'data.batch_size'?",
+        ),
         (["fit", "--encoder.size=3"], "there is no setting 'encoder.size'"),
         (["fit", "--config", "stage1", "word"], "'word' is no setting; settings begin with --"),
         (["fit", "--data.batch_size", "abc"], "data.batch_size is 'abc'; it must be int"),
         (["fit", "--data.replay", "much"], "data.replay is 'much'; it must be float"),
-        (["fit", "--data.epoch_samples", "1.5"], "data.epoch_samples is '1.5'; it must be int or null"),
+        (
+            ["fit", "--data.epoch_samples", "1.5"],
+            "data.epoch_samples is '1.5'; it must be int or null",
+        ),
         (["fit", "--codec.method", "adaptve"], "or optimal, did you mean 'adaptive'?"),
-        (["fit", "--tokenizer.bracket_layout=big"], "tokenizer.bracket_layout is 'big'; it must be paper or compact"),
-        (["fit", "--trainer.precision", "7"], "trainer.precision is '7'; it must be 64 or 32 or 16 or transformer"),
+        (
+            ["fit", "--tokenizer.bracket_layout=big"],
+            "tokenizer.bracket_layout is 'big'; it must be paper or compact",
+        ),
+        (
+            ["fit", "--trainer.precision", "7"],
+            "trainer.precision is '7'; it must be 64 or 32 or 16 or transformer",
+        ),
         (["fit", "--seed_everything", "x"], "seed_everything is 'x'; it must be bool or int"),
-        (["fit", "--config", "nope.yaml"], "there is no config 'nope.yaml' here or in configs/; configs/ holds"),
-        (["fit", "--config=stagge1"], "there is no config 'stagge1' here or in configs/; did you mean 'stage1.yaml'?"),
+        (
+            ["fit", "--config", "nope.yaml"],
+            "there is no config 'nope.yaml' here or in configs/; configs/ holds",
+        ),
+        (
+            ["fit", "--config=stagge1"],
+            "there is no config 'stagge1' here or in configs/; did you mean 'stage1.yaml'?",
+        ),
         (["fit", "--config"], "there is no config ''"),
         (["fit", "--plugin", "nope.py"], "there is no plugin nope.py"),
         (["fit", "--tokenizer.folder", "nope", *HERE], "nope holds no tokenizer.json"),
-        (["fit", "--encoder.weights", "nope.safetensors"], "no .safetensors file at nope.safetensors"),
+        (
+            ["fit", "--encoder.weights", "nope.safetensors"],
+            "no .safetensors file at nope.safetensors",
+        ),
         (["fit", "--data.tasks", "[ress]", *FLAGS], "there is no task 'ress'; did you mean 'res'?"),
-        (["fit", "--model.trainable", "[lm]", *FLAGS], "there is no part 'lm' to train; there are encoder, tokenizer"),
-        (["fit", "--llm.max_positions=1024", *FLAGS], "--data.max_tokens is 2048, more than the LLM's 1024"),
-        (["fit", "--data.root", "nope", *FLAGS], "the data root nope is not there; name it by --data.root"),
-        (["fit", "--data.sources", "{a: {task: resz, dataset: refcoco}}", *FLAGS], "source a: there is no task 'resz'"),
-        (["fit", "--data.sources", "{a: {task: res, dataset: x}}", *FLAGS], "source a: there is no dataset 'x'; there"),
-        (["fit", "--data.sources", "{a: {tsk: res, dataset: x}}"], "there is no setting 'tsk'; did you mean 'task'?"),
+        (
+            ["fit", "--model.trainable", "[lm]", *FLAGS],
+            "there is no part 'lm' to train; there are encoder, tokenizer",
+        ),
+        (
+            ["fit", "--llm.max_positions=1024", *FLAGS],
+            "--data.max_tokens is 2048, more than the LLM's 1024",
+        ),
+        (
+            ["fit", "--data.root", "nope", *FLAGS],
+            "the data root nope is not there; name it by --data.root",
+        ),
+        (
+            ["fit", "--data.sources", "{a: {task: resz, dataset: refcoco}}", *FLAGS],
+            "source a: there is no task 'resz'",
+        ),
+        (
+            ["fit", "--data.sources", "{a: {task: res, dataset: x}}", *FLAGS],
+            "source a: there is no dataset 'x'; there",
+        ),
+        (
+            ["fit", "--data.sources", "{a: {tsk: res, dataset: x}}"],
+            "there is no setting 'tsk'; did you mean 'task'?",
+        ),
         (["fit", "--data.sources", "{a: {task: res}}"], "data.sources lacks dataset"),
         (
             ["fit", "--data.sources", "{a: {task: res, dataset: x, weight: y}}"],
@@ -96,14 +146,23 @@ def test_no_arguments_are_a_cry_for_help():
         ),
         (["fit", "--trainer.accelerator=gpuu", *FLAGS], "gpuu"),
         (["fit", "--trainer.devices=0", *FLAGS], "devices"),
-        (["fit", "--model.init_from", "stage7", *FLAGS], "there is no finished run 'stage7' under runs/; train one by"),
+        (
+            ["fit", "--model.init_from", "stage7", *FLAGS],
+            "there is no finished run 'stage7' under runs/; train one by",
+        ),
         (["fit", "--model.init_from", "nope.ckpt", *FLAGS], "there is no checkpoint nope.ckpt"),
         (["fit", "--ckpt_path", "nope.ckpt", *FLAGS], "there is no checkpoint nope.ckpt"),
-        (["test"], "there is no finished run under runs/; train one by `python main.py fit --config stage1.yaml`"),
+        (
+            ["test"],
+            "there is no finished run under runs/; train one by `python main.py fit --config stage1.yaml`",
+        ),
         (["test", "--ckpt_path=nope.ckpt"], "there is no checkpoint nope.ckpt"),
         (["predict", "--task", "res"], "there is no finished run under runs/"),
         (["pretrain", "--model.learning_rat=1"], "did you mean 'model.learning_rate'?"),
-        (["pretrain", "--config", "stag0"], "there is no config 'stag0' here or in configs/; did you mean"),
+        (
+            ["pretrain", "--config", "stag0"],
+            "there is no config 'stag0' here or in configs/; did you mean",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, sentence, here):
@@ -116,7 +175,10 @@ def test_a_mistake_is_one_sentence(arguments, sentence, here):
     [
         ("trainer: {max_epochs: [}\n", "is not YAML"),
         ("- 1\n- 2\n", "holds no settings but list"),
-        ("data: {bach_size: 3}\n", "there is no setting 'data.bach_size'; did you mean 'data.batch_size'?"),
+        (
+            "data: {bach_size: 3}\n",
+            "there is no setting 'data.bach_size'; did you mean 'data.batch_size'?",
+        ),
         ("data: {batch_size: many}\n", "data.batch_size is 'many'; it must be int"),
     ],
 )
@@ -136,21 +198,45 @@ def trained(finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> Finis
     [
         (["test", "--task", "ress"], "there is no task 'ress'; did you mean 'res'?"),
         (["test", "--task", "gres"], "task gres has no source; add one under data.sources"),
-        (["test", "--ckpt_path", "stgae1"], "there is no finished run 'stgae1' under runs/; did you mean 'stage1'?"),
-        (["test", "--tokenizer.bracket_layout=paper"], "made with bracket_layout compact, this run has paper"),
+        (
+            ["test", "--ckpt_path", "stgae1"],
+            "there is no finished run 'stgae1' under runs/; did you mean 'stage1'?",
+        ),
+        (
+            ["test", "--tokenizer.bracket_layout=paper"],
+            "made with bracket_layout compact, this run has paper",
+        ),
         (["test", "--codec.num_points=8"], "made with num_points 4, this run has 8"),
-        (["test", "--llm.num_layers=2"], "only this model has model.language_model.model.layers.1."),
+        (
+            ["test", "--llm.num_layers=2"],
+            "only this model has model.language_model.model.layers.1.",
+        ),
         (
             ["test", "--qformer.num_queries=5"],
             "model.query_tokens has shape (1, 3, 32) in the checkpoint and (1, 5, 32)",
         ),
         (["test", "--data.root", "nope"], "the data root nope is not there"),
-        (["predict", "--task", "res"], "predict needs --images FILE ... and --task NAME, and --text for what is asked"),
+        (
+            ["predict", "--task", "res"],
+            "predict needs --images FILE ... and --task NAME, and --text for what is asked",
+        ),
         (["predict", "--images", "nope.png"], "predict needs --images FILE"),
-        (["predict", "--images", "nope.png", "--task", "res"], "nope.png cannot be read: No such file or directory"),
-        (["predict", "--images", "notes.png", "--task", "res"], "notes.png is empty, damaged or no "),
-        (["predict", "--image", "notes.png", "--task", "res"], "no setting 'image'; did you mean 'images'?"),
-        (["predict", "--images", "notes.png", "--task", "res", "rec"], "a question is of one task, not of res, rec"),
+        (
+            ["predict", "--images", "nope.png", "--task", "res"],
+            "nope.png cannot be read: No such file or directory",
+        ),
+        (
+            ["predict", "--images", "notes.png", "--task", "res"],
+            "notes.png is empty, damaged or no ",
+        ),
+        (
+            ["predict", "--image", "notes.png", "--task", "res"],
+            "no setting 'image'; did you mean 'images'?",
+        ),
+        (
+            ["predict", "--images", "notes.png", "--task", "res", "rec"],
+            "a question is of one task, not of res, rec",
+        ),
     ],
 )
 def test_a_mistake_against_a_run_is_one_sentence(trained, arguments, sentence):
@@ -169,7 +255,10 @@ def test_a_damaged_checkpoint_is_one_sentence(trained, tmp_path):
     ):
         assert_one_sentence(run(*arguments), f"{cut} is no checkpoint, or is damaged")
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
-    assert_one_sentence(run("test", "--ckpt_path", tmp_path / "other.ckpt"), "other.ckpt is no checkpoint of VistaLLM")
+    assert_one_sentence(
+        run("test", "--ckpt_path", tmp_path / "other.ckpt"),
+        "other.ckpt is no checkpoint of VistaLLM",
+    )
     other_size = [*FLAGS, "--model.init_from", best, "--llm.hidden_size=64"]
     assert_one_sentence(run("fit", *other_size), "has shape")
 
@@ -192,19 +281,27 @@ def test_help_explains_every_setting():
     for text in ("--images", "image files, in the prompt's order", "--text", "the expression, question or statement",
                  "--out", "--task", "--name", "--plugin"):  # fmt: skip
         assert text in words
-    assert undocumented("\n  --a.b C\n        what it is\n  --a.c D\n        (type: int)\n  --a.d E\n") == [
+    assert undocumented(
+        "\n  --a.b C\n        what it is\n  --a.c D\n        (type: int)\n  --a.d E\n"
+    ) == [
         "--a.c",
         "--a.d",
     ]
     missing = undocumented(run("fit", "--help").out)
-    assert not [name for name in missing if not name.startswith("--trainer.") and not name.endswith(".help")]
+    assert not [
+        name for name in missing if not name.startswith("--trainer.") and not name.endswith(".help")
+    ]
 
 
 def undocumented(text: str) -> list[str]:
     """Settings of a help text of which nothing is said but type and default."""
     entries = re.findall(r"\n  (--[^\n]+(?:\n   +[^\n]+)*)", text)
     names = {entry: entry.split()[0] for entry in entries if "." in entry.split()[0]}
-    return [name for entry, name in names.items() if not re.search(r"\n +[^ (]", entry) and "CONFIG" not in entry]
+    return [
+        name
+        for entry, name in names.items()
+        if not re.search(r"\n +[^ (]", entry) and "CONFIG" not in entry
+    ]
 
 
 def test_the_printed_config_can_be_read_back(here):
@@ -222,7 +319,10 @@ def test_every_config_fits_the_signatures(name):
     stack = STACKS.get(name, [name])
     outcome = run("fit", *(f"--config={config}" for config in stack), "--print_config")
     assert outcome.code == 0, outcome.err
-    parsed, wanted = yaml.safe_load(outcome.out), yaml.safe_load((ROOT / "configs" / name).read_text())
+    parsed, wanted = (
+        yaml.safe_load(outcome.out),
+        yaml.safe_load((ROOT / "configs" / name).read_text()),
+    )
     for group, settings in wanted.items():
         for key, value in settings.items() if isinstance(settings, dict) else ():
             if not isinstance(value, dict):
@@ -236,10 +336,14 @@ def test_the_config_of_stage_0_fits_the_signatures():
 
 
 def test_words_that_are_left_unsaid(here):
-    arguments, name = resolve_arguments("fit", ["--config", "stage2", "--config=tiny_stage2.yaml", "--data.seed=1"])
+    arguments, name = resolve_arguments(
+        "fit", ["--config", "stage2", "--config=tiny_stage2.yaml", "--data.seed=1"]
+    )
     assert name == "stage2"
     settings = yaml.safe_load(Path(arguments[1].partition("=")[2]).read_text())
-    assert settings == stack(["default", "stage2", "tiny_stage2"]) and arguments[2:] == ["--data.seed=1"]
+    assert settings == stack(["default", "stage2", "tiny_stage2"]) and arguments[2:] == [
+        "--data.seed=1"
+    ]
     assert resolve_arguments("fit", [])[1] == "default"
     assert resolve_arguments("test", ["--help"])[0][2:] == ["--help"]  # without a run, too
 
@@ -250,13 +354,27 @@ def test_a_source_takes_nothing_from_an_earlier_one_of_its_name(here):
     outcome = run("fit", "--config=mine.yaml", "--print_config")
     assert outcome.code == 0, outcome.err
     (parsed,) = yaml.safe_load(outcome.out)["data"]["sources"].values()
-    assert (parsed["val"], parsed["train"], parsed["test"], parsed["weight"]) == ("val", "", {}, 1.0)
+    assert (parsed["val"], parsed["train"], parsed["test"], parsed["weight"]) == (
+        "val",
+        "",
+        {},
+        1.0,
+    )
 
 
 def test_plugins_are_found_before_parsing(here):
     (here / "mine.yaml").write_text("plugin: [c.py]\n")
     (here / "yours.yaml").write_text("plugin: d.py\n")
-    words = ["--plugin", "a.py", "b.py", "--x", "y", "--config=mine.yaml", "--config=yours.yaml", "--plugin=a.py"]
+    words = [
+        "--plugin",
+        "a.py",
+        "b.py",
+        "--x",
+        "y",
+        "--config=mine.yaml",
+        "--config=yours.yaml",
+        "--plugin=a.py",
+    ]
     assert plugins(words) == ["a.py", "b.py", "c.py", "d.py"]
     (here / "none.yaml").write_text("plugin: null\n")
     assert plugins(["--config=none.yaml"]) == []

@@ -36,7 +36,10 @@ def test_a_config_is_looked_for_here_and_then_in_configs(here):
     assert find_config("stage1") == find_config("stage1.yaml") == runs.CONFIGS / "stage1.yaml"
     (here / "stage1.yaml").write_text("name: mine\n")
     assert find_config("stage1").resolve() == here / "stage1.yaml"
-    with pytest.raises(FileNotFoundError, match=r"no config 'stag1' here or in configs/; did you mean 'stage1\.yaml'"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no config 'stag1' here or in configs/; did you mean 'stage1\.yaml'",
+    ):
         find_config("stag1")
     with pytest.raises(FileNotFoundError, match=r"configs/ holds .*default\.yaml, .*stage1\.yaml"):
         find_config("qqqq.yaml")
@@ -59,7 +62,9 @@ def test_names_of_new_runs():
 
 
 def test_the_newest_finished_run():
-    with pytest.raises(FileNotFoundError, match=r"no finished run under runs/; train one by `python main\.py fit"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no finished run under runs/; train one by `python main\.py fit"
+    ):
         newest_run()
     older, newer, newest = finish("stage1", 10), finish("stage1-2", 20), finish("stage1-big", 30)
     Path("runs/stage1-3").mkdir()  # not finished
@@ -67,7 +72,9 @@ def test_the_newest_finished_run():
     assert newest_run("stage1") == newer  # `stage1-big` is a name of its own
     os.utime(older / "done.json", (40, 40))
     assert newest_run("stage1") == older
-    with pytest.raises(FileNotFoundError, match="no finished run 'stgae1' under runs/; did you mean 'stage1'"):
+    with pytest.raises(
+        FileNotFoundError, match="no finished run 'stgae1' under runs/; did you mean 'stage1'"
+    ):
         newest_run("stgae1")
 
 
@@ -98,17 +105,26 @@ def test_a_killed_run_goes_on_from_its_newest_sound_checkpoint(here):
         os.utime(folder / f"{name}.ckpt", (time, time))
     (folder / "cut.ckpt").write_bytes((folder / "cut.ckpt").read_bytes()[:300])
     os.utime(folder / "cut.ckpt", (9, 9))
-    with pytest.warns(UserWarning, match=r"cut\.ckpt is no checkpoint, or is damaged; the one before it is taken"):
+    with pytest.warns(
+        UserWarning, match=r"cut\.ckpt is no checkpoint, or is damaged; the one before it is taken"
+    ):
         assert find_checkpoint("runs/killed", "last").name == "second.ckpt"
     with pytest.raises(FileNotFoundError, match="runs/killed is no folder of a finished run"):
         find_checkpoint("runs/killed")
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(here):
-    first, second = ({"state_dict": {"w": torch.full((9999,), value)}, "vista": {}} for value in (1.0, 2.0))
+    first, second = (
+        {"state_dict": {"w": torch.full((9999,), value)}, "vista": {}} for value in (1.0, 2.0)
+    )
     write_checkpoint(first, here / "new" / "last.ckpt")
-    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))  # the disk has room for half of it
+    limit, handler = (
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (20_000, limit[1])
+    )  # the disk has room for half of it
     try:
         with pytest.raises(OSError, match="File too large"):
             write_checkpoint(second, here / "new" / "last.ckpt")

@@ -59,7 +59,10 @@ def test_the_answer_is_drawn_on_the_image(root):
 
 def test_several_images_stand_side_by_side_each_with_its_mask(root):
     annotation = Annotation("1", ("a.png", "b.png"), (SIZE, SIZE), expression="the blob")
-    answers = [Prediction(text="x", masks=masks) for masks in ([blob(False), blob()], [blob(False), blob(False)])]
+    answers = [
+        Prediction(text="x", masks=masks)
+        for masks in ([blob(False), blob()], [blob(False), blob(False)])
+    ]
     second, none = (draw_question(source(root, "coseg"), annotation, answer) for answer in answers)
     assert second.shape[1] > 2 * 384
     changed = np.flatnonzero((second != none).any(axis=(0, 2)))
@@ -101,7 +104,10 @@ def test_speed_leaves_out_validation(monkeypatch, capsys, halves):
     )  # fmt: skip
     speed, log = Throughput(print_every=4), Log()
     lengths = torch.tensor([5, 2, 2, 9, 5, 2, 2, 9])  # in two groups: padded to 2 and to 9
-    batch = {"input_ids": torch.zeros(8, 9), "attention_mask": (torch.arange(9) < lengths[:, None]).long()}
+    batch = {
+        "input_ids": torch.zeros(8, 9),
+        "attention_mask": (torch.arange(9) < lengths[:, None]).long(),
+    }
     half = {key: value[:4] for key, value in batch.items()}
     speed.on_train_start(trainer, log)  # type: ignore[arg-type]
     for step in range(1, 5):
@@ -138,9 +144,9 @@ def test_unreadable_images_are_named_once_and_counted(tiny_world, tmp_path, monk
     bad = {}
     for split in ("train", "val"):
         file = f"refer_{split}"
-        questions = json.loads((world / f"vqav2/v2_OpenEnded_mscoco_{split}2014_questions.json").read_text())[
-            "questions"
-        ]
+        questions = json.loads(
+            (world / f"vqav2/v2_OpenEnded_mscoco_{split}2014_questions.json").read_text()
+        )["questions"]
         number = questions[0]["image_id"]
         bad[split] = next(p for p in (world / "coco").rglob(f"*{number:012d}.jpg"))
         bad[split].write_text(f"not an image: {file}")
@@ -154,7 +160,11 @@ def test_unreadable_images_are_named_once_and_counted(tiny_world, tmp_path, monk
     assert len(texts) == 2
     assert all(sum(str(path) in text for text in texts) == 1 for path in bad.values())
     with (tmp_path / "runs/stage1/logs/metrics.csv").open() as stream:
-        counts = [float(row["data/unusable_samples"]) for row in csv.DictReader(stream) if row["data/unusable_samples"]]
+        counts = [
+            float(row["data/unusable_samples"])
+            for row in csv.DictReader(stream)
+            if row["data/unusable_samples"]
+        ]
     assert counts == [5, 10]  # five questions about the image, in each epoch of all 320 questions
     scores = json.loads((tmp_path / "runs/stage1/scores_val.json").read_text())
     assert scores["table"][0]["n"] == 60 and scores["table"][0]["parse_failures"] == 5
@@ -166,7 +176,15 @@ def test_scores_of_the_stage_before_stand_beside(tmp_path, capsys):
     assert earlier_scores(None) == earlier_scores(checkpoint) == {}
     (tmp_path / "runs/stage1/config.yaml").touch()
     assert earlier_scores(checkpoint) == {}
-    row = {"name": "rec", "metric": "pr50", "score": 61.24, "baseline": 40, "what": "box", "n": 9, "parse_failures": 0}
+    row = {
+        "name": "rec",
+        "metric": "pr50",
+        "score": 61.24,
+        "baseline": 40,
+        "what": "box",
+        "n": 9,
+        "parse_failures": 0,
+    }
     (tmp_path / "runs/stage1/scores_val.json").write_text(json.dumps({"table": [row]}))
     assert earlier_scores(checkpoint) == {"rec": 61.24}
     print_table([row | {"score": 55.5, "stage before": 61.24}, row | {"name": "nlvr2"}])

@@ -51,7 +51,10 @@ def test_a_bad_step_changes_nothing_and_is_named(capsys):
     moved = (weights[1:] != weights[:-1]).any(1).tolist()
     assert moved == [True, True, True, False, True, False, True]
     said = capsys.readouterr().err
-    assert "step 4 is left out, its gradient is not finite; samples s:3" in said and "samples s:5" in said
+    assert (
+        "step 4 is left out, its gradient is not finite; samples s:3" in said
+        and "samples s:5" in said
+    )
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -73,7 +76,9 @@ def test_a_step_that_hangs_is_named(capsys):
         enable_model_summary=False, callbacks=[faults, Slow()],
     )  # fmt: skip
     trainer.fit(module, DataLoader([{"ids": [f"s:{i}"]} for i in range(4)], batch_size=None))
-    assert "rank 0: step 3: forward and backward has taken 0 s; samples s:2" in capsys.readouterr().err
+    assert (
+        "rank 0: step 3: forward and backward has taken 0 s; samples s:2" in capsys.readouterr().err
+    )
     assert faults.timer is not None and faults.timer.finished.is_set()
 
 
@@ -124,12 +129,18 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tiny_world, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     words = [*WORDS, f"--data.root={tiny_world}"]
-    outcome = run(*words, "--name=killed", f"--trainer.callbacks+=tests.callbacks.test_faults.{sender.__name__}")
+    outcome = run(
+        *words,
+        "--name=killed",
+        f"--trainer.callbacks+=tests.callbacks.test_faults.{sender.__name__}",
+    )
     assert outcome.code == 128 + sender.number
     signal.signal(signal.SIGTERM, before[0])
     assert signal.getsignal(signal.SIGINT) == before[1]
     checkpoint = tmp_path / "runs/killed/checkpoints/last.ckpt"
-    assert read_checkpoint(checkpoint)["global_step"] == 3  # the step after the signal, in which all processes agree
+    assert (
+        read_checkpoint(checkpoint)["global_step"] == 3
+    )  # the step after the signal, in which all processes agree
     outcome = run(*words, "--name=goes_on", f"--ckpt_path={checkpoint}")
     assert outcome.code == 0, outcome.err
     assert read_checkpoint(tmp_path / "runs/goes_on/checkpoints/last.ckpt")["global_step"] == 8
@@ -137,11 +148,22 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tiny_world, tmp_path, mon
 
 def two_processes(tiny_world, folder, callback):
     """A run on two processes, each with the callback."""
-    two = ["--name=two", "--trainer.devices=2", "--trainer.strategy=ddp", f"--data.root={tiny_world}"]
+    two = [
+        "--name=two",
+        "--trainer.devices=2",
+        "--trainer.strategy=ddp",
+        f"--data.root={tiny_world}",
+    ]
     words = [*WORDS, *two, f"--trainer.callbacks+=tests.callbacks.test_faults.{callback.__name__}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, ROOT / "main.py", *words]
-    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, timeout=100, text=True)
+    return subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, timeout=100, text=True
+    )
 
 
 def test_signals_to_two_processes_at_different_moments_end_both(tiny_world, tmp_path):

@@ -30,7 +30,9 @@ def tested(finished_run, tmp_path, monkeypatch):
 
     def test(*flags):
         asked.clear()
-        outcome = run("test", "--task", "rec", "--data.eval_batch_size=4", "--data.max_test=10", *flags)
+        outcome = run(
+            "test", "--task", "rec", "--data.eval_batch_size=4", "--data.max_test=10", *flags
+        )
         assert outcome.code == 0, outcome.err
         return len(asked)
 
@@ -58,8 +60,15 @@ def kill(folder, subject):
 
 def test_goes_on_where_the_answers_end(tested, monkeypatch):
     folder, test, whole = tested
-    before, total, subjects, subject_of = contents(folder), sum(whole.values()), [], predictions.subject_of
-    monkeypatch.setattr(predictions, "subject_of", lambda *a: subjects.append(subject_of(*a)) or subjects[-1])
+    before, total, subjects, subject_of = (
+        contents(folder),
+        sum(whole.values()),
+        [],
+        predictions.subject_of,
+    )
+    monkeypatch.setattr(
+        predictions, "subject_of", lambda *a: subjects.append(subject_of(*a)) or subjects[-1]
+    )
     assert test() == total, "a finished test is not gone on with"
     kill(folder, subjects[-1])
     rest = whole["rec_refcoco_testA"] - 4 + whole["rec_refcoco_testB"]
@@ -72,11 +81,17 @@ def test_goes_on_where_the_answers_end(tested, monkeypatch):
 
 def test_without_a_grammar_nothing_is_forced(tested):
     folder, test, _ = tested
-    texts = [json.loads(line) for line in (folder / "predictions/rec_refcoco_val.jsonl").read_text().splitlines()]
+    texts = [
+        json.loads(line)
+        for line in (folder / "predictions/rec_refcoco_val.jsonl").read_text().splitlines()
+    ]
     assert not any(record["malformed"] for record in texts)
     assert all(record["confidence"] < 0 and len(record["spreads"]) == 4 for record in texts)
     test("--model.grammar=false")
-    free = [json.loads(line) for line in (folder / "predictions/rec_refcoco_val.jsonl").read_text().splitlines()]
+    free = [
+        json.loads(line)
+        for line in (folder / "predictions/rec_refcoco_val.jsonl").read_text().splitlines()
+    ]
     assert [r["id"] for r in free] == [r["id"] for r in texts] and free != texts
 
 
@@ -90,7 +105,13 @@ class Words:
 
 def test_records_and_back():
     annotation = Annotation(id="7", images=())
-    full = Prediction(text="rot", answer="rot", scores={"of": 1.0, "yes": 0.1 + 0.2}, confidence=-0.25, spreads=[1.5])
+    full = Prediction(
+        text="rot",
+        answer="rot",
+        scores={"of": 1.0, "yes": 0.1 + 0.2},
+        confidence=-0.25,
+        spreads=[1.5],
+    )
     unreadable = Prediction(malformed=True)
     for prediction in (full, unreadable, Prediction(text="a", answer="a", scores={"of": 1.0})):
         record = json.loads(json.dumps(to_record(annotation, "?", prediction)))
@@ -111,7 +132,10 @@ def test_answers_of_all_processes_end_in_one_file(tmp_path):
     )
     predictions.Predictions(tmp_path).on_test_end(trainer, None)  # type: ignore[arg-type]
     assert sorted(r["id"] for r in read_records(folder / "rec_val.jsonl")) == ["1", "2", "3"]
-    assert {path.name for path in folder.iterdir()} == {"rec_val.jsonl", "rec_val_unseen_wording.jsonl"}
+    assert {path.name for path in folder.iterdir()} == {
+        "rec_val.jsonl",
+        "rec_val_unseen_wording.jsonl",
+    }
 
 
 def test_a_cut_line_ends_the_file(tmp_path):

@@ -30,7 +30,11 @@ def annotations(tmp_path: Path) -> Path:
     small = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]
     records = [
         {"image_id": 7, "segmentation": SQUARE, "bbox": [20, 10, 40, 40], "iscrowd": 0},
-        {"image_id": 7, "segmentation": [*SQUARE, [70.0, 50.0, 95.0, 50.0, 82.0, 75.0]], "iscrowd": 0},
+        {
+            "image_id": 7,
+            "segmentation": [*SQUARE, [70.0, 50.0, 95.0, 50.0, 82.0, 75.0]],
+            "iscrowd": 0,
+        },
         {"image_id": 7, "segmentation": crowd, "bbox": [0, 0, 100, 80], "iscrowd": 1},
         {"image_id": 7, "segmentation": small, "bbox": [1, 1, 8, 8], "iscrowd": 0},
     ]
@@ -48,7 +52,13 @@ def test_coco_annotations(annotations: Path) -> None:
 
 def test_coco_results(tmp_path: Path) -> None:
     rle = coco_mask.encode(np.asfortranarray(square().astype(np.uint8)))
-    records = [{"image_id": 1, "score": 0.5, "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}}]
+    records = [
+        {
+            "image_id": 1,
+            "score": 0.5,
+            "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+        }
+    ]
     (tmp_path / "results.json").write_text(json.dumps(records))
     (mask,) = read_masks([tmp_path / "results.json"])
     assert np.array_equal(mask, square())
@@ -82,7 +92,18 @@ def test_files_that_hold_no_masks(tmp_path: Path) -> None:
 
 
 def test_bench(annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--points", "8", "12", "--methods", "uniform", "optimal", "--multipart", "largest", "separate", "bridge"]
+    words = [
+        "--points",
+        "8",
+        "12",
+        "--methods",
+        "uniform",
+        "optimal",
+        "--multipart",
+        "largest",
+        "separate",
+        "bridge",
+    ]
     main(["--masks", str(annotations), *words, "--min_box", "0.05", "--out", str(tmp_path / "out")])
     assert "2 masks, 1 of one part" in capsys.readouterr().out
     with (tmp_path / "out" / "codec_bench.csv").open() as file:

@@ -50,7 +50,10 @@ def test_point_comes_back_within_half_a_bin(point, size) -> None:
     x, y = point[0] * size[1], point[1] * size[0]
     points, malformed = CODEC.parse_points(CODEC.point_to_text((x, y), size), size)
     assert not malformed
-    assert abs(points[0][0] - x) / size[1] <= 0.501 / 999 and abs(points[0][1] - y) / size[0] <= 0.501 / 999
+    assert (
+        abs(points[0][0] - x) / size[1] <= 0.501 / 999
+        and abs(points[0][1] - y) / size[0] <= 0.501 / 999
+    )
 
 
 def test_borders_are_exact() -> None:
@@ -78,21 +81,33 @@ def test_box_with_swapped_corners_is_refused() -> None:
 def test_boxes_are_ordered_by_their_first_corner() -> None:
     boxes = [(320.5, 240.5, 600, 400), (64, 48, 100, 100), (0, 120, 600, 480), (160, 0, 200, 100)]
     first = [[500, 501], [100, 100], [0, 250], [250, 0]]
-    written = [text[1:-1].split(", ")[:2] for text in CODEC.boxes_to_text(boxes, SIZE).split(" <bsep> ")]
-    assert [[int(n) for n in corner] for corner in written] == [first[1], first[3], first[2], first[0]]
+    written = [
+        text[1:-1].split(", ")[:2] for text in CODEC.boxes_to_text(boxes, SIZE).split(" <bsep> ")
+    ]
+    assert [[int(n) for n in corner] for corner in written] == [
+        first[1],
+        first[3],
+        first[2],
+        first[0],
+    ]
     assert CODEC.boxes_to_text(boxes, SIZE, sort=False).startswith("[500, 501")
     assert CODEC.boxes_to_text([], SIZE) == ""
 
 
 def test_separator_between_boxes_is_optional() -> None:
-    joined, apart = (CODEC.parse_boxes(f"[1, 2, 3, 4]{s}[5, 6, 7, 8]", SIZE) for s in (" <bsep> ", ""))
+    joined, apart = (
+        CODEC.parse_boxes(f"[1, 2, 3, 4]{s}[5, 6, 7, 8]", SIZE) for s in (" <bsep> ", "")
+    )
     assert joined == apart and len(joined[0]) == 2
 
 
 @pytest.mark.parametrize("text", ["", "none", "no number here", "It is 3.", "in 2014"])
 def test_text_without_regions_is_none_and_well_formed(text) -> None:
     assert (
-        CODEC.parse_boxes(text, SIZE) == CODEC.parse_masks(text, SIZE) == CODEC.parse_points(text, SIZE) == ([], False)
+        CODEC.parse_boxes(text, SIZE)
+        == CODEC.parse_masks(text, SIZE)
+        == CODEC.parse_points(text, SIZE)
+        == ([], False)
     )
 
 

@@ -105,7 +105,9 @@ def test_edge_cases(case: str, method: str) -> None:
             decoded = decode(sequences, mask.shape)
             assert decoded.shape == mask.shape
             assert decoded.dtype == bool
-            if num_points > 3 and case in (EXACT_WHEN_REFINED if method in ("fast", "optimal") else EXACT):
+            if num_points > 3 and case in (
+                EXACT_WHEN_REFINED if method in ("fast", "optimal") else EXACT
+            ):
                 assert np.array_equal(decoded, mask)
 
 
@@ -113,7 +115,10 @@ def test_edge_cases(case: str, method: str) -> None:
 @pytest.mark.parametrize("mask", [star(), two_boxes()], ids=["star", "boxes"])
 def test_better_than_uniform(mask: np.ndarray, method: str) -> None:
     for multipart in MULTIPARTS:
-        ours, uniform = (iou(decode(encode(mask, 24, m, multipart), mask.shape), mask) for m in (method, "uniform"))
+        ours, uniform = (
+            iou(decode(encode(mask, 24, m, multipart), mask.shape), mask)
+            for m in (method, "uniform")
+        )
         assert ours >= uniform - 0.005
 
 
@@ -126,7 +131,9 @@ def test_star(method: str, bound: float) -> None:
 
 def test_multipart() -> None:
     boxes = two_boxes()
-    largest, separate, bridge = (encode(boxes, 16, "optimal", multipart) for multipart in MULTIPARTS)
+    largest, separate, bridge = (
+        encode(boxes, 16, "optimal", multipart) for multipart in MULTIPARTS
+    )
     assert [len(s) for s in (largest, separate, bridge)] == [1, 2, 1]
     assert not decode(largest, boxes.shape)[20:60, 80:130].any()
     assert iou(decode(separate, boxes.shape), boxes) == 1.0
@@ -149,7 +156,12 @@ def test_part_inside_a_hole() -> None:
 def test_memory_layout_and_type_do_not_matter() -> None:
     mask = star()
     expected = encode(mask, 32)[0]
-    for same in (np.asfortranarray(mask), mask.astype(np.uint8), mask.astype(np.uint8) * 255, mask.astype(float)):
+    for same in (
+        np.asfortranarray(mask),
+        mask.astype(np.uint8),
+        mask.astype(np.uint8) * 255,
+        mask.astype(float),
+    ):
         assert np.array_equal(encode(same, 32)[0], expected)
 
 
@@ -171,7 +183,9 @@ def test_other_bins(num_bins: int, scale: str, method: str) -> None:
 
 def test_eq1_loses_the_last_column() -> None:
     mask = np.ones((1000, 1000), dtype=bool)
-    exact, clipped = (decode(encode(mask, 8, "fast", scale=s), mask.shape, scale=s) for s in ("bins-1", "bins"))
+    exact, clipped = (
+        decode(encode(mask, 8, "fast", scale=s), mask.shape, scale=s) for s in ("bins-1", "bins")
+    )
     assert exact.all()
     assert clipped[:999, :999].all()
     assert not clipped[999].any()
@@ -241,7 +255,10 @@ def test_boxes(box: tuple[int, int, int, int], method: str, num_points: int) -> 
 @given(
     points=st.one_of(
         st.lists(st.integers(-2000, 2000), max_size=9),
-        st.lists(st.tuples(st.integers(-2000, 2000), st.floats(allow_nan=True, allow_infinity=True)), max_size=9),
+        st.lists(
+            st.tuples(st.integers(-2000, 2000), st.floats(allow_nan=True, allow_infinity=True)),
+            max_size=9,
+        ),
         st.lists(st.lists(st.integers(-2000, 2000), max_size=9), max_size=4),
     ),
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
@@ -257,7 +274,11 @@ def test_decode_forms() -> None:
     united = decode(points, (90, 140))
     assert np.array_equal(united, decode(points[0], (90, 140)) | decode(points[1], (90, 140)))
     assert np.array_equal(united, decode([p.reshape(-1).tolist() for p in points], (90, 140)))
-    assert np.array_equal(decode(points[0], (90, 140)), decode([*points[0].reshape(-1).tolist(), 5], (90, 140)))
-    assert np.array_equal(decode([points[0], points[0]], (90, 140)), decode(points[0], (90, 140)))  # OR, not XOR
+    assert np.array_equal(
+        decode(points[0], (90, 140)), decode([*points[0].reshape(-1).tolist(), 5], (90, 140))
+    )
+    assert np.array_equal(
+        decode([points[0], points[0]], (90, 140)), decode(points[0], (90, 140))
+    )  # OR, not XOR
     assert not decode([], (90, 140)).any()
     assert not decode([[1, 1], [900, 900]], (90, 140)).any()

@@ -24,7 +24,10 @@ def masks() -> list[np.ndarray]:
     large: list[np.ndarray] = []
     for annotation in content["annotations"]:
         size = sizes[annotation["image_id"]]
-        if annotation["bbox"][2] * annotation["bbox"][3] >= 0.05 * size[0] * size[1] and not annotation["iscrowd"]:
+        if (
+            annotation["bbox"][2] * annotation["bbox"][3] >= 0.05 * size[0] * size[1]
+            and not annotation["iscrowd"]
+        ):
             large.append(decode_segmentation(annotation["segmentation"], size))
     return [mask for mask in large if mask.any()]
 
@@ -37,7 +40,9 @@ def scores(masks: list[np.ndarray], num_points: int, method: str, multipart: str
     values = []
     for mask in masks:
         sequences = encode(mask, num_points, method, multipart)
-        assert all(s.shape == (num_points, 2) and s.min() >= 0 and s.max() < 1000 for s in sequences)
+        assert all(
+            s.shape == (num_points, 2) and s.min() >= 0 and s.max() < 1000 for s in sequences
+        )
         values.append(iou(decode(sequences, mask.shape), mask))
     return np.array(values)
 
@@ -45,7 +50,8 @@ def scores(masks: list[np.ndarray], num_points: int, method: str, multipart: str
 def test_one_part(masks: list[np.ndarray]) -> None:
     single = [mask for mask in masks[::2] if len(find_rings(mask)) == 1]
     uniform, literal, adaptive = (
-        scores(single, 32, method, "largest").mean() for method in ("uniform", "literal", "adaptive")
+        scores(single, 32, method, "largest").mean()
+        for method in ("uniform", "literal", "adaptive")
     )
     assert adaptive >= 98.0
     assert literal < uniform < adaptive - 1.5
@@ -82,4 +88,7 @@ def test_times(masks: list[np.ndarray]) -> None:
     masks = masks[::24]
     assert median_us(lambda mask: encode(mask, 32), [(m,) for m in masks]) < 2000
     assert median_us(decode, [(encode(m, 32), m.shape) for m in masks]) < 1000
-    assert median_us(lambda mask: encode(mask, 32, "optimal", "bridge"), [(m,) for m in masks]) < 30_000
+    assert (
+        median_us(lambda mask: encode(mask, 32, "optimal", "bridge"), [(m,) for m in masks])
+        < 30_000
+    )

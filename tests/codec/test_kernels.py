@@ -14,7 +14,10 @@ from vista.codec.rings import find_rings, signed_area
 from vista.codec.vertices import by_dynamic_programming, by_removal
 
 POLYGONS = st.lists(
-    st.tuples(st.one_of(st.floats(0, 30), st.integers(0, 30)), st.one_of(st.floats(0, 20), st.integers(0, 20))),
+    st.tuples(
+        st.one_of(st.floats(0, 30), st.integers(0, 30)),
+        st.one_of(st.floats(0, 20), st.integers(0, 20)),
+    ),
     min_size=3,
     max_size=10,
 ).map(lambda points: np.array(points, dtype=np.float64))
@@ -58,9 +61,13 @@ def test_fill(points: np.ndarray) -> None:
 def test_fill_agrees_with_pycocotools() -> None:
     for seed in range(5):
         points = find_rings(blob(seed))[0].points[::7]
-        theirs = coco_mask.decode(coco_mask.frPyObjects([points.reshape(-1).tolist()], 120, 120)[0]).astype(bool)
+        theirs = coco_mask.decode(
+            coco_mask.frPyObjects([points.reshape(-1).tolist()], 120, 120)[0]
+        ).astype(bool)
         ours = even_odd_fill(points, (120, 120))
-        assert np.count_nonzero(ours & theirs) / np.count_nonzero(ours | theirs) > 0.98  # theirs rounds on a 5x grid
+        assert (
+            np.count_nonzero(ours & theirs) / np.count_nonzero(ours | theirs) > 0.98
+        )  # theirs rounds on a 5x grid
 
 
 @settings(max_examples=60)
@@ -89,7 +96,9 @@ def test_rings_fill_back_to_the_mask(data: st.DataObject, height: int, width: in
 
 @pytest.mark.parametrize("num_points", [3, 4, 7, 16])
 @pytest.mark.parametrize("method", ["fast", "optimal", "uniform+refine"])
-def test_loops_and_numpy_give_the_same_points(method: str, num_points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loops_and_numpy_give_the_same_points(
+    method: str, num_points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for seed in range(2):
         mask = blob(seed, 60)
         mask[28:32, 28:32] = False
@@ -106,7 +115,8 @@ def error(bins: np.ndarray, mask: np.ndarray) -> int:
 
 @settings(max_examples=30)
 @given(
-    points=st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999)), min_size=3, max_size=9), seed=st.integers(0, 9)
+    points=st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999)), min_size=3, max_size=9),
+    seed=st.integers(0, 9),
 )
 def test_refinement_is_never_worse(points: list[tuple[int, int]], seed: int) -> None:
     mask, bins = blob(seed, 60), np.array(points)
@@ -154,7 +164,9 @@ def test_dynamic_programming_beats_removal() -> None:
         ring = find_rings(mask)[0].points
         for num_points in (6, 9, 14):
             lost["removal"] += area_lost(by_removal(ring, num_points).pick(num_points), mask)
-            lost["dynamic"] += area_lost(by_dynamic_programming(ring, num_points).pick(num_points), mask)
+            lost["dynamic"] += area_lost(
+                by_dynamic_programming(ring, num_points).pick(num_points), mask
+            )
     assert lost["dynamic"] < lost["removal"]
 
 

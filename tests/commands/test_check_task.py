@@ -111,7 +111,8 @@ def world(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, task in Task.known.items() if task.__module__.startswith("tasks."))
+    "name",
+    sorted(name for name, task in Task.known.items() if task.__module__.startswith("tasks.")),
 )
 def test_tasks_of_the_project_on_the_generated_world(world, name, capsys):
     main([name, "--root", str(world), "--limit", "20"])
@@ -185,29 +186,57 @@ def evaluator(self):
     ("make", "law", "sentence"),
     [
         (attributes(headline=""), "names", "`headline` is ''; a text is expected"),
-        (attributes(fields=frozenset({"label", "colour"})), "names", "`fields` names ['colour']; an annotation has"),
+        (
+            attributes(fields=frozenset({"label", "colour"})),
+            "names",
+            "`fields` names ['colour']; an annotation has",
+        ),
         (attributes(max_new_tokens=0), "names", "`max_new_tokens` is 0"),
         (attributes(templates=()), "templates", "there is no instruction"),
         (attributes(templates=("What color?",)), "templates", "instruction 1 has no <image>"),
-        (attributes(templates=("<image> <colour>?",)), "templates", "has <colour>, which nothing fills"),
-        (attributes(templates=("<image>?", "<image>?")), "templates", "an instruction stands 2 times"),
+        (
+            attributes(templates=("<image> <colour>?",)),
+            "templates",
+            "has <colour>, which nothing fills",
+        ),
+        (
+            attributes(templates=("<image>?", "<image>?")),
+            "templates",
+            "an instruction stands 2 times",
+        ),
         (
             attributes(templates=("<image> Of <objs>?",)),
             "prompts",
             "by-hand-0: <objs> of '<image> Of <objs>?' is filled",
         ),
         (attributes(templates=("<image> and <image>?", "<image>?")), "prompts", None),
-        (bad(target), "grammar", "annotation by-hand-0: its target 'It is red' is no legal answer under (Choice("),
+        (
+            bad(target),
+            "grammar",
+            "annotation by-hand-0: its target 'It is red' is no legal answer under (Choice(",
+        ),
         (bad(grammar), "grammar", "annotation by-hand-0: its target 'red' is no legal answer"),
         (attributes(max_new_tokens=1), "grammar", "tokens, more than max_new_tokens 1"),
         (bad(turns), "turns", "turns differ although the rng's seed is the same"),
         (bad(question), "turns", "question gives the answer away: 'red'"),
         (bad(regroup), "regroup", "2 annotations have the id by-hand-0"),
-        (bad(parse), "ceiling", "target 'green' is read as {'answer': 'gree'}, and the reference is {"),
+        (
+            bad(parse),
+            "ceiling",
+            "target 'green' is read as {'answer': 'gree'}, and the reference is {",
+        ),
         (bad(parse_raises), "garbage", "annotation by-hand-0: parse of '' raises IndexError"),
-        (bad(parse_counts_everything), "garbage", "the answer '' to everything has accuracy 100.0; expected is 50.0"),
+        (
+            bad(parse_counts_everything),
+            "garbage",
+            "the answer '' to everything has accuracy 100.0; expected is 50.0",
+        ),
         (bad(reference), "scores", "annotation by-hand-0: reference gives ['red'], not a dict"),
-        (bad(baseline), "ceiling", "baseline gives [] for 6 annotations; expected is a Prediction for each"),
+        (
+            bad(baseline),
+            "ceiling",
+            "baseline gives [] for 6 annotations; expected is a Prediction for each",
+        ),
         (bad(evaluator), "scores", "KeyError: 'boxes'"),
     ],
 )
@@ -232,7 +261,10 @@ def test_scores_that_depend_on_batches_or_break_names(setup, color):
         def scores(self, total):
             return super().scores(total) | {"Pr@0.5": 1.0}
 
-    for metric, sentence in ((Last, "the evaluator counted 1 of 6"), (Named, "'Pr@0.5' holds `@`, `.` or a blank")):
+    for metric, sentence in (
+        (Last, "the evaluator counted 1 of 6"),
+        (Named, "'Pr@0.5' holds `@`, `.` or a blank"),
+    ):
         task = type("Bad", (color,), {"evaluator": lambda self, metric=metric: metric(())})
         assert sentence in broken(setup, task)["scores"]
 
@@ -243,7 +275,10 @@ def test_unreadable_samples_must_earn_nothing(setup, color):
             return super().sample(replace(pred, answer=ref["answer"], malformed=False), ref)
 
     task = type("Bad", (color,), {"evaluator": lambda self: Kind(())})
-    assert "accuracy is 100.0 where all samples are unreadable; expected is 0" in broken(setup, task)["unreadable"]
+    assert (
+        "accuracy is 100.0 where all samples are unreadable; expected is 0"
+        in broken(setup, task)["unreadable"]
+    )
 
 
 def test_a_class_that_cannot_be_built_is_one_finding(setup, known):
@@ -267,7 +302,9 @@ def test_from_the_command_line(known, tmp_path, capsys):
 
 
 def test_status_two_and_a_sentence_where_a_law_is_broken(known, tmp_path, capsys):
-    (tmp_path / "bad_colors.py").write_text(PLUGIN.format(name="bad_colors").replace("<image> Red", "Red"))
+    (tmp_path / "bad_colors.py").write_text(
+        PLUGIN.format(name="bad_colors").replace("<image> Red", "Red")
+    )
     with pytest.raises(SystemExit) as stopped:
         command_line.main(["check-task", "bad_colors", "--plugin", str(tmp_path / "bad_colors.py")])
     assert stopped.value.code == 2
@@ -277,9 +314,14 @@ def test_status_two_and_a_sentence_where_a_law_is_broken(known, tmp_path, capsys
 
 
 def test_a_config_brings_plugin_and_source(known, tmp_path, capsys):
-    (tmp_path / "shade.py").write_text(PLUGIN.format(name="shade").replace('"red", "blue", "green"', '"True", "False"'))
+    (tmp_path / "shade.py").write_text(
+        PLUGIN.format(name="shade").replace('"red", "blue", "green"', '"True", "False"')
+    )
     source = {"task": "shade", "dataset": "nlvr2", "val": "dev"}
-    content = {"plugin": str(tmp_path / "shade.py"), "data": {"root": str(FORMATS), "sources": {"shades": source}}}
+    content = {
+        "plugin": str(tmp_path / "shade.py"),
+        "data": {"root": str(FORMATS), "sources": {"shades": source}},
+    }
     (tmp_path / "shade.yaml").write_text(yaml.safe_dump(content))
     main(["shade", "--config", str(tmp_path / "shade.yaml")])
     assert "shade on source shades (nlvr2, dev)" in capsys.readouterr().out
@@ -315,7 +357,9 @@ def package(tmp_path, monkeypatch):
 
 
 def test_entry_points_are_loaded_and_a_broken_one_is_only_a_warning(known, package):
-    with pytest.warns(UserWarning, match=r"the task lost \(not_there_at_all\) is not loaded: ModuleNotFoundError"):
+    with pytest.warns(
+        UserWarning, match=r"the task lost \(not_there_at_all\) is not loaded: ModuleNotFoundError"
+    ):
         assert "outside_color" in load_entry_points()
     assert "outside_color" in Task.known
 

@@ -29,14 +29,18 @@ CAPTION = {"task": "caption", "dataset": "coco", "test": {"caption_coco": "val20
 
 
 def write(path, content):
-    lines = content if isinstance(content, str) else "\n".join(json.dumps(record) for record in content)
+    lines = (
+        content if isinstance(content, str) else "\n".join(json.dumps(record) for record in content)
+    )
     path.write_text(lines)
     return path
 
 
 @pytest.fixture
 def config(tmp_path):
-    content = {"data": {"root": str(FORMATS), "sources": {"rec": REC, "vqav2": VQA, "caption": CAPTION}}}
+    content = {
+        "data": {"root": str(FORMATS), "sources": {"rec": REC, "vqav2": VQA, "caption": CAPTION}}
+    }
     return str(write(tmp_path / "sources.yaml", yaml.safe_dump(content)))
 
 
@@ -47,7 +51,10 @@ def setup(config):
 
 def rec_answers(setup, split="val"):
     scored = read_scored(setup, f"rec_{split}")
-    return [{"id": a.id, "prompt": "", "text": scored.task.target(a), "malformed": False} for a in scored.annotations]
+    return [
+        {"id": a.id, "prompt": "", "text": scored.task.target(a), "malformed": False}
+        for a in scored.annotations
+    ]
 
 
 def scores_of(path):
@@ -62,7 +69,10 @@ def test_the_same_numbers_as_the_evaluator_and_the_row_of_test(setup, config, tm
     assert "rec_val" in capsys.readouterr().out
     scored = read_scored(setup, "rec_val")
     metric = scored.task.evaluator()
-    preds = [scored.task.parse(answer["text"], a) for answer, a in zip(answers, scored.annotations, strict=True)]
+    preds = [
+        scored.task.parse(answer["text"], a)
+        for answer, a in zip(answers, scored.annotations, strict=True)
+    ]
     metric.update(preds, [scored.task.reference(a) for a in scored.annotations])
     expected = {f"test/rec_val/{key}": float(value) for key, value in metric.compute().items()}
     content = json.loads((tmp_path / "rec_val.scores.json").read_text())
@@ -77,7 +87,9 @@ def test_an_id_without_an_answer_is_wrong(setup, config, tmp_path, capsys):
     scores = scores_of(tmp_path / "rec_val.scores.json")
     assert scores["test/rec_val/pr50"] == 50.0
     assert scores["test/rec_val/n"] == 2 and scores["test/rec_val/parse_failures"] == 1
-    assert "2 annotations, 1 of them without an answer: wrong (--max_test N" in capsys.readouterr().out
+    assert (
+        "2 annotations, 1 of them without an answer: wrong (--max_test N" in capsys.readouterr().out
+    )
 
 
 def test_several_files_and_scores_in_one_table(setup, config, tmp_path, capsys):
@@ -112,8 +124,12 @@ def test_what_does_not_fit_is_said_in_one_sentence(config, tmp_path, records, se
 
 
 @pytest.mark.parametrize(("malformed", "expected"), [(False, 100.0), (True, 0.0)])
-def test_an_unreadable_sample_is_wrong_even_where_an_empty_answer_is_right(tmp_path, malformed, expected):
-    annotation = Annotation("1", ("a.jpg",), sizes=((20, 20),), expression="no such thing", extra={"no_target": True})
+def test_an_unreadable_sample_is_wrong_even_where_an_empty_answer_is_right(
+    tmp_path, malformed, expected
+):
+    annotation = Annotation(
+        "1", ("a.jpg",), sizes=((20, 20),), expression="no such thing", extra={"no_target": True}
+    )
     scored = LoadedSource("gres_val", Task.known["gres"](Codec()), tmp_path, [annotation])
     file = write(tmp_path / "gres_val.jsonl", [{"id": 1, "text": "", "malformed": malformed}])
     assert score(scored, by_id(scored, read_answers(file, "jsonl", [])))["gIoU"] == expected
@@ -128,21 +144,43 @@ def test_official_vqa_file_is_scored_as_it_stands(config, tmp_path):
     assert scores["test/vqav2_val/accuracy_number"] == 100.0
 
 
-@pytest.mark.parametrize(("answer", "expected"), [("yes", 100.0), ("Yes", 0.0), ("The answer is yes.", 0.0)])
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("yes", 100.0), ("Yes", 0.0), ("The answer is yes.", 0.0)]
+)
 def test_unanimous_answers_are_compared_as_strings(tmp_path, answer, expected):
-    annotation = Annotation("5", ("a.jpg",), answers=("yes",) * 10, label="yes", extra={"answer_type": "yes/no"})
+    annotation = Annotation(
+        "5", ("a.jpg",), answers=("yes",) * 10, label="yes", extra={"answer_type": "yes/no"}
+    )
     scored = LoadedSource("vqav2_val", Task.known["vqav2"](Codec()), tmp_path, [annotation])
     file = write(tmp_path / "a.json", json.dumps([{"question_id": 5, "answer": answer}]))
-    assert score(scored, by_id(scored, read_answers(file, "vqa", [])), "vqa")["accuracy"] == expected
+    assert (
+        score(scored, by_id(scored, read_answers(file, "vqa", [])), "vqa")["accuracy"] == expected
+    )
 
 
 def test_official_caption_file(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(Caption, "evaluator", lambda self: CaptionMetric(("BLEU", "CIDEr"), tokenizer="python"))
-    file = write(tmp_path / "captions.json", json.dumps([{"image_id": 139, "caption": "A cup 0 stands on table 139."}]))
-    main(["--task", "caption", "--format", "coco_caption", "--predictions", str(file), "--config", config])
-    assert scores_of(tmp_path / "caption_coco.scores.json")["test/caption_coco/BLEU_4"] == pytest.approx(
-        100.0, abs=1e-3
+    monkeypatch.setattr(
+        Caption, "evaluator", lambda self: CaptionMetric(("BLEU", "CIDEr"), tokenizer="python")
     )
+    file = write(
+        tmp_path / "captions.json",
+        json.dumps([{"image_id": 139, "caption": "A cup 0 stands on table 139."}]),
+    )
+    main(
+        [
+            "--task",
+            "caption",
+            "--format",
+            "coco_caption",
+            "--predictions",
+            str(file),
+            "--config",
+            config,
+        ]
+    )
+    assert scores_of(tmp_path / "caption_coco.scores.json")[
+        "test/caption_coco/BLEU_4"
+    ] == pytest.approx(100.0, abs=1e-3)
 
 
 QUESTIONS = [
@@ -152,7 +190,10 @@ QUESTIONS = [
 
 
 def test_pope_answers_in_order_or_by_id(tmp_path):
-    in_order = [{"question": q.question, "answer": answer} for q, answer in zip(QUESTIONS, ("Yes", "No"), strict=True)]
+    in_order = [
+        {"question": q.question, "answer": answer}
+        for q, answer in zip(QUESTIONS, ("Yes", "No"), strict=True)
+    ]
     by_number = [{"question_id": 2, "answer": "No"}, {"question_id": 1, "answer": "Yes"}]
     for records in (in_order, by_number):
         answers = read_answers(write(tmp_path / "pope.json", records), "pope", QUESTIONS)
@@ -160,7 +201,9 @@ def test_pope_answers_in_order_or_by_id(tmp_path):
 
 
 def test_pope_answers_to_other_questions_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"has 1 answers without `question_id`, but the split has 2 questions"):
+    with pytest.raises(
+        ValueError, match=r"has 1 answers without `question_id`, but the split has 2 questions"
+    ):
         read_answers(write(tmp_path / "pope.json", [{"answer": "no"}]), "pope", QUESTIONS)
     swapped = [{"question": q.question, "answer": "no"} for q in reversed(QUESTIONS)]
     with pytest.raises(ValueError, match=r"line 1: the question is 'Is there a dog"):
@@ -211,12 +254,15 @@ def test_a_form_of_another_benchmark_is_refused(setup):
 def test_missing_files_are_named_with_source_path_and_address(config, tmp_path):
     setup = read_setup(["default", config], tmp_path / "nowhere", [])
     with pytest.raises(
-        FileNotFoundError, match=r"source rec: refcoco \(val\) needs .*nowhere.*refs\(unc\)\.p.*https://"
+        FileNotFoundError,
+        match=r"source rec: refcoco \(val\) needs .*nowhere.*refs\(unc\)\.p.*https://",
     ):
         read_scored(setup, "rec_val")
 
 
-@pytest.mark.parametrize("values", [{"task": "rec"}, {"task": "rec", "dataset": "refcoco", "splt": "val"}, "rec"])
+@pytest.mark.parametrize(
+    "values", [{"task": "rec"}, {"task": "rec", "dataset": "refcoco", "splt": "val"}, "rec"]
+)
 def test_a_source_that_is_not_understood(tmp_path, values):
     path = write(tmp_path / "a.yaml", yaml.safe_dump({"data": {"sources": {"mine": values}}}))
     with pytest.raises(ValueError, match="source mine: it needs task and dataset"):
@@ -228,18 +274,29 @@ def test_the_config_of_the_run_decides_where_none_is_named(tmp_path, setup):
     (run / "predictions").mkdir(parents=True)
     content = {"data": {"root": str(FORMATS), "sources": {"rec": REC}}, "codec": {"num_bins": 100}}
     write(run / "config.yaml", yaml.safe_dump(content))
-    text = Task.known["rec"](Codec(num_bins=100)).target(read_scored(setup, "rec_val").annotations[0])
+    text = Task.known["rec"](Codec(num_bins=100)).target(
+        read_scored(setup, "rec_val").annotations[0]
+    )
     answers = [{"id": answer["id"], "text": text} for answer in rec_answers(setup)]
     main(["--predictions", str(write(run / "predictions" / "rec_val.jsonl", answers))])
     assert scores_of(run / "predictions" / "rec_val.scores.json")["test/rec_val/pr50"] == 100.0
 
 
 def test_of_two_configs_the_later_decides(tmp_path):
-    one = {"data": {"root": "a", "sources": {"rec": REC, "vqav2": VQA}}, "codec": {"num_points": 8, "num_bins": 100}}
+    one = {
+        "data": {"root": "a", "sources": {"rec": REC, "vqav2": VQA}},
+        "codec": {"num_points": 8, "num_bins": 100},
+    }
     two = {"data": {"sources": {"caption": CAPTION}}, "codec": {"num_points": 4}}
-    paths = [str(write(tmp_path / f"{k}.yaml", yaml.safe_dump(each))) for k, each in enumerate((one, two))]
+    paths = [
+        str(write(tmp_path / f"{k}.yaml", yaml.safe_dump(each)))
+        for k, each in enumerate((one, two))
+    ]
     ours = stack(paths)
-    assert ours["data"] == {"root": "a", "sources": {"caption": CAPTION}}  # nothing of the earlier sources
+    assert ours["data"] == {
+        "root": "a",
+        "sources": {"caption": CAPTION},
+    }  # nothing of the earlier sources
     assert ours["codec"] == {"num_points": 4, "num_bins": 100}
 
 
@@ -254,7 +311,9 @@ def test_configs_that_hold_no_settings(tmp_path):
 
 def test_the_papers_number_stands_beside_official_files_only(tmp_path, capsys):
     task = Task.known["nlvr2"](Codec())
-    annotation = Annotation("1", ("a", "b"), expression="x", label="True", extra={"identifier": "dev-1-0-0"})
+    annotation = Annotation(
+        "1", ("a", "b"), expression="x", label="True", extra={"identifier": "dev-1-0-0"}
+    )
     metrics = {f"test/nlvr2_dev/{key}": 100.0 for key in ("accuracy", "n", "parse_failures")}
     source = LoadedSource("nlvr2_dev", task, tmp_path, [annotation])
     row = score_row(source, "test", metrics)
@@ -271,24 +330,39 @@ def test_from_the_command_line_without_lightning(setup, config, tmp_path):
     program = "import main, sys; main.main(sys.argv[1:]); assert 'lightning' not in sys.modules"
     words = ["score", "--task", "rec", "--predictions", str(file), "--config", config]
     done = subprocess.run(
-        [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "100.0" in done.stdout
 
 
 @pytest.mark.parametrize("most", [[], ["8"]])
-def test_the_numbers_of_test_for_the_answers_that_it_left(finished_run, tmp_path, monkeypatch, most):
+def test_the_numbers_of_test_for_the_answers_that_it_left(
+    finished_run, tmp_path, monkeypatch, most
+):
     from tests.tiny import run
 
     folder = tmp_path / "runs" / "stage1"
-    shutil.copytree(finished_run.folder, folder, ignore=shutil.ignore_patterns("logs", "pictures", "predictions"))
+    shutil.copytree(
+        finished_run.folder,
+        folder,
+        ignore=shutil.ignore_patterns("logs", "pictures", "predictions"),
+    )
     monkeypatch.chdir(tmp_path)
     code, _, err = run("test", "--task", "rec", "vqav2", *(f"--data.max_test={n}" for n in most))
     assert code == 0, err
     tested = json.loads((folder / "scores_test.json").read_text())
     files = sorted((folder / "predictions").glob("*.jsonl"))
-    assert [file.stem for file in files] == ["rec_refcoco_testA", "rec_refcoco_testB", "rec_refcoco_val", "vqav2_val"]
+    assert [file.stem for file in files] == [
+        "rec_refcoco_testA",
+        "rec_refcoco_testB",
+        "rec_refcoco_val",
+        "vqav2_val",
+    ]
     code, out, err = run("score", "--predictions", *files, *(f"--max_test={n}" for n in most))
     assert code == 0, err
     assert "without an answer" not in out
@@ -297,7 +371,9 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(finished_run, tmp_path
         content = json.loads(file.with_suffix(".scores.json").read_text())
         rows += content["table"]
         scores |= content["all"]
-    assert sorted(rows, key=lambda row: row["name"]) == sorted(tested["table"], key=lambda row: row["name"])
+    assert sorted(rows, key=lambda row: row["name"]) == sorted(
+        tested["table"], key=lambda row: row["name"]
+    )
     assert scores == {key: pytest.approx(tested["all"][key], 1e-5) for key in scores}
     assert scores.keys() == tested["all"].keys() - {"test/mean"}
     assert all(file.stem in out for file in files)

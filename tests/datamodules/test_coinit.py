@@ -20,10 +20,16 @@ ROWS = [(config, name) for config, setup in SETUPS.items() for name in setup.sou
 REFER = {
     f"{task}_{dataset}_{split}"
     for task in ("rec", "res")
-    for dataset, splits in (("refcoco", "val testA testB"), ("refcocop", "val testA testB"), ("refcocog", "val test"))
+    for dataset, splits in (
+        ("refcoco", "val testA testB"),
+        ("refcocop", "val testA testB"),
+        ("refcocog", "val test"),
+    )
     for split in splits.split()
 }
-EVAL_NAMES = REFER | {f"{task}_{split}" for task in ("grec", "gres") for split in ("val", "testA", "testB")}
+EVAL_NAMES = REFER | {
+    f"{task}_{split}" for task in ("grec", "gres") for split in ("val", "testA", "testB")
+}
 EVAL_NAMES |= {f"pope_{split}" for split in ("random", "popular", "adversarial")}
 EVAL_NAMES |= {
     "caption_coco", "vqav2_val", "vcr_val", "pqa_looktwice", "pqa_localqa", "bqa_looktwice", "bqa_localqa",
@@ -95,16 +101,23 @@ def test_the_command_line_takes_them(configs, sources):
     for name, source in SETUPS[sources].sources.items():
         assert parsed["sources"][name]["test"] == source.test
         assert parsed["sources"][name]["weight"] == source.weight
-    assert parsed["tasks"] == (None if "stage1" not in configs else stack(["stage1"])["data"]["tasks"])
+    assert parsed["tasks"] == (
+        None if "stage1" not in configs else stack(["stage1"])["data"]["tasks"]
+    )
 
 
 def test_a_missing_data_root_names_a_source_and_its_address(tmp_path):
     code, _, err = run(
-        "fit", "--config", "coinit", f"--data.root={tmp_path / 'nowhere'}", "--trainer.fast_dev_run=true"
+        "fit",
+        "--config",
+        "coinit",
+        f"--data.root={tmp_path / 'nowhere'}",
+        "--trainer.fast_dev_run=true",
     )
     assert code == 2
     assert (
-        "nowhere is not there; name it by --data.root: source caption_coco needs coco, see https://cocodataset" in err
+        "nowhere is not there; name it by --data.root: source caption_coco needs coco, see https://cocodataset"
+        in err
     )
 
 
@@ -121,7 +134,9 @@ def test_the_audit_knows_all_data_sets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = run("data", "audit", "--config", "coinit.yaml")
     assert outcome.code == 0, outcome.err
-    lost = dict(re.findall(r"^(\w+) \(\w+\): ([\d,]+) of [\d,]+ samples", outcome.out, re.MULTILINE))
+    lost = dict(
+        re.findall(r"^(\w+) \(\w+\): ([\d,]+) of [\d,]+ samples", outcome.out, re.MULTILINE)
+    )
     assert int(lost["vqav2"]) > 0, outcome.out
     trained = [s for s in SETUPS["coinit"].sources.values() if s.train]
     assert len(lost) + outcome.out.count("not looked at") >= len(trained)

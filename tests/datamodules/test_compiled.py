@@ -57,7 +57,9 @@ class Lines(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         Lines.passes += 1
-        for k, line in enumerate(self.file(f"{self.split}_new.txt", f"{self.split}.txt").read_text().split()):
+        for k, line in enumerate(
+            self.file(f"{self.split}_new.txt", f"{self.split}.txt").read_text().split()
+        ):
             if line == "-":
                 self.leave_out(k, "it is no question")
             else:
@@ -108,7 +110,9 @@ def test_every_reader_gives_the_same_annotations_compiled(tmp_path: Path) -> Non
                     annotations = list(kind(place, split))
                 except FileNotFoundError:
                     continue
-                table = compiled(tmp_path / "compiled", f"{place.name}-{name}-{split}", kind(place, split))
+                table = compiled(
+                    tmp_path / "compiled", f"{place.name}-{name}-{split}", kind(place, split)
+                )
                 assert list(table) == annotations and len(table) == len(annotations), (name, split)
                 assert table.unchanged(), (name, split)  # it says what it depends on
                 compared.add(name)
@@ -143,7 +147,9 @@ def test_another_reader_code_or_root_is_another_table(root: Path, tmp_path: Path
     assert Lines.passes == 2 and len(list((root / "compiled").iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"no table", lambda b: b[: len(b) // 2], lambda b: b[:-1]])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b"no table", lambda b: b[: len(b) // 2], lambda b: b[:-1]]
+)
 def test_a_damaged_table_is_made_anew(root: Path, damage: Any) -> None:
     read(root)
     file = compiled_file(root)
@@ -160,7 +166,10 @@ def test_a_reader_that_stops_leaves_nothing_behind(root: Path) -> None:
 
 def test_an_unwritable_folder_is_named(root: Path) -> None:
     (root / "compiled").write_text("a file")
-    with pytest.raises(OSError, match=r"cannot be compiled into .*compiled .*; name another folder by --data\.cache"):
+    with pytest.raises(
+        OSError,
+        match=r"cannot be compiled into .*compiled .*; name another folder by --data\.cache",
+    ):
         read(root)
 
 
@@ -173,7 +182,9 @@ def test_problems_are_told_again(root: Path) -> None:
             warnings.simplefilter("always")
             assert len(read(root, allow_missing=True)) == 197
         said.append([str(each.message) for each in caught])
-        with pytest.raises(ValueError, match="lines \\(train\\): 3 of 200 annotations cannot be used") as error:
+        with pytest.raises(
+            ValueError, match="lines \\(train\\): 3 of 200 annotations cannot be used"
+        ) as error:
             read(root)
         assert "0: it is no question; 14: the image 7.png is missing; 15:" in str(error.value)
     assert Lines.passes == 1 and len(said[0]) == 1 and said[0] == said[1]
@@ -193,7 +204,9 @@ def test_a_selection_is_pickled_by_its_path_and_rows(root: Path) -> None:
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=20), st.integers(1, 3), st.data())
-def test_tables_and_lists_are_grouped_and_cleaned_alike(tmp_path_factory, names, most, data) -> None:
+def test_tables_and_lists_are_grouped_and_cleaned_alike(
+    tmp_path_factory, names, most, data
+) -> None:
     class Origin:
         problems, watched = [], {}  # type: ignore[var-annotated]
 
@@ -230,7 +243,9 @@ def test_tasks_that_regroup_have_tables_of_their_own(tiny_world: Path, tmp_path:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_regrouping_depends_on_the_codec_and_on_what_is_missing(tiny_world: Path, tmp_path: Path) -> None:
+def test_regrouping_depends_on_the_codec_and_on_what_is_missing(
+    tiny_world: Path, tmp_path: Path
+) -> None:
     world = tmp_path / "copy"
     shutil.copytree(tiny_world, world)
     sources = {"coseg": Source("coseg", "coco_instances", train="train2017")}
@@ -248,7 +263,9 @@ def test_regrouping_depends_on_the_codec_and_on_what_is_missing(tiny_world: Path
     assert all(largest[0].images[0] not in a.images for a in fewer) and fewer != largest
 
 
-def test_one_process_compiles_and_all_open(tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_compiles_and_all_open(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = {
         "rec": Source("rec", "refcoco", "train", "val", {"rec_testA": "testA"}),
         "reg": Source("reg", "refcoco", "train", "val"),
@@ -256,7 +273,9 @@ def test_one_process_compiles_and_all_open(tiny_world: Path, tmp_path: Path, mon
     }
 
     def mixture() -> MixtureData:
-        return MixtureData(tokenizer(), Codec(), sources, root=tiny_world, cache=tmp_path, image_size=32)
+        return MixtureData(
+            tokenizer(), Codec(), sources, root=tiny_world, cache=tmp_path, image_size=32
+        )
 
     trainer = type("T", (), {"state": type("S", (), {"fn": "fit"}), "is_global_zero": True})
     first = mixture()
@@ -272,5 +291,9 @@ def test_one_process_compiles_and_all_open(tiny_world: Path, tmp_path: Path, mon
     monkeypatch.setattr(Reader, "__iter__", no_pass)
     second = mixture()
     second.setup("fit")
-    assert [s.name for s in second.train_sources] == [s.name for s in second.eval_sources] == ["rec", "reg"]
+    assert (
+        [s.name for s in second.train_sources]
+        == [s.name for s in second.eval_sources]
+        == ["rec", "reg"]
+    )
     assert len(second.train_sources[0].annotations) == second.order.counts[0] > 0

@@ -31,11 +31,22 @@ class World:
 
     def add(self, *objects, crowd=False):
         number = len(self.images) + 1
-        self.images.append({"id": number, "file_name": f"{number:012d}.jpg", "height": SIDE, "width": SIDE})
+        self.images.append(
+            {"id": number, "file_name": f"{number:012d}.jpg", "height": SIDE, "width": SIDE}
+        )
         for category, x, y, side in objects:
-            mask = {"counts": [0, SIDE * SIDE], "size": [SIDE, SIDE]} if crowd else [square(x, y, side)]
+            mask = (
+                {"counts": [0, SIDE * SIDE], "size": [SIDE, SIDE]}
+                if crowd
+                else [square(x, y, side)]
+            )
             record = {"id": len(self.annotations) + 1, "image_id": number, "category_id": category}
-            record |= {"bbox": [x, y, side, side], "area": side * side, "iscrowd": int(crowd), "segmentation": mask}
+            record |= {
+                "bbox": [x, y, side, side],
+                "area": side * side,
+                "iscrowd": int(crowd),
+                "segmentation": mask,
+            }
             self.annotations.append(record)
         return number
 
@@ -138,9 +149,13 @@ def voc(tmp_path):
         classes = np.zeros((40, 60), dtype=np.uint8)
         classes[5:25, 10:40] = 13
         classes[25:27, 10:40] = 255
-        blocks = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+        blocks = (
+            rng.integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+        )
         save(tmp_path / f"voc/VOCdevkit/VOC2012/JPEGImages/{name}.jpg", blocks)
-        save(tmp_path / f"voc/VOCdevkit/VOC2012/SegmentationClass/{name}.png", classes, palette=True)
+        save(
+            tmp_path / f"voc/VOCdevkit/VOC2012/SegmentationClass/{name}.png", classes, palette=True
+        )
     lists = tmp_path / "voc/VOCdevkit/VOC2012/ImageSets/Segmentation"
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("\n".join(names) + "\n")
@@ -178,7 +193,10 @@ def test_between_two_sizes_or_places_both_may_hold(value, ranges, names):
 
 
 def test_the_pair_shares_a_trait_and_no_negative_shares_any(world):
-    one, other = world.add((1, 5, 5, 15)), world.add((1, 5, 40, 33))  # both at the left; small, medium
+    one, other = (
+        world.add((1, 5, 5, 15)),
+        world.add((1, 5, 40, 33)),
+    )  # both at the left; small, medium
     hard = world.add((1, 45, 0, 55))  # a large dog at the right
     plain = world.add((3, 5, 5, 15))  # a cup
     (sample,) = samples(world.write())
@@ -191,13 +209,21 @@ def test_the_pair_shares_a_trait_and_no_negative_shares_any(world):
 
 
 def negatives(found):
-    return {int(path[-8:-4]) for s in found for path, p in zip(s.images, s.extra["present"], strict=True) if not p}
+    return {
+        int(path[-8:-4])
+        for s in found
+        for path, p in zip(s.images, s.extra["present"], strict=True)
+        if not p
+    }
 
 
 @pytest.mark.parametrize(
     ("objects", "negative"),
     [
-        (((1, 25, 25, 55),), True),  # a large dog in the middle; the pair are a small and a medium one at the left
+        (
+            ((1, 25, 25, 55),),
+            True,
+        ),  # a large dog in the middle; the pair are a small and a medium one at the left
         (((1, 25, 25, 45),), False),  # large or medium
         (((1, 10, 25, 55),), False),  # at the left or in the middle
         (((1, 80, 5, 15),), False),  # small
@@ -236,17 +262,28 @@ def attributes(root, colors):
     url = "https://cs.stanford.edu/people/rak248/VG_100K/{}.jpg"
     images, records = [], []
     for coco_id, (name, box, words) in colors.items():
-        image = {"image_id": coco_id + 100, "width": 50, "height": 50, "coco_id": coco_id, "url": url.format(coco_id)}
+        image = {
+            "image_id": coco_id + 100,
+            "width": 50,
+            "height": 50,
+            "coco_id": coco_id,
+            "url": url.format(coco_id),
+        }
         images.append(image)
         x, y, side = (value / 2 for value in box)
         spoken = {"names": [name], "x": x, "y": y, "w": side, "h": side, "attributes": words}
-        records.append({"image_id": coco_id + 100, "attributes": [spoken, {"names": ["sky"], "x": 0, "y": 0}]})
+        records.append(
+            {"image_id": coco_id + 100, "attributes": [spoken, {"names": ["sky"], "x": 0, "y": 0}]}
+        )
     (folder / "image_data.json").write_text(json.dumps(images))
     (folder / "attributes.json").write_text(json.dumps(records))
 
 
 def test_colors_of_visual_genome(world):
-    red, also_red = world.add((1, 5, 5, 15)), world.add((1, 45, 0, 55))  # nothing shared but the colour
+    red, also_red = (
+        world.add((1, 5, 5, 15)),
+        world.add((1, 45, 0, 55)),
+    )  # nothing shared but the colour
     blue = world.add((1, 33, 33, 34))
     unknown = world.add((1, 33, 33, 34))
     world.add((3, 5, 5, 15))
@@ -269,7 +306,9 @@ def test_what_visual_genome_says_of_another_thing_does_not_count(world):
     pair = [world.add((1, 5, 5, 15)), world.add((1, 45, 0, 55))]
     world.add((3, 5, 5, 15))
     root = world.write()
-    attributes(root, {pair[0]: ("cat", (5, 5, 15), ["red"]), pair[1]: ("dog", (0, 60, 30), ["red"])})
+    attributes(
+        root, {pair[0]: ("cat", (5, 5, 15), ["red"]), pair[1]: ("dog", (0, 60, 30), ["red"])}
+    )
     assert samples(root, num_images=3) == []
 
 
@@ -289,15 +328,22 @@ def test_pairs_of_the_generated_world(generated):
     assert len({s.id for s in found}) == len(found)
     assert any("color" in s.extra["shared"] for s in found)
     places = [pair for s in found for pair in s.extra["pair"]]
-    assert {places.count(k) > len(found) / 4 for k in range(1, 5)} == {True}, "the pair may stand anywhere"
+    assert {places.count(k) > len(found) / 4 for k in range(1, 5)} == {True}, (
+        "the pair may stand anywhere"
+    )
     objects = {a.images[0]: a for a in READERS["coco_instances"](generated, "train2017")}
     for sample in found:
         pair = {sample.images[number - 1] for number in sample.extra["pair"]}
-        nouns = [{name.split()[1] for name in objects[image].extra["categories"]} for image in sample.images]
+        nouns = [
+            {name.split()[1] for name in objects[image].extra["categories"]}
+            for image in sample.images
+        ]
         assert all(sample.expression in nouns[number - 1] for number in sample.extra["pair"])
         for one, other in combinations(sample.images, 2):
             if {one, other} != pair:
-                same = set(objects[one].extra["categories"]) & set(objects[other].extra["categories"])
+                same = set(objects[one].extra["categories"]) & set(
+                    objects[other].extra["categories"]
+                )
                 assert not same, "a red circle in both would be an object of one colour"
 
 
@@ -306,7 +352,9 @@ def test_the_task_takes_the_pairs(generated):
     found = samples(generated)[:10]
     assert task.regroup(found) == found
     metric = task.evaluator()
-    metric.update([task.parse(task.target(a), a) for a in found], [task.reference(a) for a in found])
+    metric.update(
+        [task.parse(task.target(a), a) for a in found], [task.reference(a) for a in found]
+    )
     scores = metric.compute()
     assert scores["pair_acc"] == 100 and scores["J"] > 85
 
@@ -316,13 +364,17 @@ def test_a_sample_has_three_images_at_least(tmp_path):
         READERS["attcoseg_coco"](tmp_path, "train2017", num_images=2)
 
 
-@pytest.mark.skipif("VISTA_REALDATA" not in os.environ, reason="VISTA_REALDATA names no official samples")
+@pytest.mark.skipif(
+    "VISTA_REALDATA" not in os.environ, reason="VISTA_REALDATA names no official samples"
+)
 def test_official_files():
     root = Path(os.environ["VISTA_REALDATA"])
     made = groups(root)
     assert len(made) > 10 and {len(g.images) for g in made} <= {2, 3, 4}
     for sample in [*made, *samples(root)]:
-        for path, size, segmentation in zip(sample.images, sample.sizes, sample.segmentations, strict=True):
+        for path, size, segmentation in zip(
+            sample.images, sample.sizes, sample.segmentations, strict=True
+        ):
             mask = decode_segmentation(segmentation, size)
             assert mask.any() == bool(segmentation)
             with Image.open(root / path) as image:

@@ -24,7 +24,9 @@ SIZE = (40, 60)
 def annotation(key: str, *images: str) -> Annotation:
     names = images or (f"{key}.png",)
     box = (6.0, 4.0, 30.0, 20.0)
-    return Annotation(key, names, (SIZE,) * len(names), expression=f"the {key} circle", boxes=(box,), label="True")
+    return Annotation(
+        key, names, (SIZE,) * len(names), expression=f"the {key} circle", boxes=(box,), label="True"
+    )
 
 
 @pytest.fixture
@@ -40,7 +42,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def source(root: Path, *keys: str, task: str = "rec") -> LoadedSource:
-    return LoadedSource("s", Task.known[task](Codec(num_points=4)), root, [annotation(key) for key in keys])
+    return LoadedSource(
+        "s", Task.known[task](Codec(num_points=4)), root, [annotation(key) for key in keys]
+    )
 
 
 def encoding() -> Encoding:
@@ -64,7 +68,9 @@ def test_a_training_batch(root):
 def test_a_source_says_how_long_its_answers_usually_are(root):
     several = source(root, "red", "red", "red", task="grec")
     several.annotations = [replace(a, boxes=a.boxes * k) for k, a in enumerate(several.annotations)]
-    batch = TrainingSet([source(root, "red"), several], encoding()).__getitems__([(0, k, 1, k) for k in range(3)])
+    batch = TrainingSet([source(root, "red"), several], encoding()).__getitems__(
+        [(0, k, 1, k) for k in range(3)]
+    )
     lengths = (batch["labels"] != IGNORE).sum(1)
     assert lengths.tolist() == [1, 7, 15]  # none, one box, two
     assert batch["usual_length"].tolist() == pytest.approx([23 / 3] * 3)
@@ -74,7 +80,10 @@ def test_templates_are_drawn_by_position_alone(root):
     data = TrainingSet([source(root, *["red"] * 40)], encoding(), seed=3)
     batch = data.__getitems__(keys(40))
     halves = [data.__getitems__(keys(40)[half]) for half in (slice(0, 20), slice(20, 40))]
-    rows = [row[mask.bool()].tolist() for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
+    rows = [
+        row[mask.bool()].tolist()
+        for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    ]
     parts = [
         row[mask.bool()].tolist()
         for half in halves
@@ -82,7 +91,10 @@ def test_templates_are_drawn_by_position_alone(root):
     ]
     assert rows == parts and len({tuple(row) for row in rows}) > 5
     other = data.__getitems__(keys(40, epoch=1))
-    assert other["input_ids"].shape != batch["input_ids"].shape or (other["input_ids"] != batch["input_ids"]).any()
+    assert (
+        other["input_ids"].shape != batch["input_ids"].shape
+        or (other["input_ids"] != batch["input_ids"]).any()
+    )
 
 
 def test_an_unreadable_image_keeps_its_position_and_is_not_learned(root):
@@ -94,7 +106,10 @@ def test_an_unreadable_image_keeps_its_position_and_is_not_learned(root):
     assert (batch["input_ids"] == tokenizer().image_id).sum(dim=1).tolist() == [QUERIES] * 5
     assert (batch["pixel_values"][1] == 0).all() and batch["pixel_values"][2].std() > 0
     # The missing file was named at set-up; the others are named with what is wrong.
-    assert [str(root / name) in text for name, text in zip(("corrupt.png", "cut.png"), batch["problems"], strict=True)]
+    assert [
+        str(root / name) in text
+        for name, text in zip(("corrupt.png", "cut.png"), batch["problems"], strict=True)
+    ]
     assert all("\n" not in text for text in batch["problems"])
 
 
@@ -111,7 +126,9 @@ def test_sources_with_the_same_paths_below_other_roots(root, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     shutil.copy(root / "green.png", other / "red.png")
-    data = TrainingSet([source(root, "red"), source(other, "red"), source(root / "nowhere", "red")], encoding())
+    data = TrainingSet(
+        [source(root, "red"), source(other, "red"), source(root / "nowhere", "red")], encoding()
+    )
     batch = data.__getitems__([(0, k, k, 0) for k in range(3)])
     assert len(batch["pixel_values"]) == 3
     assert not torch.equal(batch["pixel_values"][0], batch["pixel_values"][1])
@@ -141,11 +158,16 @@ def test_each_annotation_has_its_instruction_in_evaluation(root):
         ids = EvaluationSet(questions, encoding()).__getitems__([0, 1, 2, 3])["input_ids"].tolist()
         texts = [tokenizer().decode([i for i in row if i != tokenizer().pad_id]) for row in ids]
         assert texts[0] == texts[3]
-        assert len({text.replace(name, "") for name, text in zip(names, texts, strict=True)}) == different
+        assert (
+            len({text.replace(name, "") for name, text in zip(names, texts, strict=True)})
+            == different
+        )
 
 
 def test_several_images(root):
-    twice = LoadedSource("n", Task.known["nlvr2"](Codec()), root, [annotation("x", "red.png", "red.png")])
+    twice = LoadedSource(
+        "n", Task.known["nlvr2"](Codec()), root, [annotation("x", "red.png", "red.png")]
+    )
     batch = TrainingSet([twice], encoding()).__getitems__(keys(1))
     assert batch["image_index"].tolist() == [0, 0] and batch["sample_index"].tolist() == [0, 0]
     twice.annotations[0].images = ("red.png", "corrupt.png")

@@ -36,7 +36,9 @@ def test_a_photograph_is_known_by_its_number_on_flickr_too():
     assert image_names(coco) == image_names(genome) == {"coco 25", "flickr 1000092795"}
     source = {"caption": Source("caption", "coco", test={"caption_coco": "val2017"})}
     tested, _ = images_tested(source, lambda *_: [coco])
-    assert clean([flickr, shown("flickr30k_entities/flickr30k-images/5.jpg")], tested)[1] == {"caption_coco": 1}
+    assert clean([flickr, shown("flickr30k_entities/flickr30k-images/5.jpg")], tested)[1] == {
+        "caption_coco": 1
+    }
 
 
 def test_samples_that_show_a_test_image_are_left_out_and_counted():
@@ -64,7 +66,10 @@ def test_samples_that_show_a_test_image_are_left_out_and_counted():
     loaded = LoadedSource("caption", None, Path(), list(train))  # type: ignore[arg-type]
     notes = keep_clean([loaded], tested, absent)
     assert loaded.annotations == [train[2]]
-    assert notes[1] == "caption: 3 of 4 samples left out, their images are tested on (rec_testA 1, rec_val 2)"
+    assert (
+        notes[1]
+        == "caption: 3 of 4 samples left out, their images are tested on (rec_testA 1, rec_val 2)"
+    )
     assert "since its files are not there: pope_random" in notes[0]
 
 
@@ -93,7 +98,9 @@ def test_the_mixture_leaves_them_out(tiny_world, tmp_path, sources, capsys):
             with pytest.raises(ValueError, match="an epoch has 0 samples"):
                 data.setup("fit")
                 data.train_dataloader()
-            assert "samples left out, their images are tested on (rec_train" in capsys.readouterr().out
+            assert (
+                "samples left out, their images are tested on (rec_train" in capsys.readouterr().out
+            )
 
 
 def test_the_verb_data(tiny_world, tmp_path, monkeypatch):
@@ -106,7 +113,9 @@ def test_the_verb_data(tiny_world, tmp_path, monkeypatch):
     )
     outcome = run("data", "audit", "--config", "leaky.yaml", "--root", str(tiny_world))
     assert outcome.code == 0, outcome.err
-    caption = next(line for line in outcome.out.splitlines() if line.startswith("caption (train2017)"))
+    caption = next(
+        line for line in outcome.out.splitlines() if line.startswith("caption (train2017)")
+    )
     samples, everything = (int(n) for n in (caption.split()[2], caption.split()[4]))
     assert 0 < samples <= everything and f"rec_train: {samples}" in outcome.out
     assert "rec (val): 0 of" in outcome.out and "not looked at: pope_random" in outcome.out

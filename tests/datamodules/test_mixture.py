@@ -16,7 +16,9 @@ from vista.task import NUM_UNSEEN
 SOURCES = {
     "caption_coco": Source("caption", "coco", "train2017", "val2017", {"caption_coco": "val2017"}),
     "vqav2": Source("vqav2", "vqav2", "train", "val", {"vqav2_val": "val"}),
-    "rec_refcoco": Source("rec", "refcoco", "train", "val", {"rec_val": "val", "rec_testA": "testA"}),
+    "rec_refcoco": Source(
+        "rec", "refcoco", "train", "val", {"rec_val": "val", "rec_testA": "testA"}
+    ),
     "res_refcoco": Source("res", "refcoco", "train", "val", {"res_val": "val"}),
     "nlvr2": Source("nlvr2", "nlvr2", "train", "dev", {"nlvr2_dev": "dev"}),
 }
@@ -48,14 +50,19 @@ def test_every_sample_once_where_nothing_else_is_said(tiny_world):
 
 def test_weights_and_the_length_of_an_epoch(tiny_world):
     weighted = SOURCES | {"vqav2": Source("vqav2", "vqav2", "train", weight=0.25)}
-    assert counts(mixture(tiny_world, sources=weighted, tasks=["vqav2", "rec"])) == {"vqav2": 80, "rec_refcoco": 232}
+    assert counts(mixture(tiny_world, sources=weighted, tasks=["vqav2", "rec"])) == {
+        "vqav2": 80,
+        "rec_refcoco": 232,
+    }
     scaled = counts(mixture(tiny_world, sources=weighted, tasks=["vqav2", "rec"], epoch_samples=77))
     assert scaled == {"vqav2": 20, "rec_refcoco": 57}
 
 
 def test_replay_gets_its_share(tiny_world):
     earlier = ["vqav2", "res"]
-    half = counts(mixture(tiny_world, tasks=["nlvr2"], replay_tasks=earlier, replay=0.5, epoch_samples=80))
+    half = counts(
+        mixture(tiny_world, tasks=["nlvr2"], replay_tasks=earlier, replay=0.5, epoch_samples=80)
+    )
     assert half["nlvr2"] == 40 and half["vqav2"] + half["res_refcoco"] == pytest.approx(40, abs=1)
     assert half["vqav2"] / half["res_refcoco"] == pytest.approx(320 / 232, abs=0.15)
     assert counts(mixture(tiny_world, tasks=["nlvr2"], replay_tasks=earlier)) == {"nlvr2": 20}
@@ -68,7 +75,10 @@ def test_replay_gets_its_share(tiny_world):
 def test_what_is_scored(tiny_world):
     data = mixture(tiny_world, tasks=["rec"], replay_tasks=["vqav2"])
     data.setup("validate")
-    assert [s.name for s in data.eval_sources] == ["vqav2", "rec_refcoco"]  # replayed tasks are watched too
+    assert [s.name for s in data.eval_sources] == [
+        "vqav2",
+        "rec_refcoco",
+    ]  # replayed tasks are watched too
     data.setup("test")
     assert [s.name for s in data.eval_sources] == ["vqav2_val", "rec_val", "rec_testA"]
     everything = mixture(tiny_world)
@@ -86,7 +96,10 @@ def test_unseen_wordings_are_scored_beside(tiny_world):
     annotation = unseen.annotations[0]
     assert annotation in seen.annotations
     trained_on = {seen.task.prompt(annotation, np.random.default_rng(seed)) for seed in range(300)}
-    assert seen.task.prompt(annotation) in trained_on and unseen.task.prompt(annotation) not in trained_on
+    assert (
+        seen.task.prompt(annotation) in trained_on
+        and unseen.task.prompt(annotation) not in trained_on
+    )
     asked = {unseen.question(replace(annotation, id=str(k)))[0][0] for k in range(100)}
     assert len(asked) == NUM_UNSEEN and not asked & trained_on
 
@@ -122,7 +135,10 @@ def test_batches_of_the_loader_with_and_without_workers(tiny_world):
         batches.append(list(data.train_dataloader()))
     assert len(batches[0]) == 2
     for one, other in zip(*batches, strict=True):
-        assert all(np.array_equal(one[key], other[key]) for key in ("input_ids", "labels", "pixel_values", "source"))
+        assert all(
+            np.array_equal(one[key], other[key])
+            for key in ("input_ids", "labels", "pixel_values", "source")
+        )
 
 
 def test_a_person_asks(tiny_world):
@@ -144,9 +160,21 @@ def test_a_person_asks(tiny_world):
         ({"tasks": ["ress"]}, "fit", "there is no task 'ress'; did you mean 'res'?"),
         ({"replay_tasks": ["capton"]}, "fit", "there is no task 'capton'; did you mean 'caption'?"),
         ({"tasks": ["gres"]}, "fit", "task gres has no source; add one under data.sources"),
-        ({"sources": {"a": Source("res", "refcoco", val="val")}}, "fit", "none of the chosen tasks has a source with"),
-        ({"sources": {"a": Source("res", "refcoco", train="train")}}, "test", "with a split to test"),
-        ({"sources": {"a": Source("res", "refcoco", train="trian")}}, "fit", "refcoco has no split 'trian'; it has"),
+        (
+            {"sources": {"a": Source("res", "refcoco", val="val")}},
+            "fit",
+            "none of the chosen tasks has a source with",
+        ),
+        (
+            {"sources": {"a": Source("res", "refcoco", train="train")}},
+            "test",
+            "with a split to test",
+        ),
+        (
+            {"sources": {"a": Source("res", "refcoco", train="trian")}},
+            "fit",
+            "refcoco has no split 'trian'; it has",
+        ),
     ],
 )
 def test_what_cannot_be_set_up_is_one_sentence(tiny_world, settings, stage, sentence):

@@ -18,7 +18,9 @@ def grouped(sizes: list[int]) -> Groups:
     return Groups(np.arange(sum(sizes)), np.cumsum([0, *sizes]))
 
 
-def make_order(sizes: list[list[int]], weights: list[float] | None = None, **settings: int) -> Order:
+def make_order(
+    sizes: list[list[int]], weights: list[float] | None = None, **settings: int
+) -> Order:
     return Order([grouped(s) for s in sizes], weights or [1.0] * len(sizes), **settings)
 
 
@@ -76,7 +78,10 @@ def test_epoch_samples_scales_the_weights():
     assert order.counts == [20, 60] and order.length == 80
     assert make_order([[1] * 10, []], [1.0, 1.0]).counts == [10, 0]
     assert make_order([[1] * 10, [1] * 10], [1.0, 0.0]).counts == [10, 0]
-    assert make_order([[1] * 1000, [1]], [1.0, 0.01]).counts == [1000, 1]  # a rare source is not lost
+    assert make_order([[1] * 1000, [1]], [1.0, 0.01]).counts == [
+        1000,
+        1,
+    ]  # a rare source is not lost
 
 
 @given(SIZES, st.sampled_from([0.6, 1.0]), st.sampled_from([4, 8]), st.integers(0, 2))
@@ -86,9 +91,14 @@ def test_any_number_of_processes_sees_the_same_order(sizes, weight, batch_size, 
         return
     alone = list(GlobalBatches(order, batch_size, epoch=epoch))
     assert len(alone) == len(GlobalBatches(order, batch_size)) == order.length // batch_size
-    assert places(alone) == [(i, *pair) for i, pair in enumerate(pairs(order, epoch))][: len(alone) * batch_size]
+    assert (
+        places(alone)
+        == [(i, *pair) for i, pair in enumerate(pairs(order, epoch))][: len(alone) * batch_size]
+    )
     for world_size in (2, 4):
-        shares = [list(GlobalBatches(order, batch_size, r, world_size, epoch)) for r in range(world_size)]
+        shares = [
+            list(GlobalBatches(order, batch_size, r, world_size, epoch)) for r in range(world_size)
+        ]
         assert [list(chain(*batch)) for batch in zip(*shares, strict=True)] == alone
 
 
@@ -106,7 +116,9 @@ def test_goes_on_at_any_batch_of_any_epoch():
 
 def test_wrong_sizes_are_refused():
     order = make_order([[1] * 10])
-    with pytest.raises(ValueError, match="the global batch of 6 samples is not a multiple of 4 processes"):
+    with pytest.raises(
+        ValueError, match="the global batch of 6 samples is not a multiple of 4 processes"
+    ):
         GlobalBatches(order, 6, 0, 4)
     with pytest.raises(ValueError, match="an epoch has 10 samples, less than one batch of 16"):
         GlobalBatches(order, 16)
@@ -121,7 +133,12 @@ def test_a_sorted_epoch_follows_the_files_side_by_side(sizes, sorted_epochs):
         samples = pairs(order, epoch)
         for source, lengths in enumerate(sizes):
             assert [i for s, i in samples if s == source] == list(range(sum(lengths)))
-        group = {(s, i): g / len(n) for s, n in enumerate(sizes) for g, ids in enumerate(grouped(n)) for i in ids}
+        group = {
+            (s, i): g / len(n)
+            for s, n in enumerate(sizes)
+            for g, ids in enumerate(grouped(n))
+            for i in ids
+        }
         places = [group[sample] for sample in samples]
         assert places == sorted(places)
     assert sorted(pairs(order, sorted_epochs)) == sorted(pairs(order, 0))

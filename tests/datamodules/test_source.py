@@ -19,8 +19,14 @@ from vista.data import Annotation
     [
         (Source("ress", "refcoco"), "source s: there is no task 'ress'; did you mean 'res'?"),
         (Source("zzz", "refcoco"), "source s: there is no task 'zzz'; there are attcoseg"),
-        (Source("res", "refcocoo"), "source s: there is no dataset 'refcocoo'; did you mean 'refcoco'?"),
-        (Source("res", "vqav2"), "source s: task res needs expression, segmentations, sizes; reader vqav2 gives none"),
+        (
+            Source("res", "refcocoo"),
+            "source s: there is no dataset 'refcocoo'; did you mean 'refcoco'?",
+        ),
+        (
+            Source("res", "vqav2"),
+            "source s: task res needs expression, segmentations, sizes; reader vqav2 gives none",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(source, sentence):
@@ -77,8 +83,12 @@ def test_more_than_one_per_cent_stops_with_the_list(fake, monkeypatch):
     with pytest.raises(ValueError) as error:
         messages(fake)
     text = str(error.value)
-    assert text.startswith("fake (train): 3 of 200 annotations cannot be used, set --data.allow_missing true to go on")
-    assert "bad0: its box lies outside the image; 14: the image images/7.png is missing; 15:" in text
+    assert text.startswith(
+        "fake (train): 3 of 200 annotations cannot be used, set --data.allow_missing true to go on"
+    )
+    assert (
+        "bad0: its box lies outside the image; 14: the image images/7.png is missing; 15:" in text
+    )
     assert messages(fake, allow_missing=True)[0] == 197
 
 

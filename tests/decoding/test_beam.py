@@ -17,7 +17,9 @@ def log_likelihood(model, question, tokens):
     """Of a whole answer, by one pass without a cache."""
     batch = ask(question)
     ids = torch.cat([batch["input_ids"], torch.tensor([tokens])], dim=1)
-    logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[0, -len(tokens) - 1 : -1]
+    logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
+        0, -len(tokens) - 1 : -1
+    ]
     return logits.log_softmax(1).gather(1, torch.tensor(tokens)[:, None]).sum()
 
 
@@ -30,7 +32,9 @@ def test_option_probabilities_equal_those_of_whole_sequences(eos, max_rows):
     options = [[t.encode(text, eos=eos) for text in own] for own in texts]
     for i, probs in enumerate(option_probabilities(model, ask(*QUESTIONS), options, max_rows)):
         if texts[i]:
-            expected = torch.stack([log_likelihood(model, QUESTIONS[i], tokens) for tokens in options[i]]).softmax(0)
+            expected = torch.stack(
+                [log_likelihood(model, QUESTIONS[i], tokens) for tokens in options[i]]
+            ).softmax(0)
             assert probs == pytest.approx(expected.tolist(), abs=1e-4)
         else:
             assert probs == []
@@ -40,7 +44,8 @@ def test_option_probabilities_equal_those_of_whole_sequences(eos, max_rows):
 def test_what_options_share_is_read_once():
     model, read = tiny_model(), []
     model.language_model.register_forward_pre_hook(
-        lambda _, args, kwargs: read.append(tuple(kwargs["inputs_embeds"].shape[:2])), with_kwargs=True
+        lambda _, args, kwargs: read.append(tuple(kwargs["inputs_embeds"].shape[:2])),
+        with_kwargs=True,
     )
     t = tokenizer()
     letters = [t.encode(f"The answer is ({letter}).", eos=True) for letter in "ABCD"]
@@ -62,7 +67,12 @@ def test_free_text_equals_transformers_beam_search(seed, length_penalty):
         forced_eos_token_id=t.eos_id,
     )  # fmt: skip
     answers = beam_search(
-        model, batch, [compile_grammar((Text(),), t)] * 4, limit, num_beams=3, length_penalty=length_penalty
+        model,
+        batch,
+        [compile_grammar((Text(),), t)] * 4,
+        limit,
+        num_beams=3,
+        length_penalty=length_penalty,
     )
     width = expected.shape[1]
     assert [(a.token_ids + [t.pad_id] * width)[:width] for a in answers] == expected.tolist()
@@ -74,7 +84,10 @@ def test_enough_beams_find_the_likeliest_of_all_answers():
     automaton = compile_grammar((Choice(tuple(OPTIONS)),), t)
     answers = beam_search(model, ask(*QUESTIONS), [automaton] * 4, num_beams=16, length_penalty=0.0)
     for question, answer in zip(QUESTIONS, answers, strict=True):
-        scores = {text: under_grammar(model, question, automaton, t.encode(text, eos=True)) for text in OPTIONS}
+        scores = {
+            text: under_grammar(model, question, automaton, t.encode(text, eos=True))
+            for text in OPTIONS
+        }
         assert t.decode(answer.token_ids) == max(scores, key=scores.get)
         assert sum(answer.log_probs) == pytest.approx(max(scores.values()), abs=1e-4)
 
@@ -85,7 +98,9 @@ def under_grammar(model, question, automaton, tokens):
     for k, token in enumerate(tokens):
         batch = ask(question)
         ids = torch.cat([batch["input_ids"], torch.tensor([tokens[:k]], dtype=torch.long)], dim=1)
-        logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[0, -1]
+        logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
+            0, -1
+        ]
         total += float(logits.masked_fill(~automaton.mask(state), -torch.inf).log_softmax(0)[token])
         state = automaton.step(state, token)
     return total
@@ -97,7 +112,10 @@ def test_one_beam_is_greedy_and_beams_are_legal(layout):
     model, t = eager_to_end(tiny_model()), tokenizer(layout)
     automata = [compile_grammar(grammar, t) for grammar in GRAMMARS]
     batch = ask(*(QUESTIONS * 2)[:7], layout=layout)
-    one, greedy = beam_search(model, batch, automata, 30, num_beams=1), generate(model, batch, automata, 30)
+    one, greedy = (
+        beam_search(model, batch, automata, 30, num_beams=1),
+        generate(model, batch, automata, 30),
+    )
     assert [a.token_ids for a in one] == [a.token_ids for a in greedy]
     assert [a.spreads for a in one] == [pytest.approx(a.spreads, rel=1e-3) for a in greedy]
     few, many = (beam_search(model, batch, automata, 30, num_beams=3, max_rows=n) for n in (6, 64))
@@ -112,4 +130,8 @@ def test_beams_cost_a_step_for_each_free_token():
     t = tokenizer("paper")
     box, yes = (compile_grammar(g, t) for g in ((Regions(numbers=4),), (Literal("Yes"),)))
     answers = beam_search(model, ask(QUESTIONS[0], QUESTIONS[1], layout="paper"), [box, yes], LIMIT)
-    assert len(calls) == 4 and len(answers[0].token_ids) == 13 and t.decode(answers[1].token_ids) == "Yes"
+    assert (
+        len(calls) == 4
+        and len(answers[0].token_ids) == 13
+        and t.decode(answers[1].token_ids) == "Yes"
+    )

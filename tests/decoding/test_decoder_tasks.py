@@ -17,7 +17,11 @@ from vista.decoding.grammar import compile_grammar
 from vista.decoding.lengths import longest_answer
 from vista.tokens.batch import collate, encode_example
 
-CODECS = [Codec(num_points=32), Codec(num_points=16, multipart="bridge"), Codec(num_bins=200, num_points=8)]
+CODECS = [
+    Codec(num_points=32),
+    Codec(num_points=16, multipart="bridge"),
+    Codec(num_bins=200, num_points=8),
+]
 SOURCES = ON_FORMATS
 
 
@@ -29,7 +33,9 @@ def ask_task(task: Task, asked: list[Annotation], layout: str) -> dict:
     return collate(samples, images, t, QUERIES, pad_left=True)
 
 
-def answer_all(total: int, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, int]:
+def answer_all(
+    total: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, int, int]:
     """So many answers, shared by all sources; how many there are, how many malformed, how many too long."""
     lengths, answers, malformed, too_long = [], 0, 0, 0
 
@@ -74,13 +80,17 @@ def test_ten_thousand_answers(monkeypatch):
     assert answers >= 10_000 and (malformed, too_long) == (0, 0)
 
 
-@pytest.mark.parametrize(("name", "dataset", "split"), SOURCES, ids=["-".join(source) for source in SOURCES])
+@pytest.mark.parametrize(
+    ("name", "dataset", "split"), SOURCES, ids=["-".join(source) for source in SOURCES]
+)
 def test_every_task_states_its_longest_answer(name, dataset, split):
     """By its grammar, or by `max_new_tokens` where the grammar leaves the length open; no target is longer."""
     for layout in ("compact", "paper"):
         task, t = Task.known[name](Codec(num_points=32)), tokenizer(layout)
         for annotation in annotations(name, dataset, split)[:5]:
-            longest = longest_answer(compile_grammar(task.grammar(annotation), t)) or task.max_new_tokens
+            longest = (
+                longest_answer(compile_grammar(task.grammar(annotation), t)) or task.max_new_tokens
+            )
             assert len(t.encode(task.target(annotation), eos=True)) <= longest
 
 
@@ -91,22 +101,34 @@ def test_ranking_takes_the_likeliest_option_and_keeps_all_probabilities():
     model = tiny_model(5)
     ranked = Answering(tokenizer(), rank_options=True)
     for annotation, p in zip(
-        asked, ranked(model, ask_task(task, asked, "compact"), [task] * len(asked), asked), strict=True
+        asked,
+        ranked(model, ask_task(task, asked, "compact"), [task] * len(asked), asked),
+        strict=True,
     ):
         options = task.grammar(annotation)[0].options
-        assert set(p.scores) == set(options) and sum(p.scores.values()) == pytest.approx(1, abs=1e-5)
-        assert p.text == max(p.scores, key=p.scores.get) and options[p.choice] == p.text and not p.malformed
+        assert set(p.scores) == set(options) and sum(p.scores.values()) == pytest.approx(
+            1, abs=1e-5
+        )
+        assert (
+            p.text == max(p.scores, key=p.scores.get)
+            and options[p.choice] == p.text
+            and not p.malformed
+        )
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("settings", [{}, {"grammar": False}, {"rank_options": True}, {"num_beams": 2}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"grammar": False}, {"rank_options": True}, {"num_beams": 2}]
+)
 def test_memes_get_the_probabilities_of_yes_and_no(settings):
     task = Task.known["hateful_memes"](Codec())
     asked = list(annotations("hateful_memes", "hateful_memes", "dev_seen"))[:4]
     torch.manual_seed(0)
     batch = ask_task(task, asked, "compact")
     for p in Answering(tokenizer(), **settings)(tiny_model(1), batch, [task] * len(asked), asked):
-        assert set(p.scores) == {"yes", "no"} and p.scores["yes"] + p.scores["no"] == pytest.approx(1)
+        assert set(p.scores) == {"yes", "no"} and p.scores["yes"] + p.scores["no"] == pytest.approx(
+            1
+        )
         assert p.malformed == ("grammar" in settings) and p.confidence < 0
         if "rank_options" in settings:
             assert p.answer == ("Yes" if p.scores["yes"] > p.scores["no"] else "No")

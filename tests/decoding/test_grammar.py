@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from vista.codec.codec import Codec
-from vista.decoding.grammar import END, Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
+from vista.decoding.grammar import (
+    END,
+    Choice,
+    Literal,
+    Regions,
+    Text,
+    TextWithBoxes,
+    compile_grammar,
+)
 from vista.tokens.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parents[2] / "configs/tiny/tokenizer"
@@ -40,7 +48,11 @@ def walk(grammar, tokenizer, rng, limit=400):
         allowed = automaton.mask(state).nonzero().flatten().tolist()
         assert allowed and (forced is None or allowed == [forced])
         # The end is taken where there is one, now and then: a loop would hardly ever be left.
-        token = tokenizer.eos_id if tokenizer.eos_id in allowed and rng.random() < 0.3 else rng.choice(allowed)
+        token = (
+            tokenizer.eos_id
+            if tokenizer.eos_id in allowed and rng.random() < 0.3
+            else rng.choice(allowed)
+        )
         state = automaton.step(state, token)
         ids.append(token)
         if len(ids) > limit:
@@ -74,7 +86,9 @@ def test_the_second_corner_lies_behind_the_first(name, text):
     for grammar in ((BOX,), (BOXES,), (TextWithBoxes(),)):
         assert not accepts(grammar, text, TOKENIZERS[name])
         assert not accepts(grammar, f"[1, 2, 30, 40] <bsep> {text}", TOKENIZERS[name])
-    assert accepts((Regions(numbers=6),), "[5, 5, 5, 5, 5, 5]", TOKENIZERS[name]), "a polygon may go anywhere"
+    assert accepts((Regions(numbers=6),), "[5, 5, 5, 5, 5, 5]", TOKENIZERS[name]), (
+        "a polygon may go anywhere"
+    )
 
 
 def test_a_box_needs_few_nodes():
@@ -125,4 +139,8 @@ def test_special_tokens_are_never_words(tokenizer):
 def test_words_after_the_end_are_refused(tokenizer):
     automaton = compile_grammar((Literal("yes"),), tokenizer)
     ids = tokenizer.encode("yes", eos=True)
-    assert automaton.accepts(ids) and not automaton.accepts([*ids, ids[0]]) and not automaton.accepts(ids[:-1])
+    assert (
+        automaton.accepts(ids)
+        and not automaton.accepts([*ids, ids[0]])
+        and not automaton.accepts(ids[:-1])
+    )

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from tests.tiny import ask, question, tiny_model, tokenizer
 from vista.decoding import greedy as decoding
-from vista.decoding.grammar import END, Choice, Grammar, Literal, Regions, Text, TextWithBoxes, compile_grammar
+from vista.decoding.grammar import (
+    END,
+    Choice,
+    Grammar,
+    Literal,
+    Regions,
+    Text,
+    TextWithBoxes,
+    compile_grammar,
+)
 from vista.decoding.lengths import legal_tokens
 from vista.models.vistallm import VistaLLM
 
@@ -22,7 +31,11 @@ GRAMMARS: list[Grammar] = [
     (Regions(numbers=4),),
     (MASKS,),
     (Choice(("That is True.", "That is False.", "Yes")),),
-    (Literal("The masks are"), Regions(numbers=4, separator="<msep>", count=2, empty=True), Literal(".", glued=True)),
+    (
+        Literal("The masks are"),
+        Regions(numbers=4, separator="<msep>", count=2, empty=True),
+        Literal(".", glued=True),
+    ),
     (Literal("Yes"),),
     (TextWithBoxes(),),
 ]
@@ -38,13 +51,17 @@ def generate(*arguments: Any, **settings: Any) -> list[list[int]]:
     return [answer.token_ids for answer in decoding.generate(*arguments, **settings)]
 
 
-def slowly(model: VistaLLM, batch: dict[str, Any], grammar: Grammar, layout: str, limit: int) -> list[int]:
+def slowly(
+    model: VistaLLM, batch: dict[str, Any], grammar: Grammar, layout: str, limit: int
+) -> list[int]:
     """One sample, one token at a time, the whole sequence read again for each."""
     automaton = compile_grammar(grammar, tokenizer(layout))
     state, answer = 0, []
     while state != END and len(answer) < limit:
         ids = torch.cat([batch["input_ids"], torch.tensor([answer], dtype=torch.long)], dim=1)
-        logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[0, -1]
+        logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
+            0, -1
+        ]
         legal = legal_tokens(automaton, state, limit - len(answer))
         answer.append(int(logits.masked_fill(~legal, -torch.inf).argmax()))
         state = automaton.step(state, answer[-1])
@@ -79,14 +96,23 @@ def test_equals_a_plain_loop_token_for_token(layout):
 
 @torch.no_grad()
 @settings(max_examples=25)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(1, 20)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(1, 20)), min_size=1, max_size=5
+    )
+)
 def test_a_batch_answers_as_each_question_alone(drawn):
     model = eager_to_end(tiny_model(seed=len(drawn)))
     automata = [compile_grammar(GRAMMARS[g], tokenizer()) for _, g, _ in drawn]
     limits = [limit for _, _, limit in drawn]
     questions = [QUESTIONS[q] for q, _, _ in drawn]
-    left, right = (generate(model, ask(*questions, pad_left=p), automata, limits) for p in (True, False))
-    alone = [generate(model, ask(q), [a], n)[0] for q, a, n in zip(questions, automata, limits, strict=True)]
+    left, right = (
+        generate(model, ask(*questions, pad_left=p), automata, limits) for p in (True, False)
+    )
+    alone = [
+        generate(model, ask(q), [a], n)[0]
+        for q, a, n in zip(questions, automata, limits, strict=True)
+    ]
     assert left == right == alone
     assert all(len(answer) <= n for answer, n in zip(left, limits, strict=True))
 
@@ -105,7 +131,10 @@ def test_free_text_equals_transformers_generate():
         suppress_tokens=[t.bos_id, t.pad_id, t.image_id],
     )
     # One token more, for ours end at the limit, while `generate` cuts.
-    answers = [a[:LIMIT] for a in generate(model, batch, [compile_grammar((Text(),), t)] * len(QUESTIONS), LIMIT + 1)]
+    answers = [
+        a[:LIMIT]
+        for a in generate(model, batch, [compile_grammar((Text(),), t)] * len(QUESTIONS), LIMIT + 1)
+    ]
     assert {len(a) for a in answers} != {LIMIT}
     padded = [a + [t.pad_id] * (expected.shape[1] - len(a)) for a in answers]
     assert padded == expected.tolist()

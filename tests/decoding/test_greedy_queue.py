@@ -27,7 +27,9 @@ from vista.decoding.lengths import legal_tokens, longest_answer, shortest_ending
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
 FAMILIES = [
     LlamaConfig(**SIZES, intermediate_size=32, num_key_value_heads=1),
-    MistralConfig(**SIZES, intermediate_size=32, num_key_value_heads=2, sliding_window=None, head_dim=16),
+    MistralConfig(
+        **SIZES, intermediate_size=32, num_key_value_heads=2, sliding_window=None, head_dim=16
+    ),
     Qwen2Config(**SIZES, intermediate_size=32, num_key_value_heads=2),
     GPTNeoXConfig(**SIZES, intermediate_size=32),
     GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=64),
@@ -58,7 +60,9 @@ def test_no_more_rows_than_allowed_are_in_the_making():
     model.language_model.register_forward_pre_hook(
         lambda _, args, kwargs: widths.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
-    answers = generate(model, ask(*QUESTIONS * 3), [compile_grammar((Regions(4),), tokenizer())] * 12, max_rows=5)
+    answers = generate(
+        model, ask(*QUESTIONS * 3), [compile_grammar((Regions(4),), tokenizer())] * 12, max_rows=5
+    )
     assert max(widths) == 5 and len(widths) == 12 and all(a.done for a in answers)
 
 
@@ -76,7 +80,9 @@ def test_any_causal_language_model(config):
     logits = rows.feed([[15, 16], [17], [18, 19, 20]])
     read = [12, 13, 14, 15, 16], [6, 7, 9, 10, 11, 17], [6, 7, 9, 10, 11, 18, 19, 20]
     for row, ids in zip(logits, read, strict=True):
-        torch.testing.assert_close(row, llm(torch.tensor([ids])).logits[0, -1], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            row, llm(torch.tensor([ids])).logits[0, -1], atol=1e-4, rtol=1e-4
+        )
 
 
 def test_slots_that_no_row_uses_are_given_back():
@@ -90,7 +96,10 @@ def test_slots_that_no_row_uses_are_given_back():
 def test_longest_answer():
     paper = tokenizer("paper")
     bracket = f"[{', '.join(['10'] * 64)}]"
-    two_masks = Literal("The masks are"), Regions(numbers=64, separator="<msep>", count=2, empty=True)
+    two_masks = (
+        Literal("The masks are"),
+        Regions(numbers=64, separator="<msep>", count=2, empty=True),
+    )
     for grammar, longest in [
         ((Regions(numbers=4),), "[10, 20, 30, 40]"),
         ((Regions(numbers=64),), bracket),
@@ -99,7 +108,9 @@ def test_longest_answer():
         ((Choice(("1", "red cup", "10")),), "red cup"),
         (two_masks, f"The masks are {bracket} <msep> {bracket}"),
     ]:
-        assert longest_answer(compile_grammar(grammar, paper)) == len(paper.encode(longest, eos=True))
+        assert longest_answer(compile_grammar(grammar, paper)) == len(
+            paper.encode(longest, eos=True)
+        )
     for piece in (Text(), Regions(numbers=4, separator="<bsep>", none=True), TextWithBoxes()):
         assert longest_answer(compile_grammar((piece,), paper)) is None
 
@@ -113,7 +124,10 @@ def test_an_answer_held_to_a_length_still_ends_legally(layout, seed):
         for limit in (1, 14, 30, 60):
             limit = max(limit, shortest_endings(automaton)[0])
             for answer in generate(model, ask(*QUESTIONS, layout=layout), [automaton] * 4, limit):
-                assert automaton.accepts(answer.token_ids), (grammar, tokenizer(layout).decode(answer.token_ids))
+                assert automaton.accepts(answer.token_ids), (
+                    grammar,
+                    tokenizer(layout).decode(answer.token_ids),
+                )
                 assert len(answer.token_ids) <= limit
 
 
@@ -138,7 +152,9 @@ def test_confidence_and_spread_by_hand():
         model.language_model.set_output_embeddings(head)
         (mask,) = generate(model, ask(QUESTIONS[0]), [compile_grammar((Regions(numbers=2),), t)])
     assert t.decode(mask.token_ids) == "[300, 300]"
-    assert mask.log_probs == pytest.approx([math.log(0.75)] * 2) and mask.confidence == pytest.approx(math.log(0.75))
+    assert mask.log_probs == pytest.approx(
+        [math.log(0.75)] * 2
+    ) and mask.confidence == pytest.approx(math.log(0.75))
     assert mask.spreads == pytest.approx([200 * math.sqrt(0.25 * 0.75)] * 2, rel=1e-4)
 
 
@@ -146,7 +162,9 @@ def test_a_forced_answer_is_certain_and_words_have_no_spread():
     yes = Answer(compile_grammar((Literal("Yes"),), tokenizer()), 8)
     assert yes.done and yes.state == END and yes.confidence == 0 and yes.spreads == []
     with torch.no_grad():
-        (words,) = generate(tiny_model(), ask(QUESTIONS[0]), [compile_grammar((Text(),), tokenizer())], 8)
+        (words,) = generate(
+            tiny_model(), ask(QUESTIONS[0]), [compile_grammar((Text(),), tokenizer())], 8
+        )
     assert words.spreads == [] and len(words.log_probs) == 7 and words.confidence < 0
 
 
@@ -154,8 +172,12 @@ def test_a_forced_answer_is_certain_and_words_have_no_spread():
 def test_drawn_answers_are_legal_repeatable_and_free_of_their_batch():
     model = eager_to_end(tiny_model())
     batch, machines = ask(*QUESTIONS), automata()[:4]
-    first, again, other = (generate(model, batch, machines, LIMIT, Sampling(seed=s)) for s in (0, 0, 1000))
-    assert [a.token_ids for a in first] == [a.token_ids for a in again] != [a.token_ids for a in other]
+    first, again, other = (
+        generate(model, batch, machines, LIMIT, Sampling(seed=s)) for s in (0, 0, 1000)
+    )
+    assert (
+        [a.token_ids for a in first] == [a.token_ids for a in again] != [a.token_ids for a in other]
+    )
     alone = generate(model, ask(QUESTIONS[0]), machines[:1], LIMIT, Sampling(seed=0))
     assert alone[0].token_ids == first[0].token_ids
     assert all(m.accepts(a.token_ids) for m, a in zip(machines, first, strict=True))

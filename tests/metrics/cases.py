@@ -44,12 +44,18 @@ def mask(rng: np.random.Generator, height: int = 6, width: int = 9) -> np.ndarra
 
 
 def _caption(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
-    return Prediction(answer=WORDS[rng.integers(5)]), {"id": str(k), "captions": list(rng.choice(WORDS, 3))}
+    return Prediction(answer=WORDS[rng.integers(5)]), {
+        "id": str(k),
+        "captions": list(rng.choice(WORDS, 3)),
+    }
 
 
 def _vqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     answers = [str(a) for a in rng.choice(["two", "2", "dog", "a dog", "3"], 10)]
-    return Prediction(answer=answers[0]), {"answers": answers, "answer_type": ("yes/no", "number", "other")[k % 3]}
+    return Prediction(answer=answers[0]), {
+        "answers": answers,
+        "answer_type": ("yes/no", "number", "other")[k % 3],
+    }
 
 
 def _rec(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
@@ -63,7 +69,10 @@ def _grec(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]
 
 def _res(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     true = mask(rng)
-    return Prediction(masks=[true & mask(rng)] * (k % 3)), {"mask": true, "target_mask": mask(rng) | true}
+    return Prediction(masks=[true & mask(rng)] * (k % 3)), {
+        "mask": true,
+        "target_mask": mask(rng) | true,
+    }
 
 
 def _gres(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
@@ -80,7 +89,10 @@ def _vcr(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
 
 def _counting(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     granularity = ("any", "superclass", "object")[k % 3]
-    return Prediction(answer=str(rng.integers(3))), {"answer": str(rng.integers(3)), "granularity": granularity}
+    return Prediction(answer=str(rng.integers(3))), {
+        "answer": str(rng.integers(3)),
+        "granularity": granularity,
+    }
 
 
 def _visual7w(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
@@ -95,13 +107,19 @@ def _textvqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, An
 
 def _iconqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     label = int(rng.integers(3))
-    ref = {"choices": ["cat", "dog", "cow"], "label": label, "skills": ["counting", "time"][: k % 3]}
+    ref = {
+        "choices": ["cat", "dog", "cow"],
+        "label": label,
+        "skills": ["counting", "time"][: k % 3],
+    }
     return Prediction(text=("(A)", "The answer is dog.", "cow", "nothing")[rng.integers(4)]), ref
 
 
 def _hateful(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     scores = {"yes": float(rng.random()), "no": float(rng.random())}
-    return Prediction(answer=("Yes", "No", "maybe")[k % 3], scores=scores), {"label": int(rng.integers(2))}
+    return Prediction(answer=("Yes", "No", "maybe")[k % 3], scores=scores), {
+        "label": int(rng.integers(2))
+    }
 
 
 def _pope(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
@@ -111,19 +129,29 @@ def _pope(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]
 
 def _nlvr2(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     answer, label = (("True", "False")[i] for i in rng.integers(0, 2, 2))
-    return Prediction(answer=answer), {"label": label, "identifier": f"dev-{k // 4}-{k % 2}-{k % 4 // 2}"}
+    return Prediction(answer=answer), {
+        "label": label,
+        "identifier": f"dev-{k // 4}-{k % 2}-{k % 4 // 2}",
+    }
 
 
 def _coseg(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     masks = [mask(rng, 5 + i, 8) for i in range(3)]
     pred = Prediction(masks=[m & mask(rng, *m.shape) for m in masks[: 1 + k % 3]])
-    return pred, {"masks": masks, "class": ("cow", "009 big bird")[k % 2], "count": [True, True, k % 4 != 0]}
+    return pred, {
+        "masks": masks,
+        "class": ("cow", "009 big bird")[k % 2],
+        "count": [True, True, k % 4 != 0],
+    }
 
 
 def _attcoseg(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     i, j = (int(x) for x in rng.choice(4, 2, replace=False) + 1)
     masks = [mask(rng) if n in (i, j) else np.zeros((6, 9), bool) for n in range(1, 5)]
-    return Prediction(answer=f"{j} and {1 + k % 5}", masks=[masks[j - 1], mask(rng)]), {"pair": [i, j], "masks": masks}
+    return Prediction(answer=f"{j} and {1 + k % 5}", masks=[masks[j - 1], mask(rng)]), {
+        "pair": [i, j],
+        "masks": masks,
+    }
 
 
 def _spot(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
@@ -187,13 +215,18 @@ def _fail() -> float:
 def score_in_process(rank: int, world: int, folder: str) -> None:
     """The body of one gloo process: it sees every `world`-th sample of each evaluator and saves what it computes."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world
+    )
     results = {}
     for name, (make, _) in CASES.items():
         results[name] = score(make(), samples(name)[rank::world], batch=2)
     metric = CaptionMetric(metrics=("CIDEr",), tokenizer="python")
     metric.update([Prediction(answer="a dog")], [{"id": "the same on both", "captions": ["a dog"]}])
-    for key, function in (("duplicate", metric.compute), ("failure", lambda: metric.on_first(_fail))):
+    for key, function in (
+        ("duplicate", metric.compute),
+        ("failure", lambda: metric.on_first(_fail)),
+    ):
         try:
             function()
         except ValueError as error:

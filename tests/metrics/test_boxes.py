@@ -12,7 +12,12 @@ from vista.data import Prediction
 from vista.metrics.grec import GRECMetric, f1_score, match_boxes
 from vista.metrics.overlap import box_giou, box_iou, enclosing_box
 from vista.metrics.rec import RECMetric, rec_iou
-from vista.metrics.spot_caption import SpotCaptionMetric, content_words, link_phrases, spotted_phrases
+from vista.metrics.spot_caption import (
+    SpotCaptionMetric,
+    content_words,
+    link_phrases,
+    spotted_phrases,
+)
 from vista.metrics.visual7w import Visual7WMetric, candidate_at, chosen_candidate, nearest_candidate
 
 UNIT = (0.0, 0.0, 10.0, 10.0)
@@ -44,7 +49,10 @@ def test_boxes_without_area_overlap_nothing():
 
 def test_rec_is_strict_at_one_half():
     assert box_iou(UNIT, HALF) == 0.5
-    made = [(Prediction(boxes=[HALF]), {"boxes": [UNIT]}), (Prediction(boxes=[(0, 0, 10, 5.001)]), {"boxes": [UNIT]})]
+    made = [
+        (Prediction(boxes=[HALF]), {"boxes": [UNIT]}),
+        (Prediction(boxes=[(0, 0, 10, 5.001)]), {"boxes": [UNIT]}),
+    ]
     assert score(RECMetric(), made)["pr50"] == 50
 
 
@@ -61,7 +69,8 @@ def test_rec_wants_exactly_one_box():
 
 def twin_matches(boxes, truth):
     pairs = sorted(
-        (-box_giou(box, true), i, j) for (i, box), (j, true) in itertools.product(enumerate(boxes), enumerate(truth))
+        (-box_giou(box, true), i, j)
+        for (i, box), (j, true) in itertools.product(enumerate(boxes), enumerate(truth))
     )
     rows, columns = set(), set()
     for negative, i, j in pairs:
@@ -150,7 +159,11 @@ def test_spotted_phrases():
 
 def test_phrases_are_linked_by_their_words():
     spotted = [(["man"], UNIT), (["holds", "brown", "dog"], HALF), (["and", "man"], FAR)]
-    assert link_phrases(spotted, ["a man", "the dog", "A brown dog", "The man"]) == {0: UNIT, 2: HALF, 3: FAR}
+    assert link_phrases(spotted, ["a man", "the dog", "A brown dog", "The man"]) == {
+        0: UNIT,
+        2: HALF,
+        3: FAR,
+    }
     assert link_phrases(spotted, ["men", "the"]) == {}
 
 
@@ -167,8 +180,14 @@ def test_spot_caption_recall():
     metric = SpotCaptionMetric(metrics=("ROUGE_L",), tokenizer="python")
     result = score(metric, [(Prediction(text=text, boxes=[UNIT, UNIT]), ref)])
     assert result["recall_at_1"] == pytest.approx(200 / 3)  # IoU 0.5 is a hit
-    assert result["recall_at_1_merged"] == pytest.approx(100 / 3)  # the man's two boxes as one: IoU 1/3
-    assert (result["recall_at_1_people"], result["recall_at_1_animals"], result["recall_at_1_other"]) == (100, 100, 100)
+    assert result["recall_at_1_merged"] == pytest.approx(
+        100 / 3
+    )  # the man's two boxes as one: IoU 1/3
+    assert (
+        result["recall_at_1_people"],
+        result["recall_at_1_animals"],
+        result["recall_at_1_other"],
+    ) == (100, 100, 100)
     assert result["recall_at_1_clothing"] == result["recall_at_1_scene"] == 0
     assert result["ROUGE_L"] == pytest.approx(100)
     metric.reset()

@@ -29,7 +29,13 @@ CAPTIONS = [
     "\u201cStop\u201d sign isn't red;",
     "a caf\u00e9?",
 ]
-WORDS = ["a man 's hat on -lrb- the -rrb- chair", "", "two dogs one cat", "stop sign is n't red", "a caf\u00e9"]
+WORDS = [
+    "a man 's hat on -lrb- the -rrb- chair",
+    "",
+    "two dogs one cat",
+    "stop sign is n't red",
+    "a caf\u00e9",
+]
 
 
 def _read_only(path, mode):
@@ -45,7 +51,11 @@ def test_java_tokenizer_keeps_each_caption_in_its_place():
     assert tokenize_java(CAPTIONS) == WORDS
     # Without the cleaning each of these marks would be a line of its own and shift what follows.
     broken = ["a\r\ndog", "a\u2028cat", " ", "a\x85bird\n", "the end"]
-    assert tokenize(broken, "java") == tokenize(broken, "python") == ["a dog", "a cat", "", "a bird", "the end"]
+    assert (
+        tokenize(broken, "java")
+        == tokenize(broken, "python")
+        == ["a dog", "a cat", "", "a bird", "the end"]
+    )
     assert tokenize(["", "a \ud800 dog"], "java") == ["", "a dog"]
 
 
@@ -86,10 +96,20 @@ def test_strip_markup():
 
 def test_scores_are_the_librarys():
     captions = ["a man rides a horse", "a cat sleeps", "a red bus on the street"]
-    references = [["a man riding a horse", "man on a horse"], ["a cat is asleep"], ["a bus", "a red bus stops"]]
+    references = [
+        ["a man riding a horse", "man on a horse"],
+        ["a cat is asleep"],
+        ["a bus", "a red bus stops"],
+    ]
     gts, res = dict(enumerate(references)), {i: [c] for i, c in enumerate(captions)}
-    expected = {"CIDEr": Cider().compute_score(gts, res)[0], "ROUGE_L": Rouge().compute_score(gts, res)[0]}
-    expected |= {f"BLEU_{n + 1}": value for n, value in enumerate(Bleu(4).compute_score(gts, res, verbose=0)[0])}
+    expected = {
+        "CIDEr": Cider().compute_score(gts, res)[0],
+        "ROUGE_L": Rouge().compute_score(gts, res)[0],
+    }
+    expected |= {
+        f"BLEU_{n + 1}": value
+        for n, value in enumerate(Bleu(4).compute_score(gts, res, verbose=0)[0])
+    }
     found = caption_scores(captions, references, **FAST)
     assert found == pytest.approx({key: 100 * value for key, value in expected.items()})
     assert found["CIDEr"] > 50
@@ -111,7 +131,9 @@ def test_empty_caption_stays_in_the_set():
 
 def test_references_without_words_are_no_error():
     # The library's BLEU adds tiny numbers against divisions by zero.
-    assert max(caption_scores(["a dog", ""], [["..."], ["."]], **FAST).values()) == pytest.approx(0, abs=1e-6)
+    assert max(caption_scores(["a dog", ""], [["..."], ["."]], **FAST).values()) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_one_image_gives_cider_0():
@@ -166,7 +188,9 @@ def test_spice_problems_are_found_before_the_library_is_called(monkeypatch, tmp_
 def test_meteor_needs_java(monkeypatch):
     monkeypatch.setattr(ptb.shutil, "which", lambda name: None)
     with pytest.warns(UserWarning, match="METEOR skipped"):
-        assert set(caption_scores(["a dog"], [["a dog"]], ("METEOR", "CIDEr"), "python")) == {"CIDEr"}
+        assert set(caption_scores(["a dog"], [["a dog"]], ("METEOR", "CIDEr"), "python")) == {
+            "CIDEr"
+        }
 
 
 @needs_java
@@ -194,5 +218,12 @@ def test_meteor():
 
 
 def test_llava_is_rouge_of_the_answer():
-    made = [(Prediction(answer="a red dog"), {"answer": "A red dog."}), (Prediction(answer=""), {"answer": "."})]
-    assert score(LLaVAMetric(tokenizer="python"), made) == {"ROUGE_L": pytest.approx(50), "n": 2, "parse_failures": 0}
+    made = [
+        (Prediction(answer="a red dog"), {"answer": "A red dog."}),
+        (Prediction(answer=""), {"answer": "."}),
+    ]
+    assert score(LLaVAMetric(tokenizer="python"), made) == {
+        "ROUGE_L": pytest.approx(50),
+        "n": 2,
+        "parse_failures": 0,
+    }

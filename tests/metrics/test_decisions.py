@@ -56,7 +56,12 @@ def test_pope_metric():
     unread = [(Prediction(malformed=True), {"label": label}) for label in ("yes", "no")]
     assert score(POPEMetric(), unread)["accuracy"] == 0
     no = score(POPEMetric(), [(Prediction(text="no"), {"label": "no"})])
-    assert (no["accuracy"], no["precision"], no["recall"], no["f1"]) == (100, 0, 0, 0)  # ratios without a denominator
+    assert (no["accuracy"], no["precision"], no["recall"], no["f1"]) == (
+        100,
+        0,
+        0,
+        0,
+    )  # ratios without a denominator
 
 
 def test_nlvr2_metric():
@@ -95,7 +100,9 @@ def test_hateful_memes_metric():
     ]
     result = score(HatefulMemesMetric(), made)
     # Scores of label 1: 0.75, 0.5, 0.5; of label 0: 0.5, 0. Of 6 pairs 4 are right and 2 are ties.
-    assert result == pytest.approx({"accuracy": 40, "auroc": 100 * 5 / 6, "n": 5, "parse_failures": 2})
+    assert result == pytest.approx(
+        {"accuracy": 40, "auroc": 100 * 5 / 6, "n": 5, "parse_failures": 2}
+    )
 
 
 def test_hateful_memes_from_text_only():
@@ -114,7 +121,9 @@ def test_auroc_as_counted_pairs():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 40).tolist()
     scores = (rng.integers(0, 6, 40) / 5).tolist()
-    good, bad = ([s for s, label in zip(scores, labels, strict=True) if label == wanted] for wanted in (1, 0))
+    good, bad = (
+        [s for s, label in zip(scores, labels, strict=True) if label == wanted] for wanted in (1, 0)
+    )
     pairs = [(a > b) + (a == b) / 2 for a, b in itertools.product(good, bad)]
     assert auroc(scores, labels) == pytest.approx(100 * np.mean(pairs))
 
@@ -149,7 +158,9 @@ def test_vcr_metric():
     ]
     with pytest.warns(UserWarning, match="1 VCR questions have only one"):
         result = score(VCRMetric(), made)
-    assert result == pytest.approx({"q_a": 100, "qa_r": 100 / 3, "q_ar": 100 / 3, "n": 7, "parse_failures": 2})
+    assert result == pytest.approx(
+        {"q_a": 100, "qa_r": 100 / 3, "q_ar": 100 / 3, "n": 7, "parse_failures": 2}
+    )
     with pytest.raises(ValueError, match="mode"):
         VCRMetric().update([Prediction()], [{"annot_id": "x", "mode": "q_ar", "label": 0}])
 
@@ -199,4 +210,9 @@ def test_iconqa_metric():
     assert (result["accuracy"], result["parse_failures"]) == (40, 2)
     assert (result["accuracy_counting"], result["accuracy_time"]) == (50, pytest.approx(100 / 3))
     assert result["accuracy_geometry"] == 0
-    assert set(score(IconQAMetric(skills=("time",)), made)) == {"accuracy", "accuracy_time", "n", "parse_failures"}
+    assert set(score(IconQAMetric(skills=("time",)), made)) == {
+        "accuracy",
+        "accuracy_time",
+        "n",
+        "parse_failures",
+    }

@@ -6,7 +6,13 @@ import pytest
 from tests.metrics.cases import mask, score
 from vista.data import Prediction
 from vista.metrics.attcoseg import AttCoSegMetric, image_numbers, pair_overlap
-from vista.metrics.coseg import CoSegMetric, coseg_scores, image_overlap, precision_and_jaccard, safe_name
+from vista.metrics.coseg import (
+    CoSegMetric,
+    coseg_scores,
+    image_overlap,
+    precision_and_jaccard,
+    safe_name,
+)
 from vista.metrics.gres import GRESMetric, gres_overlap
 from vista.metrics.overlap import mask_intersection_and_union, mask_iou, union_mask
 from vista.metrics.res import RESMetric
@@ -30,7 +36,10 @@ def pixels(array):
 def test_mask_overlap_as_counted_pixels(seed):
     rng = np.random.default_rng(seed)
     a, b = mask(rng), mask(rng)
-    assert mask_intersection_and_union(a, b) == (len(pixels(a) & pixels(b)), len(pixels(a) | pixels(b)))
+    assert mask_intersection_and_union(a, b) == (
+        len(pixels(a) & pixels(b)),
+        len(pixels(a) | pixels(b)),
+    )
 
 
 def test_mask_overlap_edges():
@@ -43,11 +52,16 @@ def test_mask_overlap_edges():
 
 
 def res(masks, true, target=None, **fields):
-    return Prediction(masks=masks, **fields), {"mask": true, "target_mask": true if target is None else target}
+    return Prediction(masks=masks, **fields), {
+        "mask": true,
+        "target_mask": true if target is None else target,
+    }
 
 
 def test_res_thresholds_are_inclusive():
-    result = score(RESMetric(), [res([columns(0, 5)], columns(0, 10)), res([columns(0, 9)], columns(0, 10))])
+    result = score(
+        RESMetric(), [res([columns(0, 5)], columns(0, 10)), res([columns(0, 9)], columns(0, 10))]
+    )
     assert result["mIoU"] == pytest.approx(70)
     assert (result["pr50"], result["pr60"], result["pr90"]) == (100, 50, 50)
 
@@ -66,7 +80,9 @@ def test_res_metric():
     assert result["paper_style_mIoU"] == pytest.approx(40)
     assert result["pr90"] == 20
     assert result["parse_failures"] == 1
-    assert "paper_style_mIoU" not in score(RESMetric(paper_style=False), [(made[0][0], {"mask": columns(0, 4)})])
+    assert "paper_style_mIoU" not in score(
+        RESMetric(paper_style=False), [(made[0][0], {"mask": columns(0, 4)})]
+    )
 
 
 def test_gres_table():
@@ -104,7 +120,9 @@ def test_gres_metric():
             "pr70": 25,
             "pr80": 25,
             "pr90": 0,
-            "paper_style_gIoU": 100 * 1.75 / 8,  # the first target drawn again has 3 of the 4 columns
+            "paper_style_gIoU": 100
+            * 1.75
+            / 8,  # the first target drawn again has 3 of the 4 columns
             "n": 8,
             "parse_failures": 2,
         }
@@ -127,7 +145,10 @@ def test_gres_as_the_twin(seed):
     rng = np.random.default_rng(seed)
     made, ious, shared, union = [], [], 0, 0
     for k in range(12):
-        truth, drawn = [mask(rng) for _ in range(k % 3)], [mask(rng) for _ in range(rng.integers(3))]
+        truth, drawn = (
+            [mask(rng) for _ in range(k % 3)],
+            [mask(rng) for _ in range(rng.integers(3))],
+        )
         made.append(gres(drawn, truth))
         p, g = (set().union(*map(pixels, masks)) for masks in (drawn, truth))
         ious.append(float(not drawn) if not truth else len(p & g) / len(p | g))
@@ -167,8 +188,12 @@ def test_coseg_masks_stand_for_their_images():
     true = [columns(0, 5), columns(5, 10)]
     assert score(CoSegMetric(), [coseg(true, true)])["J"] == pytest.approx(100)
     assert score(CoSegMetric(), [coseg(true[::-1], true)])["J"] == 0
-    assert score(CoSegMetric(), [coseg(true[:1], true)])["J"] == pytest.approx(50)  # fewer: the rest are empty
-    assert score(CoSegMetric(), [coseg([*true, NONE], true)])["J"] == pytest.approx(100)  # more: ignored
+    assert score(CoSegMetric(), [coseg(true[:1], true)])["J"] == pytest.approx(
+        50
+    )  # fewer: the rest are empty
+    assert score(CoSegMetric(), [coseg([*true, NONE], true)])["J"] == pytest.approx(
+        100
+    )  # more: ignored
     assert score(CoSegMetric(), [coseg(true, true, malformed=True)])["J"] == 0
     filled = score(CoSegMetric(), [coseg(true[::-1], true, count=[True, False])])
     assert (filled["P_image"], filled["n"]) == (0, 1)
@@ -181,7 +206,9 @@ def test_coseg_without_any_object_warns():
 
 
 def test_coseg_images_may_have_different_sizes():
-    assert precision_and_jaccard(image_overlap(np.ones((3, 4), bool), np.ones((3, 4), bool)))[0] == 1
+    assert (
+        precision_and_jaccard(image_overlap(np.ones((3, 4), bool), np.ones((3, 4), bool)))[0] == 1
+    )
     true = [columns(0, 5), columns(0, 5, width=20, height=4)]
     assert score(CoSegMetric(), [coseg(true, true)])["P"] == 100
 
@@ -201,23 +228,36 @@ TRUTH = [columns(0, 4), NONE, columns(6, 10), NONE]  # the pair is 1 and 3
 
 
 def test_attcoseg_pair_overlap():
-    assert pair_overlap([3, 1], [TRUTH[2], TRUTH[0]], [1, 3], TRUTH) == pytest.approx((1, 1))  # order is free
+    assert pair_overlap([3, 1], [TRUTH[2], TRUTH[0]], [1, 3], TRUTH) == pytest.approx(
+        (1, 1)
+    )  # order is free
     assert pair_overlap([1, 3], [TRUTH[2], TRUTH[0]], [1, 3], TRUTH) == pytest.approx((0.2, 0))
     # Image 2 in place of 3: over the images 1, 2 and 3, J is 1, 0 and 0.
-    assert pair_overlap([1, 2], [TRUTH[0], columns(0, 5)], [1, 3], TRUTH) == pytest.approx(((1 + 0.5 + 0.6) / 3, 1 / 3))
-    assert pair_overlap([], [], [1, 3], TRUTH) == pytest.approx((0.6, 0))  # the background of the true images
-    assert pair_overlap([1], [], [1, 3], TRUTH) == pytest.approx((0.6, 0))  # a number without a mask
+    assert pair_overlap([1, 2], [TRUTH[0], columns(0, 5)], [1, 3], TRUTH) == pytest.approx(
+        ((1 + 0.5 + 0.6) / 3, 1 / 3)
+    )
+    assert pair_overlap([], [], [1, 3], TRUTH) == pytest.approx(
+        (0.6, 0)
+    )  # the background of the true images
+    assert pair_overlap([1], [], [1, 3], TRUTH) == pytest.approx(
+        (0.6, 0)
+    )  # a number without a mask
     # Number 9 is dropped with its mask, the next mask keeps its place.
     assert pair_overlap([9, 1], [NONE, TRUTH[0]], [1, 3], TRUTH) == pytest.approx((0.8, 0.5))
     # Repeated numbers are one image.
-    assert pair_overlap([1, 1], [columns(0, 2), columns(2, 4)], [1, 3], TRUTH) == pytest.approx((0.8, 0.5))
+    assert pair_overlap([1, 1], [columns(0, 2), columns(2, 4)], [1, 3], TRUTH) == pytest.approx(
+        (0.8, 0.5)
+    )
 
 
 def test_attcoseg_metric():
     ref = {"pair": [1, 3], "masks": TRUTH}
     right = [TRUTH[2], TRUTH[0]]
     made = [
-        (Prediction(text="The images are 3 and 1. The masks are [..] <msep> [..].", masks=right), ref),
+        (
+            Prediction(text="The images are 3 and 1. The masks are [..] <msep> [..].", masks=right),
+            ref,
+        ),
         (Prediction(answer="3 and 1", masks=right, malformed=True), ref),
         (Prediction(answer="1, 3 and 9", masks=[TRUTH[0], TRUTH[2]]), ref),  # a number too many
         (Prediction(answer="none"), ref),

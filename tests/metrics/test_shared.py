@@ -17,7 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* VCR questions have only one")
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gloo")
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=score_in_process, args=(rank, 2, str(folder))) for rank in range(2)]
+    processes = [
+        spawn.Process(target=score_in_process, args=(rank, 2, str(folder))) for rank in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -73,7 +75,9 @@ def test_keys_scale_and_counts(name):
     assert result["n"] == N
     assert result["parse_failures"] >= 2 or name == "pope"
     assert all(0 <= value <= (1000 if key == "CIDEr" else 100) for key, value in result.items())
-    assert all(value.ndim == 0 and value.dtype == torch.float64 for value in metric.compute().values())
+    assert all(
+        value.ndim == 0 and value.dtype == torch.float64 for value in metric.compute().values()
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -90,7 +94,15 @@ def test_malformed_answers_earn_nothing(name):
     for pred, _ in made:
         pred.malformed = True
     result = score(CASES[name][0](), made)
-    free = {"n", "parse_failures", "yes_ratio", "auroc", "P", "P_image", "P_pooled"}  # P counts background
+    free = {
+        "n",
+        "parse_failures",
+        "yes_ratio",
+        "auroc",
+        "P",
+        "P_image",
+        "P_pooled",
+    }  # P counts background
     assert {key: value for key, value in result.items() if key not in free and value} == {}
 
 

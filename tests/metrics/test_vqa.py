@@ -14,7 +14,14 @@ from vista.data import Prediction
 from vista.metrics.contractions import CONTRACTIONS
 from vista.metrics.counting import PointingQAMetric, same_answer
 from vista.metrics.textvqa import TextVQAMetric, normalize_text, textvqa_accuracy
-from vista.metrics.vqa import VQAMetric, evalai_results, normalize, soft_score, strip_punctuation, vqa_accuracy
+from vista.metrics.vqa import (
+    VQAMetric,
+    evalai_results,
+    normalize,
+    soft_score,
+    strip_punctuation,
+    vqa_accuracy,
+)
 
 
 def twin_normalize(text):
@@ -29,7 +36,19 @@ def twin_normalize(text):
             characters.append("." if _next_is_digit(text, i) else "")
         else:
             characters.append(mark)
-    numbers = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    numbers = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+    ]
     words = []
     for word in "".join(characters).lower().split():
         word = "0" if word == "none" else str(numbers.index(word)) if word in numbers else word
@@ -63,7 +82,9 @@ def twin_accuracy(answer, references):
 @pytest.mark.parametrize("matches", range(11))
 def test_soft_score_by_number_of_matches(matches):
     expected = {0: 0, 1: 30, 2: 60, 3: 90}.get(matches, 100)
-    assert 100 * soft_score("dog", ["dog"] * matches + ["cat"] * (10 - matches)) == pytest.approx(expected)
+    assert 100 * soft_score("dog", ["dog"] * matches + ["cat"] * (10 - matches)) == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +107,10 @@ def test_soft_score_by_number_of_matches(matches):
         ("t-shirt and -x", "tshirt and x"),  # beside a blank once: deleted everywhere
         ("1,000", "1000"),
         ("1,000 a/b", "1000 ab"),  # a grouped number deletes every mark
-        ("it's 5:30 #1 $2 50% a&b *", "it's 5:30 #1 $2 50% a&b *"),  # marks that are not in the list
+        (
+            "it's 5:30 #1 $2 50% a&b *",
+            "it's 5:30 #1 $2 50% a&b *",
+        ),  # marks that are not in the list
         ("", ""),
     ],
 )
@@ -104,7 +128,9 @@ def test_normalize_as_the_twin(text):
     assert normalize(text) == twin_normalize(text)
 
 
-@given(st.lists(st.sampled_from(["a dog", "dog", "Dog!", "two", "2", "no"]), min_size=10, max_size=10))
+@given(
+    st.lists(st.sampled_from(["a dog", "dog", "Dog!", "two", "2", "no"]), min_size=10, max_size=10)
+)
 def test_accuracy_as_the_twin(references):
     for answer in ("dog", "2", "", "No"):
         assert vqa_accuracy(answer, references) == pytest.approx(twin_accuracy(answer, references))
@@ -132,9 +158,15 @@ def test_vqa_metric():
         [
             (Prediction(answer="yes"), {"answers": ["yes"] * 10, "answer_type": "yes/no"}),
             (Prediction(answer="2"), {"answers": ["two"] * 3 + ["3"] * 7, "answer_type": "number"}),
-            (Prediction(answer="2", malformed=True), {"answers": ["2"] * 10, "answer_type": "number"}),
+            (
+                Prediction(answer="2", malformed=True),
+                {"answers": ["2"] * 10, "answer_type": "number"},
+            ),
             (Prediction(answer="dog"), {"answers": ["cat"] * 10, "answer_type": "other"}),
-            (Prediction(answer="dog"), {"answers": [], "answer_type": "other"}),  # hidden answers: not scored
+            (
+                Prediction(answer="dog"),
+                {"answers": [], "answer_type": "other"},
+            ),  # hidden answers: not scored
         ],
     )
     assert result == pytest.approx(
@@ -159,12 +191,21 @@ def test_vqa_on_official_answers():
     for record in json.loads(path.read_text())["annotations"]:
         references = [answer["answer"] for answer in record["answers"]]
         for answer in {references[0], record["multiple_choice_answer"].upper(), "the two"}:
-            assert vqa_accuracy(answer, references) == pytest.approx(twin_accuracy(answer, references))
+            assert vqa_accuracy(answer, references) == pytest.approx(
+                twin_accuracy(answer, references)
+            )
 
 
 @pytest.mark.parametrize(
     ("text", "normal"),
-    [("NOKIA's", "nokia 's"), ("7,000", "7000"), ("stop?", "stop"), ("The  End", "end"), ("a\tb", "b"), ("x-y", "x y")],
+    [
+        ("NOKIA's", "nokia 's"),
+        ("7,000", "7000"),
+        ("stop?", "stop"),
+        ("The  End", "end"),
+        ("a\tb", "b"),
+        ("x-y", "x y"),
+    ],
 )
 def test_textvqa_normalises_first_by_its_own_rules(text, normal):
     assert normalize_text(text) == normal
@@ -206,7 +247,9 @@ def test_pointingqa_metric():
         "n": 5,
         "parse_failures": 1,
     }
-    assert set(score(PointingQAMetric(granularities=()), [(Prediction(answer="red"), {"answer": "red"})])) == {
+    assert set(
+        score(PointingQAMetric(granularities=()), [(Prediction(answer="red"), {"answer": "red"})])
+    ) == {
         "accuracy",
         "n",
         "parse_failures",

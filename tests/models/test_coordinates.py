@@ -33,8 +33,12 @@ def test_rows_of_both_tables_are_set_to_the_norm_of_the_others(keep_digits: bool
     others = [i for i in range(1100) if i not in set(changed)]
     for new, old in ((table, old_table), (head, old_head)):
         assert torch.equal(new[others], old[others])
-        torch.testing.assert_close(new[changed].norm(dim=1), old[others].norm(dim=1).mean().expand(len(changed)))
-    torch.testing.assert_close(table[IDS[500]] / table[IDS[500]].norm(), head[IDS[500]] / head[IDS[500]].norm())
+        torch.testing.assert_close(
+            new[changed].norm(dim=1), old[others].norm(dim=1).mean().expand(len(changed))
+        )
+    torch.testing.assert_close(
+        table[IDS[500]] / table[IDS[500]].norm(), head[IDS[500]] / head[IDS[500]].norm()
+    )
 
 
 def test_tied_tables_are_set_once() -> None:

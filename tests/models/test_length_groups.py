@@ -21,4 +21,6 @@ def test_every_row_once_and_no_cut_is_better(lengths, most):
     cuts = [(0, *inner, len(tall)) for inner in combinations(range(1, len(tall)), len(groups) - 1)]
     best = min(sum((b - a) * tall[b - 1] for a, b in pairwise(cut)) for cut in cuts)
     assert padded(lengths, groups) == best
-    assert [lengths[group[-1]] for group in groups] == [max(lengths[row] for row in group) for group in groups]
+    assert [lengths[group[-1]] for group in groups] == [
+        max(lengths[row] for row in group) for group in groups
+    ]

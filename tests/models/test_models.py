@@ -14,7 +14,9 @@ def tiny_model() -> VistaLLM:
     torch.manual_seed(0)
     encoder = Encoder(image_size=32, hidden_size=64)
     qformer = QFormer(num_queries=4, hidden_size=64, encoder_hidden_size=64, vocab_size=121)
-    return VistaLLM(encoder, qformer, LLM(vocab_size=121, hidden_size=64), image_token_id=IMAGE).eval()
+    return VistaLLM(
+        encoder, qformer, LLM(vocab_size=121, hidden_size=64), image_token_id=IMAGE
+    ).eval()
 
 
 def make_batch(counts: list[int], lengths: list[int], seed: int = 1) -> dict:

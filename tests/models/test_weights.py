@@ -19,7 +19,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two shards of a small model, whose tables have fewer rows than the vocabulary."""
     state = {name: t.detach().bfloat16() for name, t in tiny_model(seed=7).state_dict().items()}
     table = "language_model.model.embed_tokens.weight"
-    state |= {table: state[table][:ROWS].clone(), "language_model.lm_head.weight": state[table][:ROWS].flip(0).clone()}
+    state |= {
+        table: state[table][:ROWS].clone(),
+        "language_model.lm_head.weight": state[table][:ROWS].flip(0).clone(),
+    }
     names, root = sorted(state), tmp_path_factory.mktemp("checkpoint")
     for i in range(2):
         shard = {name: state[name] for name in names[i::2]}
@@ -32,29 +35,42 @@ def test_the_parts_of_one_folder(folder):
     theirs, vocab = tiny_model(seed=7).state_dict(), len(tokenizer())
     parts = {
         "vision_model.": Encoder(image_size=32, num_layers=1, weights=folder, **SIZES),
-        "qformer.": QFormer(QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab, weights=folder, **SIZES),
+        "qformer.": QFormer(
+            QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab, weights=folder, **SIZES
+        ),
     }
     for prefix, part in parts.items():
         for name, tensor in part.state_dict().items():
-            torch.testing.assert_close(tensor, theirs[prefix + name].bfloat16().float(), atol=0, rtol=0)
+            torch.testing.assert_close(
+                tensor, theirs[prefix + name].bfloat16().float(), atol=0, rtol=0
+            )
     queries = torch.nn.Parameter(torch.zeros(1, QUERIES, 32))
     load_queries(queries, folder)
-    torch.testing.assert_close(queries.data, theirs["query_tokens"].bfloat16().float(), atol=0, rtol=0)
+    torch.testing.assert_close(
+        queries.data, theirs["query_tokens"].bfloat16().float(), atol=0, rtol=0
+    )
 
 
 def test_a_vocabulary_that_was_extended(folder):
     """The new rows are like the old ones, in two tables; the rotary frequencies, which no file holds, are there."""
     theirs = tiny_model(seed=7).state_dict()
     llm = LLM(len(tokenizer()), num_layers=2, tie_embeddings=False, weights=folder, **SIZES)
-    assert llm.pretrained and torch.isfinite(llm(torch.tensor([[1, 5, len(tokenizer()) - 1]])).logits).all()
+    assert (
+        llm.pretrained
+        and torch.isfinite(llm(torch.tensor([[1, 5, len(tokenizer()) - 1]])).logits).all()
+    )
     for name, tensor in llm.state_dict().items():
         if name in ("model.embed_tokens.weight", "lm_head.weight"):
             old = theirs["language_model.model.embed_tokens.weight"][:ROWS].bfloat16().float()
             old, new = (old.flip(0) if name == "lm_head.weight" else old), tensor[ROWS:]
             torch.testing.assert_close(tensor[:ROWS], old, atol=0, rtol=0)
-            assert new.std().item() == pytest.approx(old.std().item(), rel=0.1) and len(new.unique(dim=0)) == len(new)
+            assert new.std().item() == pytest.approx(old.std().item(), rel=0.1) and len(
+                new.unique(dim=0)
+            ) == len(new)
         else:
-            torch.testing.assert_close(tensor, theirs[f"language_model.{name}"].bfloat16().float(), atol=0, rtol=0)
+            torch.testing.assert_close(
+                tensor, theirs[f"language_model.{name}"].bfloat16().float(), atol=0, rtol=0
+            )
 
 
 def test_tied_tables_stay_tied(folder):

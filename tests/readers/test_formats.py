@@ -14,7 +14,13 @@ from vista.data import Annotation
 ROOT = Path(__file__).parents[1] / "formats"
 # Binary files, made by test_readers_groups.py, and groups of other readers' annotations, see test_coseg_groups.py.
 ELSEWHERE = ("attcoseg", "attcoseg_coco", "coseg", "coseg_groups", "groupwise_res")
-SOURCES = [(n, s) for n, r in READERS.items() if n not in ELSEWHERE for s in r.splits if not s.endswith("2014")]
+SOURCES = [
+    (n, s)
+    for n, r in READERS.items()
+    if n not in ELSEWHERE
+    for s in r.splits
+    if not s.endswith("2014")
+]
 
 
 def read(name, split="train", root=ROOT):
@@ -59,7 +65,12 @@ def test_grefcoco():
 def test_grefcoco_bad_refs(tmp_path):
     shutil.copytree(ROOT / "grefcoco", tmp_path / "refer/grefcoco")
     (tmp_path / "refer/grefcoco/grefs(unc).json").unlink()
-    ref = {"image_id": 9, "category_id": [1], "split": "val", "sentences": [{"sent_id": 0, "sent": "x", "raw": ""}]}
+    ref = {
+        "image_id": 9,
+        "category_id": [1],
+        "split": "val",
+        "sentences": [{"sent_id": 0, "sent": "x", "raw": ""}],
+    }
     refs = [
         ref | {"ref_id": 1, "ann_id": [901]},
         ref | {"ref_id": 2, "ann_id": [5]},
@@ -136,29 +147,54 @@ def test_vcr_needs_a_box_for_each_object(tmp_path):
 
 def test_llava_instruct(tmp_path):
     first, second = read("llava_instruct")
-    assert first.extra["turns"] == [["What is on the table?\n<image>", "A cup."], ["Is it full?", "No, it is empty."]]
-    assert (first.question, first.answers) == ("What is on the table?", ("A cup.", "No, it is empty."))
+    assert first.extra["turns"] == [
+        ["What is on the table?\n<image>", "A cup."],
+        ["Is it full?", "No, it is empty."],
+    ]
+    assert (first.question, first.answers) == (
+        "What is on the table?",
+        ("A cup.", "No, it is empty."),
+    )
     assert (first.id, second.id) == ("000000000009_0", "000000000009_1")
     (bench,) = read("llava_instruct", "bench")
-    assert bench.images == ("coco/val2014/COCO_val2014_000000000139.jpg",) and bench.extra["type"] == "conv"
+    assert (
+        bench.images == ("coco/val2014/COCO_val2014_000000000139.jpg",)
+        and bench.extra["type"] == "conv"
+    )
 
     def turns(*values):
         return [{"from": ("human", "gpt")[i % 2], "value": value} for i, value in enumerate(values)]
 
-    conversations = [turns("<image>\nx"), turns("x", "y"), turns("<image>", "y"), turns("x<image>", "<image>"), []]
-    records = [{"id": str(i), "image": "a.jpg", "conversations": c} for i, c in enumerate(conversations)]
+    conversations = [
+        turns("<image>\nx"),
+        turns("x", "y"),
+        turns("<image>", "y"),
+        turns("x<image>", "<image>"),
+        [],
+    ]
+    records = [
+        {"id": str(i), "image": "a.jpg", "conversations": c} for i, c in enumerate(conversations)
+    ]
     records.append({"id": "5", "conversations": turns("x", "y")})
     (tmp_path / "llava_instruct").mkdir()
     (tmp_path / "llava_instruct/detail_23k.json").write_text(json.dumps(records))
     reader = READERS["llava_instruct"](tmp_path, "detail_23k")
-    assert list(reader) == [] and [record for record, _ in reader.problems] == [f"{i}_{i}" for i in range(6)]
+    assert list(reader) == [] and [record for record, _ in reader.problems] == [
+        f"{i}_{i}" for i in range(6)
+    ]
 
 
 def test_pointingqa_in_both_spellings():
     for split, image in (("train", 1), ("test", 3)):
         generic, parent, thing = read("looktwice", split)
-        assert [a.extra["granularity"] for a in (generic, parent, thing)] == ["any", "superclass", "object"]
-        assert generic.question == "How many of these are there?" and thing.question.count("cups") == 1
+        assert [a.extra["granularity"] for a in (generic, parent, thing)] == [
+            "any",
+            "superclass",
+            "object",
+        ]
+        assert (
+            generic.question == "How many of these are there?" and thing.question.count("cups") == 1
+        )
         assert (thing.id, thing.label, thing.extra["point"]) == (f"{image}_0_object", "2", [13, 10])
         assert thing.boxes == ((3.0, 5.0, 23.0, 15.0),)
     for split in ("train", "testdev", "testfinal"):
@@ -175,7 +211,9 @@ def test_pointingqa_bad_records(tmp_path):
     record = json.loads(path.read_text())["1"][0]
     outside = record | {"point": {"x": 99, "y": 1}}
     path.write_text(json.dumps({"1": [outside, record | {"obj_question": ""}], "77": [record]}))
-    (tmp_path / "pointingqa/LookTwiceQA/looktwiceqa_train_imgs.json").write_text('["1", "77", "78"]')
+    (tmp_path / "pointingqa/LookTwiceQA/looktwiceqa_train_imgs.json").write_text(
+        '["1", "77", "78"]'
+    )
     reader = READERS["looktwice"](tmp_path, "train")
     assert [a.id for a in reader] == ["1_1_any", "1_1_superclass"]
     assert [record for record, _ in reader.problems] == [
@@ -199,8 +237,15 @@ def test_visual7w_bad_questions(tmp_path):
     data = json.loads((ROOT / "visual7w/dataset_v7w_pointing.json").read_text())
     pair = data["images"][0]["qa_pairs"][0]
     data["boxes"][3]["x"] = -50
-    changes = [{"question": ""}, {"multiple_choices": [11, 12, 13]}, {"multiple_choices": [11, 12, 99]}, {}]
-    data["images"][0]["qa_pairs"] = [pair | {"qa_id": i} | change for i, change in enumerate(changes)]
+    changes = [
+        {"question": ""},
+        {"multiple_choices": [11, 12, 13]},
+        {"multiple_choices": [11, 12, 99]},
+        {},
+    ]
+    data["images"][0]["qa_pairs"] = [
+        pair | {"qa_id": i} | change for i, change in enumerate(changes)
+    ]
     (tmp_path / "visual7w").mkdir()
     (tmp_path / "visual7w/dataset_v7w_pointing.json").write_text(json.dumps(data))
     reader = READERS["visual7w"](tmp_path, "train")
@@ -209,7 +254,11 @@ def test_visual7w_bad_questions(tmp_path):
 
 def test_textvqa(tmp_path):
     (val,) = read("textvqa", "val")
-    assert (val.label, len(val.answers), val.images[0]) == ("stop", 10, f"textvqa/train_images/{1:016x}.jpg")
+    assert (val.label, len(val.answers), val.images[0]) == (
+        "stop",
+        10,
+        f"textvqa/train_images/{1:016x}.jpg",
+    )
     (test,) = read("textvqa", "test")
     assert test.images[0].startswith("textvqa/test_images/") and test.answers == ()
     data = json.loads((ROOT / "textvqa/TextVQA_0.5.1_val.json").read_text())
@@ -231,15 +280,24 @@ def test_iconqa(tmp_path):
         "grade": "grade1",
         "skills": ["counting"],
     }
-    assert text.images == ("iconqa/iconqa_data/iconqa/test/choose_txt/1/image.png",) and text.label == "1"
+    assert (
+        text.images == ("iconqa/iconqa_data/iconqa/test/choose_txt/1/image.png",)
+        and text.label == "1"
+    )
     (drawn,) = read("iconqa", "choose_img_val")
-    assert [Path(path).name for path in drawn.images] == ["image.png", "choice_0.png", "choice_1.png"]
+    assert [Path(path).name for path in drawn.images] == [
+        "image.png",
+        "choice_0.png",
+        "choice_1.png",
+    ]
     (blank,) = read("iconqa", "fill_in_blank_train")
     assert (blank.label, blank.extra["choices"]) == ("7", [])
     folder = tmp_path / "iconqa/iconqa_data"
     folder.mkdir(parents=True)
     problem = {"question": "x", "choices": ["a"], "answer": 1, "ques_type": "choose_txt"}
-    (folder / "problems.json").write_text(json.dumps({"1": problem, "2": problem | {"question": ""}}))
+    (folder / "problems.json").write_text(
+        json.dumps({"1": problem, "2": problem | {"question": ""}})
+    )
     (folder / "pid_splits.json").write_text('{"choose_txt_test": ["1", "2", 3]}')
     reader = READERS["iconqa"](tmp_path, "test")
     assert list(reader) == [] and [record for record, _ in reader.problems] == ["1", "2", "3"]
@@ -250,7 +308,9 @@ def test_hateful_memes_in_both_releases(tmp_path):
     assert (old.id, old.images, old.label) == ("08291", ("hateful_memes/img/08291.png",), "1")
     assert (new.id, new.expression, new.label) == ("42953", "another text", "0")
     (tmp_path / "hateful_memes").mkdir()
-    (tmp_path / "hateful_memes/test.jsonl").write_text('{"id": 7, "img": "img\\/00007.png", "text": "x"}\n')
+    (tmp_path / "hateful_memes/test.jsonl").write_text(
+        '{"id": 7, "img": "img\\/00007.png", "text": "x"}\n'
+    )
     reader = READERS["hateful_memes"](tmp_path, "test_seen")
     assert list(reader) == [] and reader.problems == [("00007", "it has no label")]
 

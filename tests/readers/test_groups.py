@@ -28,9 +28,15 @@ def coseg(tmp_path):
         grey = np.full((20, 30, 3), 90, dtype=np.uint8)
         truth = mask(number)
         save(tmp_path / f"coseg/PASCAL/Cow/img_{number}.jpg", grey)
-        save(tmp_path / f"coseg/PASCAL/Cow/GroundTruth/img_{number}.png", truth.astype(np.uint8) * 255)
+        save(
+            tmp_path / f"coseg/PASCAL/Cow/GroundTruth/img_{number}.png",
+            truth.astype(np.uint8) * 255,
+        )
         save(tmp_path / f"coseg/MSRC/a cow/{number}.bmp", grey)
-        save(tmp_path / f"coseg/MSRC/ground_truth/a cow/{number}_GT.bmp", np.stack([truth * np.uint8(255)] * 3, axis=2))
+        save(
+            tmp_path / f"coseg/MSRC/ground_truth/a cow/{number}_GT.bmp",
+            np.stack([truth * np.uint8(255)] * 3, axis=2),
+        )
         save(tmp_path / f"coseg/iCoSeg/images/7 x/{number}.png", grey)
         save(tmp_path / f"coseg/iCoSeg/ground_truth/7 x/{number}.png", truth.astype(np.uint8))
     return tmp_path
@@ -61,7 +67,9 @@ def test_coseg_problems(coseg):
     reader = READERS["coseg"](coseg, "pascal")
     (group,) = reader
     assert len(group.images) == 3
-    assert [record for record, _ in reader.problems] == [f"coseg/PASCAL/Cow/img_{k}.jpg" for k in (0, 1)]
+    assert [record for record, _ in reader.problems] == [
+        f"coseg/PASCAL/Cow/img_{k}.jpg" for k in (0, 1)
+    ]
 
 
 def rle(number):
@@ -73,16 +81,31 @@ def rle(number):
 def groups(tmp_path, request):
     """Two groups; sentence 5 holds in images 0, 1 and 3 of group 0 and in two places of image 1; 6 in none."""
     images = {
-        k: {"id": k, "file_name": f"g/{k}.jpg", "height": 20, "width": 30, "anno_id": [], "group_id": k // 5}
+        k: {
+            "id": k,
+            "file_name": f"g/{k}.jpg",
+            "height": 20,
+            "width": 30,
+            "anno_id": [],
+            "group_id": k // 5,
+        }
         for k in range(7)
     }
-    bare = {"sent_id": [5], "area": 1, "iscrowd": 0, "group_id": 0, "bbox": np.array([[3, 2, 7, 3]])}
+    bare = {
+        "sent_id": [5],
+        "area": 1,
+        "iscrowd": 0,
+        "group_id": 0,
+        "bbox": np.array([[3, 2, 7, 3]]),
+    }
     annotations = {
         10: bare | {"id": 10, "image_id": 0, "segmentation": rle(0)},
         11: bare | {"id": 11, "image_id": 1, "segmentation": [rle(1), rle(3)]},
         12: bare | {"id": 12, "image_id": 1, "segmentation": rle(9)},
-        13: bare | {"id": 13, "image_id": 3, "segmentation": {"size": [20, 30], "counts": [0, 600]}},
-        14: bare | {"id": 14, "image_id": 4, "segmentation": {"size": [30, 20], "counts": [0, 600]}},
+        13: bare
+        | {"id": 13, "image_id": 3, "segmentation": {"size": [20, 30], "counts": [0, 600]}},
+        14: bare
+        | {"id": 14, "image_id": 4, "segmentation": {"size": [30, 20], "counts": [0, 600]}},
     }
     sentence = {"group_id": [0], "is_negative": False, "raw_sent_zh": "\u7ea2"}
     sentences = {
@@ -95,7 +118,12 @@ def groups(tmp_path, request):
         "annotations": annotations,
         "sentences": sentences,
         "groups": {
-            0: {"id": 0, "inner_sent_id": [5, 6, 7], "img_id": [0, 1, 2, 3, 4], "group_name": "cups"},
+            0: {
+                "id": 0,
+                "inner_sent_id": [5, 6, 7],
+                "img_id": [0, 1, 2, 3, 4],
+                "group_name": "cups",
+            },
             1: {"id": 1, "inner_sent_id": [], "img_id": [5, 6], "group_name": "dogs"},
         },
     }
@@ -115,7 +143,12 @@ def test_groupwise_res(groups):
     assert red.extra["present"] == [True, True, False, True, False]
     assert blue.extra["present"] == [False] * 5 and blue.segmentations == ([],) * 5
     drawn = [decode_segmentation(s, hw) for s, hw in zip(red.segmentations, red.sizes, strict=True)]
-    assert (drawn[0] == mask(0)).all() and (drawn[1] == mask(9)).all() and drawn[3].all() and not drawn[2].any()
+    assert (
+        (drawn[0] == mask(0)).all()
+        and (drawn[1] == mask(9)).all()
+        and drawn[3].all()
+        and not drawn[2].any()
+    )
 
 
 def test_attcoseg(groups):
@@ -127,6 +160,10 @@ def test_attcoseg(groups):
         assert 1 <= i < j <= 4
         numbers = {int(a.images[k - 1].split("/")[-1][0]) for k in (i, j)}
         assert numbers == {int(n) for n in a.id.split("_")[2:]}
-        assert [bool(s) for s in a.segmentations] == [k + 1 in (i, j) for k in range(4)] == a.extra["present"]
+        assert (
+            [bool(s) for s in a.segmentations]
+            == [k + 1 in (i, j) for k in range(4)]
+            == a.extra["present"]
+        )
     assert samples == list(READERS["attcoseg"](groups, "train")), "the same at every reading"
     assert {len(a.images) for a in READERS["attcoseg"](groups, "train", num_images=3)} == {3}

@@ -29,12 +29,15 @@ def test_missing_file_is_one_sentence(name, split, tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         next(iter(READERS[name](tmp_path, split)))
     message = str(error.value)
-    named = name in message or (name in ("coseg_groups", "attcoseg_coco") and "coco_instances" in message)
+    named = name in message or (
+        name in ("coseg_groups", "attcoseg_coco") and "coco_instances" in message
+    )
     assert named and str(tmp_path) in message and "://" in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "../x.jpg", "a//etc/x.jpg", "a/../../x.jpg", "..", "..\\x.jpg", "C:/x.jpg"]
+    "path",
+    ["/etc/passwd", "../x.jpg", "a//etc/x.jpg", "a/../../x.jpg", "..", "..\\x.jpg", "C:/x.jpg"],
 )
 def test_paths_out_of_the_root_are_refused(path):
     with pytest.raises(ValueError, match="leads out of the data root"):
@@ -46,7 +49,15 @@ def test_boxes_are_clipped():
     assert clip_xywh([1, 2, 3, 4], (10, 10)) == (1.0, 2.0, 4.0, 6.0)
     assert clip_xywh([-2, 8, 5, 5], (10, 20)) == (0.0, 8.0, 3.0, 10.0)
     assert clip_box((0, 0, 99, 99), (10, 20)) == (0.0, 0.0, 20.0, 10.0)
-    for bad in ([20, 0, 5, 5], [0, 0, 0, 5], [3, 3, -1, 5], [0, 0, float("nan"), 5], [1, 2, 3], None, ["a", 1, 2, 3]):
+    for bad in (
+        [20, 0, 5, 5],
+        [0, 0, 0, 5],
+        [3, 3, -1, 5],
+        [0, 0, float("nan"), 5],
+        [1, 2, 3],
+        None,
+        ["a", 1, 2, 3],
+    ):
         assert clip_xywh(bad, (10, 20)) is None, bad
 
 
@@ -82,7 +93,12 @@ def test_pickles_hold_plain_containers_only(tmp_path, protocol):
 
 @pytest.mark.parametrize(
     "code",
-    [b"cos\nsystem\n(S'true'\ntR.", b"(S'true'\nios\nsystem\n.", b"cbuiltins\ngetattr\n.", b"c__builtin__\neval\n."],
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"(S'true'\nios\nsystem\n.",
+        b"cbuiltins\ngetattr\n.",
+        b"c__builtin__\neval\n.",
+    ],
 )
 def test_hand_written_pickle_code_is_refused(tmp_path, code):
     (tmp_path / "x.p").write_bytes(code)
@@ -97,7 +113,9 @@ def test_python_2_pickles_load(tmp_path):
     binary += b"U\x03badU\x01\xffua."
     for code in (text, binary):
         (tmp_path / "x.p").write_bytes(code)
-        assert load_plain_pickle(tmp_path / "x.p") == [{"sent": "caf\u00e9", "n": 12, "bad": "\ufffd"}]
+        assert load_plain_pickle(tmp_path / "x.p") == [
+            {"sent": "caf\u00e9", "n": 12, "bad": "\ufffd"}
+        ]
 
 
 def write(path, content):
@@ -110,13 +128,45 @@ def write(path, content):
 
 def instances(**changes):
     objects = [
-        {"id": 7, "image_id": 1, "category_id": 3, "bbox": [2, 2, 4, 4], "segmentation": SQUARE, "iscrowd": 0},
-        {"id": 8, "image_id": 1, "category_id": 3, "bbox": [30, 15, 20, 20], "segmentation": SQUARE, "iscrowd": 0},
-        {"id": 9, "image_id": 1, "category_id": 3, "bbox": [50, 2, 4, 4], "segmentation": SQUARE, "iscrowd": 0},
-        {"id": 10, "image_id": 1, "category_id": 3, "bbox": [2, 2, 4, 4], "segmentation": [[1, 2, 3, 4]], "iscrowd": 0},
+        {
+            "id": 7,
+            "image_id": 1,
+            "category_id": 3,
+            "bbox": [2, 2, 4, 4],
+            "segmentation": SQUARE,
+            "iscrowd": 0,
+        },
+        {
+            "id": 8,
+            "image_id": 1,
+            "category_id": 3,
+            "bbox": [30, 15, 20, 20],
+            "segmentation": SQUARE,
+            "iscrowd": 0,
+        },
+        {
+            "id": 9,
+            "image_id": 1,
+            "category_id": 3,
+            "bbox": [50, 2, 4, 4],
+            "segmentation": SQUARE,
+            "iscrowd": 0,
+        },
+        {
+            "id": 10,
+            "image_id": 1,
+            "category_id": 3,
+            "bbox": [2, 2, 4, 4],
+            "segmentation": [[1, 2, 3, 4]],
+            "iscrowd": 0,
+        },
     ]
     image = {"id": 1, "file_name": "000000000001.jpg", "height": 20, "width": 40}
-    return {"images": [image | changes], "annotations": objects, "categories": [{"id": 3, "name": "cup"}]}
+    return {
+        "images": [image | changes],
+        "annotations": objects,
+        "categories": [{"id": 3, "name": "cup"}],
+    }
 
 
 def test_coco_instances_keeps_sound_objects(tmp_path):
@@ -132,15 +182,25 @@ def test_coco_instances_keeps_sound_objects(tmp_path):
 
 
 def test_coco_refuses_hostile_file_names(tmp_path):
-    write(tmp_path / "coco/annotations/instances_val2017.json", instances(file_name="../../../secret.jpg"))
+    write(
+        tmp_path / "coco/annotations/instances_val2017.json",
+        instances(file_name="../../../secret.jpg"),
+    )
     with pytest.raises(ValueError, match="leads out"):
         list(READERS["coco_instances"](tmp_path, "val2017"))
 
 
 def test_coco_captions(tmp_path):
     images = [{"id": i, "file_name": f"{i:012d}.jpg", "height": 2, "width": 3} for i in (1, 2, 3)]
-    captions = [{"image_id": 2, "caption": "one. "}, {"image_id": 1, "caption": " "}, {"image_id": 2, "caption": "two"}]
-    write(tmp_path / "coco/annotations/captions_train2017.json", {"images": images, "annotations": captions})
+    captions = [
+        {"image_id": 2, "caption": "one. "},
+        {"image_id": 1, "caption": " "},
+        {"image_id": 2, "caption": "two"},
+    ]
+    write(
+        tmp_path / "coco/annotations/captions_train2017.json",
+        {"images": images, "annotations": captions},
+    )
     reader = READERS["coco"](tmp_path, "train2017")
     (annotation,) = reader
     assert annotation.captions == ("one. ", "two")
@@ -149,9 +209,18 @@ def test_coco_captions(tmp_path):
 
 def test_karpathy_split(tmp_path):
     def image(number, split, folder):
-        return {"filepath": folder, "cocoid": number, "split": split, "sentences": [{"raw": f"caption {number}"}]}
+        return {
+            "filepath": folder,
+            "cocoid": number,
+            "split": split,
+            "sentences": [{"raw": f"caption {number}"}],
+        }
 
-    parts = [image(1, "train", "train2014"), image(2, "restval", "val2014"), image(3, "test", "val2014")]
+    parts = [
+        image(1, "train", "train2014"),
+        image(2, "restval", "val2014"),
+        image(3, "test", "val2014"),
+    ]
     write(tmp_path / "coco/dataset_coco.json", {"dataset": "coco", "images": parts})
     write(tmp_path / "coco/train2017/000000000002.jpg", b"")
     train = list(READERS["coco"](tmp_path, "karpathy_train"))
@@ -187,7 +256,9 @@ def test_refer(tmp_path):
     reader = READERS["refcocop"](tmp_path, "val")
     (annotation,) = reader
     assert annotation.id == "1_10"
-    assert annotation.images == ("refer/images/mscoco/images/train2014/COCO_train2014_000000000001.jpg",)
+    assert annotation.images == (
+        "refer/images/mscoco/images/train2014/COCO_train2014_000000000001.jpg",
+    )
     assert (annotation.expression, annotation.boxes) == ("red cup", ((2.0, 2.0, 6.0, 6.0),))
     assert annotation.extra == {"ref_id": 1, "ann_id": 7, "category_id": 3}
     assert dict(reader.problems).keys() == {"1_11", "9", "4"}
@@ -228,7 +299,11 @@ def test_vqav2_joins_by_id(tmp_path):
     write(tmp_path / "coco/val2017/000000000001.jpg", b"")
     reader = READERS["vqav2"](tmp_path, "val")
     (annotation,) = reader
-    assert (annotation.question, annotation.answers, annotation.label) == ("Why?", ("so",) * 10, "so")
+    assert (annotation.question, annotation.answers, annotation.label) == (
+        "Why?",
+        ("so",) * 10,
+        "so",
+    )
     assert annotation.images == ("coco/val2017/000000000001.jpg",)
     assert annotation.extra == {"question_id": 1001, "question_type": "why", "answer_type": "other"}
     assert [record for record, _ in reader.problems] == ["1002", "2001"]
@@ -246,7 +321,10 @@ def test_nlvr2(tmp_path):
     write(tmp_path / "nlvr2/train.json", "\n".join(map(json.dumps, lines)) + "\n\n")
     reader = READERS["nlvr2"](tmp_path, "train")
     (annotation,) = reader
-    assert annotation.images == ("nlvr2/images/train/43/train-1-2-img0.png", "nlvr2/images/train/43/train-1-2-img1.png")
+    assert annotation.images == (
+        "nlvr2/images/train/43/train-1-2-img0.png",
+        "nlvr2/images/train/43/train-1-2-img1.png",
+    )
     assert [record for record, _ in reader.problems] == ["train-1-2-4", "train-1-2-5"]
     write(tmp_path / "nlvr2/train.json", json.dumps(lines[0] | {"directory": "../../.."}))
     with pytest.raises(ValueError, match="leads out"):
@@ -254,7 +332,9 @@ def test_nlvr2(tmp_path):
 
 
 def test_twenty_thousand_images_are_read_in_seconds(tmp_path):
-    images = [{"id": i, "file_name": f"{i:012d}.jpg", "height": 20, "width": 40} for i in range(20000)]
+    images = [
+        {"id": i, "file_name": f"{i:012d}.jpg", "height": 20, "width": 40} for i in range(20000)
+    ]
     boxes = itertools.product(images, range(5))
     objects = [
         {

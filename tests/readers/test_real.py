@@ -12,7 +12,9 @@ from datamodules.readers import READERS
 from vista.data import decode_segmentation
 
 REALDATA = os.environ.get("VISTA_REALDATA")
-pytestmark = pytest.mark.skipif(not REALDATA, reason="VISTA_REALDATA names no folder of real samples")
+pytestmark = pytest.mark.skipif(
+    not REALDATA, reason="VISTA_REALDATA names no folder of real samples"
+)
 ROOT = Path(REALDATA or "")
 
 # (dataset, split): annotations in the slice
@@ -66,7 +68,9 @@ def test_slice_is_read_whole(name, split):
             assert getattr(annotation, field), (annotation.id, field)
 
 
-@pytest.mark.parametrize(("name", "split"), [key for key in COUNTS if key[0].startswith(("coco", "ref"))])
+@pytest.mark.parametrize(
+    ("name", "split"), [key for key in COUNTS if key[0].startswith(("coco", "ref"))]
+)
 def test_images_and_masks_agree(name, split):
     from PIL import Image
 
@@ -79,7 +83,11 @@ def test_images_and_masks_agree(name, split):
             assert len(rows)
             drawn = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
             # Thin spikes of a polygon draw no pixel, so the mask's own box may be a little smaller.
-            assert all(abs(a - b) < 12 for a, b in zip(box, drawn, strict=True)), (annotation.id, box, drawn)
+            assert all(abs(a - b) < 12 for a, b in zip(box, drawn, strict=True)), (
+                annotation.id,
+                box,
+                drawn,
+            )
 
 
 def test_coco_holds_what_was_counted():
@@ -87,12 +95,17 @@ def test_coco_holds_what_was_counted():
     assert sum(len(a.captions) for a in captions) == 150
     objects = [a for split in ("train2017", "val2017") for a in read("coco_instances", split)]
     assert sum(len(a.boxes) for a in objects) == 344
-    assert all(len(a.boxes) == len(a.extra["categories"]) == len(a.extra["iscrowd"]) for a in objects)
+    assert all(
+        len(a.boxes) == len(a.extra["categories"]) == len(a.extra["iscrowd"]) for a in objects
+    )
 
 
 def test_a_thousand_official_captions(tmp_path):
     (tmp_path / "coco/annotations").mkdir(parents=True)
-    shutil.copy(ROOT / "coco/captions_only/captions_val2017.json", tmp_path / "coco/annotations/captions_val2017.json")
+    shutil.copy(
+        ROOT / "coco/captions_only/captions_val2017.json",
+        tmp_path / "coco/annotations/captions_val2017.json",
+    )
     annotations = read("coco", "val2017", tmp_path)
     assert len(annotations) == 1000
     assert sum(len(a.captions) for a in annotations) == 5003
@@ -106,7 +119,9 @@ def test_2014_names_lead_to_2017_images(tmp_path):
         image["file_name"] = f"COCO_val2014_{image['id']:012d}.jpg"
     (annotations / "instances_val2014.json").write_text(json.dumps(data))
     (tmp_path / "coco/val2017").symlink_to(ROOT / "coco/val2017")
-    assert all((tmp_path / a.images[0]).is_file() for a in read("coco_instances", "val2014", tmp_path))
+    assert all(
+        (tmp_path / a.images[0]).is_file() for a in read("coco_instances", "val2014", tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +137,11 @@ def test_pickled_refs_equal_their_json_copy(name, folder):
 def test_vqav2_answers():
     annotations = read("vqav2", "train")
     assert all(len(a.answers) == 10 and a.label in a.answers for a in annotations)
-    assert collections.Counter(a.extra["answer_type"] for a in annotations).keys() == {"yes/no", "number", "other"}
+    assert collections.Counter(a.extra["answer_type"] for a in annotations).keys() == {
+        "yes/no",
+        "number",
+        "other",
+    }
     assert sum((ROOT / a.images[0]).is_file() for a in annotations) == 26
 
 
@@ -130,7 +149,10 @@ def test_nlvr2_training_records(tmp_path):
     (tmp_path / "nlvr2").mkdir()
     shutil.copy(ROOT / "nlvr2/data/train_from_notebook.json", tmp_path / "nlvr2/train.json")
     first, second = read("nlvr2", "train", tmp_path)
-    assert first.images == ("nlvr2/images/train/train-9952-0-img0.png", "nlvr2/images/train/train-9952-0-img1.png")
+    assert first.images == (
+        "nlvr2/images/train/train-9952-0-img0.png",
+        "nlvr2/images/train/train-9952-0-img1.png",
+    )
     assert (first.label, second.label) == ("True", "False")
 
 
@@ -138,8 +160,13 @@ def test_coseg_masks_fit_their_images():
     for split, images in (("pascal", 45), ("msrc", 8)):
         seen = set()
         for a in read("coseg", split):
-            assert len(a.images) == len(a.sizes) == len(a.segmentations) == len(a.extra["count"]) == 4
-            assert all(decode_segmentation(s, hw).any() for s, hw in zip(a.segmentations, a.sizes, strict=True))
+            assert (
+                len(a.images) == len(a.sizes) == len(a.segmentations) == len(a.extra["count"]) == 4
+            )
+            assert all(
+                decode_segmentation(s, hw).any()
+                for s, hw in zip(a.segmentations, a.sizes, strict=True)
+            )
             counted = [path for path, new in zip(a.images, a.extra["count"], strict=True) if new]
             assert not seen & set(counted)
             seen |= set(counted)
@@ -156,7 +183,11 @@ def test_icoseg_folders(tmp_path):
     (tmp_path / "coseg/iCoSeg/ground_truth").symlink_to(results)
     reader = READERS["coseg"](tmp_path, "icoseg")
     (annotation,) = reader
-    assert (annotation.extra["class"], len(annotation.images), len(reader.problems)) == ("helicopter", 3, 5)
+    assert (annotation.extra["class"], len(annotation.images), len(reader.problems)) == (
+        "helicopter",
+        3,
+        5,
+    )
 
 
 def test_visual_genome_in_its_first_spelling(tmp_path):
@@ -165,7 +196,9 @@ def test_visual_genome_in_its_first_spelling(tmp_path):
     old, new = read("visual_genome", "all", tmp_path), read("visual_genome", "all")
     assert len(old) == 265 + 256 + 259
     assert {a.images[0] for a in old} == {a.images[0] for a in new}
-    assert {a.images[0] for a in old} == {f"visual_genome/VG_100K{s}.jpg" for s in ("_2/1", "/2", "/3")}
+    assert {a.images[0] for a in old} == {
+        f"visual_genome/VG_100K{s}.jpg" for s in ("_2/1", "/2", "/3")
+    }
 
 
 def test_flickr30k_entities(tmp_path):
@@ -211,7 +244,9 @@ def test_five_hundred_iconqa_problems(tmp_path):
     (tmp_path / "iconqa/iconqa_data").mkdir(parents=True)
     full = {p["image_id"]: p | {"ques_type": "choose_txt"} for p in problems}
     (tmp_path / "iconqa/iconqa_data/problems.json").write_text(json.dumps(full))
-    (tmp_path / "iconqa/iconqa_data/pid_splits.json").write_text(json.dumps({"choose_txt_val": list(full)}))
+    (tmp_path / "iconqa/iconqa_data/pid_splits.json").write_text(
+        json.dumps({"choose_txt_val": list(full)})
+    )
     annotations = read("iconqa", "val", tmp_path)
     assert len(annotations) == 500
     assert all(a.extra["choices"][int(a.label)] for a in annotations)
@@ -221,7 +256,9 @@ def test_five_hundred_iconqa_problems(tmp_path):
 def test_iconqa_images_exist(split):
     annotations = read("iconqa", split)
     assert all((ROOT / path).is_file() for a in annotations for path in a.images)
-    assert all(len(a.images) == (1 + len(a.extra["choices"]) if "img" in split else 1) for a in annotations)
+    assert all(
+        len(a.images) == (1 + len(a.extra["choices"]) if "img" in split else 1) for a in annotations
+    )
 
 
 def test_textvqa_images_have_the_size_in_the_file():
@@ -251,9 +288,17 @@ def test_grefcoco_with_real_expressions(tmp_path):
     refs = [
         e
         | {"ann_id": ids[: e["num_targets"]] or [-1], "no_target": e["num_targets"] == 0}
-        | {"sentences": [{"sent_id": e["sent_id"], "raw": e["expression"], "sent": e["expression"]}]}
+        | {
+            "sentences": [
+                {"sent_id": e["sent_id"], "raw": e["expression"], "sent": e["expression"]}
+            ]
+        }
         for e in examples
     ]
     (tmp_path / "grefcoco/grefs(unc).json").write_text(json.dumps(refs))
     annotations = read("grefcoco", "testB", tmp_path)
-    assert [len(a.boxes) for a in annotations] == [e["num_targets"] for e in examples] == [3, 1, 1, 2, 0, 0]
+    assert (
+        [len(a.boxes) for a in annotations]
+        == [e["num_targets"] for e in examples]
+        == [3, 1, 1, 2, 0, 0]
+    )

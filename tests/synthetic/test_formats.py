@@ -15,7 +15,18 @@ from datamodules.synthetic.scene import STREAMS
 from datamodules.synthetic.world import main, write_world
 
 SMALL = {"seed": 5, "num_train": 400, "num_val": 40, "num_test": 120}
-EVALUATED = ("val", "test", "testA", "testB", "testdev", "testfinal", "dev", "test1", "bench", "val2017")
+EVALUATED = (
+    "val",
+    "test",
+    "testA",
+    "testB",
+    "testdev",
+    "testfinal",
+    "dev",
+    "test1",
+    "bench",
+    "val2017",
+)
 # (dataset, split) -> records at `SMALL`; None where the scenes decide how many there are.
 COUNTS = {
     ("grefcoco", "train"): 200,
@@ -94,7 +105,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_formats_are_added_to_a_world_without_touching_the_rest(tmp_path: Path) -> None:
@@ -104,12 +119,21 @@ def test_formats_are_added_to_a_world_without_touching_the_rest(tmp_path: Path) 
     assert not any(name.split("/")[0] in FORMATS for name in before)
     write_world(root, **tiny, formats=["pointingqa", "nlvr2"])
     added = {name for name in files(root) if name not in before}
-    assert {name.split("/")[0] for name in added} == {"visual_genome", "pointingqa"}, "with what it refers to"
+    assert {name.split("/")[0] for name in added} == {"visual_genome", "pointingqa"}, (
+        "with what it refers to"
+    )
     times = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
     write_world(root, **tiny, formats="all")
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert before.items() <= files(root).items()
-    assert {path.name for path in root.iterdir()} == {*FORMATS, "coco", "refer", "vqav2", "nlvr2", "world.json"}
+    assert {path.name for path in root.iterdir()} == {
+        *FORMATS,
+        "coco",
+        "refer",
+        "vqav2",
+        "nlvr2",
+        "world.json",
+    }
     with pytest.raises(ValueError, match="other settings"):
         write_world(root, **{**tiny, "num_val": 5}, formats=["vcr"])
     (root / "vcr" / "world.json").unlink()
@@ -131,7 +155,9 @@ def test_names_of_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert all(stream in STREAMS for chosen in FORMATS.values() for stream in chosen.streams)
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_the_number_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(chunks, "SCENES_PER_CHUNK", 7)
     monkeypatch.setattr(chunks, "GROUPS_PER_CHUNK", 2)
     few = {"seed": 3, "num_train": 60, "num_val": 10, "num_test": 30, "formats": "all"}
@@ -161,12 +187,31 @@ def images_of(world: Path, name: str, split: str) -> Iterator[str]:
 
 def test_no_picture_is_both_trained_on_and_evaluated(world: Path) -> None:
     used: dict[bool, set[str]] = defaultdict(set)
-    core = [("coco", "train2017"), ("coco", "val2017"), ("refcoco", "train"), ("refcoco", "val"), ("refcoco", "testA")]
-    core += [("refcoco", "testB"), ("vqav2", "train"), ("vqav2", "val"), ("nlvr2", "train"), ("nlvr2", "dev")]
+    core = [
+        ("coco", "train2017"),
+        ("coco", "val2017"),
+        ("refcoco", "train"),
+        ("refcoco", "val"),
+        ("refcoco", "testA"),
+    ]
+    core += [
+        ("refcoco", "testB"),
+        ("vqav2", "train"),
+        ("vqav2", "val"),
+        ("nlvr2", "train"),
+        ("nlvr2", "dev"),
+    ]
     for name, split in (*COUNTS, *core, ("nlvr2", "test1")):
         if split != "all":
-            never_trained = name in ("pope", "coseg") or split in EVALUATED or split.startswith(("dev_", "test_"))
+            never_trained = (
+                name in ("pope", "coseg")
+                or split in EVALUATED
+                or split.startswith(("dev_", "test_"))
+            )
             used[never_trained].update(images_of(world, name, split))
-    digests = [{hashlib.sha1((world / path).read_bytes()).digest() for path in used[key]} for key in (False, True)]
+    digests = [
+        {hashlib.sha1((world / path).read_bytes()).digest() for path in used[key]}
+        for key in (False, True)
+    ]
     assert len(digests[0]) > 500 and len(digests[1]) > 500
     assert not digests[0] & digests[1]

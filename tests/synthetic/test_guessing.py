@@ -34,7 +34,10 @@ Record = tuple[str, str, str]  # type, text, answer
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "world"
     root.mkdir()
-    for name, (num_train, num_test) in SIZES.items():  # without COCO, whose pictures are not looked at
+    for name, (
+        num_train,
+        num_test,
+    ) in SIZES.items():  # without COCO, whose pictures are not looked at
         numbers = {"num_train": num_train, "num_val": 1, "num_test": num_test}
         write_format(root, name, {"seed": 7, **numbers, "image_size": 96}, None)
     return root
@@ -92,7 +95,11 @@ def amount(a: Annotation) -> str:
 CASES = {
     # dataset, split: type of a record, its text, its answer
     ("grefcoco", "train"): (form, lambda a: a.expression, amount),
-    ("looktwice", "train"): (lambda a: a.extra["granularity"], lambda a: a.question, lambda a: a.label),
+    ("looktwice", "train"): (
+        lambda a: a.extra["granularity"],
+        lambda a: a.question,
+        lambda a: a.label,
+    ),
     ("localqa", "train"): (first_words(2), lambda a: a.question, lambda a: a.label),
     ("visual7w", "train"): (no_type, lambda a: a.question, lambda a: a.label),
     ("visual7w_telling", "train"): (
@@ -148,7 +155,10 @@ def test_vcr_options_do_not_tell(world: Path, mode: str, alone: bool) -> None:
     labels = [a.extra[f"{mode}_label"] for a in found]
     questions = [marked(a)[mode == "rationale"] for a in found]
     choices = [a.extra["marked"][f"{mode}_choices"] for a in found]
-    options = [[(text,) if alone else (q, text) for text in texts] for q, texts in zip(questions, choices, strict=True)]
+    options = [
+        [(text,) if alone else (q, text) for text in texts]
+        for q, texts in zip(questions, choices, strict=True)
+    ]
     guessed = best_of_four(options, labels)
     print(f"vcr {mode}: n {len(labels)}, by the options {guessed:.1f}")
     assert len(labels) > 1500 and guessed < 28

@@ -47,7 +47,9 @@ def things(document: dict[str, Any]) -> dict[int, dict[int, Thing]]:
     for record in document["annotations"]:
         x, y, w, h = record["bbox"]
         size = "small" if max(w, h) < 21 else "large"
-        found[record["image_id"]][record["id"]] = Thing(size, *names[record["category_id"]], x + w / 2, y + h / 2)
+        found[record["image_id"]][record["id"]] = Thing(
+            size, *names[record["category_id"]], x + w / 2, y + h / 2
+        )
     return found
 
 
@@ -120,7 +122,9 @@ def test_captions_name_all_objects(world: Path) -> None:
         for text in texts:
             assert text == text.lower() and text.endswith(".")
             said: Counter[str] = Counter()
-            for number, words in re.findall(r"\b(an?|two|three|four) ((?:small|large) \w+ \w+)", text):
+            for number, words in re.findall(
+                r"\b(an?|two|three|four) ((?:small|large) \w+ \w+)", text
+            ):
                 said[words.removesuffix("s")] += numbers[number]
             assert said == truth, text
 
@@ -129,13 +133,25 @@ def test_refcoco_expressions_identify_one_object(world: Path) -> None:
     refs = pickle.loads((world / "refer/refcoco/refs(unc).p").read_bytes())
     document = load(world / "refer/refcoco/instances.json")
     assert document["type"] == "instances"
-    assert all(re.fullmatch(r"COCO_train2014_\d{12}\.jpg", record["file_name"]) for record in document["images"])
+    assert all(
+        re.fullmatch(r"COCO_train2014_\d{12}\.jpg", record["file_name"])
+        for record in document["images"]
+    )
     scenes = things(document)
     objects = {record["id"]: record for record in document["annotations"]}
     splits, sentences_seen = Counter(), []
     for ref in refs:
         assert set(ref) == {
-            *("sent_ids", "file_name", "ann_id", "ref_id", "image_id", "split", "sentences", "category_id"),
+            *(
+                "sent_ids",
+                "file_name",
+                "ann_id",
+                "ref_id",
+                "image_id",
+                "split",
+                "sentences",
+                "category_id",
+            ),
         }
         record, scene = objects[ref["ann_id"]], scenes[ref["image_id"]]
         assert (record["image_id"], record["category_id"]) == (ref["image_id"], ref["category_id"])
@@ -143,21 +159,32 @@ def test_refcoco_expressions_identify_one_object(world: Path) -> None:
         assert ref["sent_ids"] == [sentence["sent_id"] for sentence in ref["sentences"]]
         assert len(ref["sentences"]) in (1, 2, 3, 4)
         for sentence in ref["sentences"]:
-            assert sentence["tokens"] == sentence["sent"].split() and sentence["raw"] == sentence["sent"]
+            assert (
+                sentence["tokens"] == sentence["sent"].split()
+                and sentence["raw"] == sentence["sent"]
+            )
             assert referred(sentence["sent"], scene) == [ref["ann_id"]], sentence["sent"]
             sentences_seen.append(sentence)
         splits[ref["split"]] += 1
         size = scene[ref["ann_id"]].size
         assert size == {"testA": "large", "testB": "small"}.get(ref["split"], size)
-    assert splits["train"] > 0.98 * 1.975 * 300 and min(splits[s] for s in ("val", "testA", "testB")) > 40
+    assert (
+        splits["train"] > 0.98 * 1.975 * 300
+        and min(splits[s] for s in ("val", "testA", "testB")) > 40
+    )
     assert len({sentence["sent_id"] for sentence in sentences_seen}) == len(sentences_seen)
     forms = Counter(
-        re.findall(r" of | above | below | left|right|most|top|bottom", " ".join(s["sent"] for s in sentences_seen))
+        re.findall(
+            r" of | above | below | left|right|most|top|bottom",
+            " ".join(s["sent"] for s in sentences_seen),
+        )
     )
     assert len(forms) == 8
 
 
-@pytest.mark.parametrize(("subtype", "folder"), [("train2014", "train2017"), ("val2014", "val2017")])
+@pytest.mark.parametrize(
+    ("subtype", "folder"), [("train2014", "train2017"), ("val2014", "val2017")]
+)
 def test_vqa_answers_are_right_and_balanced(world: Path, subtype: str, folder: str) -> None:
     asked = load(world / f"vqav2/v2_OpenEnded_mscoco_{subtype}_questions.json")
     answered = load(world / f"vqav2/v2_mscoco_{subtype}_annotations.json")
@@ -169,7 +196,11 @@ def test_vqa_answers_are_right_and_balanced(world: Path, subtype: str, folder: s
     by_form: dict[str, Counter[str]] = defaultdict(Counter)
     for record in answered["annotations"]:
         question = texts[record["question_id"]]["question"]
-        assert record["question_id"] // 1000 == record["image_id"] == texts[record["question_id"]]["image_id"]
+        assert (
+            record["question_id"] // 1000
+            == record["image_id"]
+            == texts[record["question_id"]]["image_id"]
+        )
         truth = record["multiple_choice_answer"]
         assert answer(question, scenes[record["image_id"]]) == truth, question
         assert [a["answer_id"] for a in record["answers"]] == list(range(1, 11))
@@ -179,7 +210,9 @@ def test_vqa_answers_are_right_and_balanced(world: Path, subtype: str, folder: s
         wanted = "yes/no" if truth in ("yes", "no") else "number" if truth.isdigit() else "other"
         assert record["answer_type"] == wanted
         by_type[record["question_type"]][truth] += 1
-        words = [w for w in re.findall(r"\w+", question) if w not in (*COLORS, *SHAPES, "small", "large")]
+        words = [
+            w for w in re.findall(r"\w+", question) if w not in (*COLORS, *SHAPES, "small", "large")
+        ]
         by_form[" ".join(words)][truth] += 1
     total = len(answered["annotations"])
     assert total == len(texts) > 4.9 * len(scenes)
@@ -197,7 +230,10 @@ def test_sentences_hold_the_whole_vocabulary(world: Path) -> None:
     captions = load(world / "coco/annotations/captions_train2017.json")["annotations"]
     asked = load(world / "vqav2/v2_OpenEnded_mscoco_train2014_questions.json")["questions"]
     refs = pickle.loads((world / "refer/refcoco/refs(unc).p").read_bytes())
-    statements = [json.loads(line)["sentence"] for line in (world / "nlvr2/train.json").read_text().splitlines()]
+    statements = [
+        json.loads(line)["sentence"]
+        for line in (world / "nlvr2/train.json").read_text().splitlines()
+    ]
     texts = [*(r["caption"] for r in captions), *(r["question"] for r in asked), *statements]
     texts += [sentence["sent"] for ref in refs for sentence in ref["sentences"]]
     assert {word for text in texts for word in re.findall(r"\w+|[.,?]", text)} <= words

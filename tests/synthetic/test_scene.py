@@ -6,7 +6,16 @@ from pycocotools import mask as coco_mask
 
 from datamodules.synthetic.chunks import chunks
 from datamodules.synthetic.outline import outlines, run_lengths, segmentation
-from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Kind, Scene, draw_kinds, draw_scene, generator
+from datamodules.synthetic.scene import (
+    COLORS,
+    SHAPES,
+    STREAMS,
+    Kind,
+    Scene,
+    draw_kinds,
+    draw_scene,
+    generator,
+)
 from vista.data import decode_segmentation
 
 SIZE = 96
@@ -55,7 +64,9 @@ def test_masks_show_their_colour_and_background_is_grey(scenes: list[Scene]) -> 
 def test_mask_is_what_the_formula_says_at_pixel_centres(shape: str) -> None:
     drawn = 0
     for index in range(60):
-        (item,) = draw_scene(generator(3, "train", index), [Kind("large", "red", shape)], SIZE).objects
+        (item,) = draw_scene(
+            generator(3, "train", index), [Kind("large", "red", shape)], SIZE
+        ).objects
         x, y = (np.arange(SIZE) + 0.5 - item.x)[None], (np.arange(SIZE) + 0.5 - item.y)[:, None]
         distance = np.hypot(x, y)
         r = item.radius
@@ -92,7 +103,9 @@ def test_cut_objects_are_few_and_have_a_small_and_a_large_part() -> None:
         loops = outlines(item.mask)
         assert len(loops) == 2
         along = 0 if item.gap.axis == "x" else 1
-        first, second = sorted((min(p[along] for p in loop), max(p[along] for p in loop)) for loop in loops)
+        first, second = sorted(
+            (min(p[along] for p in loop), max(p[along] for p in loop)) for loop in loops
+        )
         lengths = sorted((first[1] - first[0], second[1] - second[0]))
         assert 1 <= second[0] - first[1] <= 3
         assert 1.2 < lengths[1] / lengths[0] < 4
@@ -118,10 +131,18 @@ def test_other_sizes_scale_and_too_many_objects_are_refused() -> None:
 
 
 def test_training_scenes_are_sorted_from_one_object_to_many() -> None:
-    numbers = [len(scene.objects) for chunk in chunks(0, "train", 400, 96) for _, scene in chunk.scenes()]
-    assert numbers[:70] == [1] * 70 and set(numbers[70:140]) == {1, 2} and set(numbers[140:210]) == {1, 2, 3}
+    numbers = [
+        len(scene.objects) for chunk in chunks(0, "train", 400, 96) for _, scene in chunk.scenes()
+    ]
+    assert (
+        numbers[:70] == [1] * 70
+        and set(numbers[70:140]) == {1, 2}
+        and set(numbers[140:210]) == {1, 2, 3}
+    )
     assert {number: numbers[210:].count(number) for number in (1, 2, 3, 4)} == pytest.approx(
         {1: 47.5, 2: 47.5, 3: 47.5, 4: 47.5}, abs=1
     )
-    held_out = [len(scene.objects) for chunk in chunks(0, "test", 400, 96) for _, scene in chunk.scenes()]
+    held_out = [
+        len(scene.objects) for chunk in chunks(0, "test", 400, 96) for _, scene in chunk.scenes()
+    ]
     assert {1, 2, 3, 4} == {*held_out[:40]}

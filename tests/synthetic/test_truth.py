@@ -50,7 +50,9 @@ def genome(world: Path) -> Scenes:
     for a in read(world, "visual_genome", "all"):
         if match := re.fullmatch(r"an? (small|large) (\w+) (\w+)", a.expression):
             x0, y0, x1, y1 = a.boxes[0]
-            found[a.extra["image_id"]][int(a.id)] = Thing(*match.groups(), (x0 + x1) / 2, (y0 + y1) / 2)
+            found[a.extra["image_id"]][int(a.id)] = Thing(
+                *match.groups(), (x0 + x1) / 2, (y0 + y1) / 2
+            )
     return found
 
 
@@ -70,12 +72,22 @@ def test_grefcoco_targets(world: Path) -> None:
     for split in ("train", "val", "testA", "testB"):
         for a in read(world, "grefcoco", split):
             scene = scenes[int(a.images[0][-16:-4])]
-            if match := re.fullmatch(r"all objects (left of|right of|above|below) (the .+)", a.expression):
+            if match := re.fullmatch(
+                r"all objects (left of|right of|above|below) (the .+)", a.expression
+            ):
                 (anchor,) = referred(match[2], scene)
-                wanted = {key for key in scene if key != anchor and related(scene[key], match[1], scene[anchor])}
+                wanted = {
+                    key
+                    for key in scene
+                    if key != anchor and related(scene[key], match[1], scene[anchor])
+                }
             else:
-                parts = [re.sub("^(all|every|the) ", "", part) for part in a.expression.split(" and ")]
-                wanted = {key for key, thing in scene.items() if any(fits(part, thing) for part in parts)}
+                parts = [
+                    re.sub("^(all|every|the) ", "", part) for part in a.expression.split(" and ")
+                ]
+                wanted = {
+                    key for key, thing in scene.items() if any(fits(part, thing) for part in parts)
+                }
             assert set(a.extra["ann_ids"]) == wanted, a.expression
             amounts[min(len(wanted), 2)] += 1
     assert min(amounts.values()) > 0.22 * sum(amounts.values())
@@ -85,10 +97,18 @@ def test_visual_genome_regions(world: Path, genome: Scenes) -> None:
     pairs = 0
     for a in read(world, "visual_genome", "all"):
         image, (x0, y0, x1, y1) = image_of(world, a.images[0]), map(int, a.boxes[0])
-        inside = {k: t for k, t in genome[a.extra["image_id"]].items() if x0 < t.x < x1 and y0 < t.y < y1}
+        inside = {
+            k: t for k, t in genome[a.extra["image_id"]].items() if x0 < t.x < x1 and y0 < t.y < y1
+        }
         if match := re.fullmatch(r"an? (\w+ \w+) (left of|above) an? (\w+ \w+)", a.expression):
-            first, second = sorted(inside.values(), key=lambda t: t.x if match[2] == "left of" else t.y)
-            assert fits(match[1], first) and fits(match[3], second) and related(first, match[2], second)
+            first, second = sorted(
+                inside.values(), key=lambda t: t.x if match[2] == "left of" else t.y
+            )
+            assert (
+                fits(match[1], first)
+                and fits(match[3], second)
+                and related(first, match[2], second)
+            )
             pairs += 1
         else:
             assert list(inside) == [int(a.id)] and image[y0:y1, x0:x1].size
@@ -117,18 +137,27 @@ def test_pointingqa_answers(world: Path, genome: Scenes, split: str) -> None:
         attribute, words = re.fullmatch(r"what (color|shape) is the (.+)\?", a.question).groups()
         thing = pointed(scene, a.boxes[0], a.extra["point"])
         assert fits(words, thing) and a.label == getattr(thing, attribute)
-        assert len({getattr(other, attribute) for other in scene.values() if fits(words, other)}) > 1
+        assert (
+            len({getattr(other, attribute) for other in scene.values() if fits(words, other)}) > 1
+        )
 
 
 def test_visual7w_pointing(world: Path, genome: Scenes) -> None:
     for a in read(world, "visual7w", "train") + read(world, "visual7w", "test"):
         scene = genome[a.extra["image_id"]]
-        order = [next(k for k, t in scene.items() if b[0] < t.x < b[2] and b[1] < t.y < b[3]) for b in a.boxes]
+        order = [
+            next(k for k, t in scene.items() if b[0] < t.x < b[2] and b[1] < t.y < b[3])
+            for b in a.boxes
+        ]
         assert len(set(order)) == 4
         words = a.question.removeprefix("which object is ").removesuffix("?")
         if match := re.fullmatch(r"(left of|right of|above|below) (the .+)", words):
             (anchor,) = referred(match[2], scene)
-            found = [key for key in scene if key != anchor and related(scene[key], match[1], scene[anchor])]
+            found = [
+                key
+                for key in scene
+                if key != anchor and related(scene[key], match[1], scene[anchor])
+            ]
         else:
             found = [key for key, thing in scene.items() if fits(words.removeprefix("the "), thing)]
         assert found == [order[int(a.label)]], a.question
@@ -137,13 +166,21 @@ def test_visual7w_pointing(world: Path, genome: Scenes) -> None:
 def test_visual7w_telling(world: Path, genome: Scenes) -> None:
     kinds: Counter[str] = Counter()
     for a in read(world, "visual7w_telling", "train") + read(world, "visual7w_telling", "test"):
-        scene, said = genome[a.extra["image_id"]], a.extra["candidates"][int(a.label)].removesuffix(".")
+        scene, said = (
+            genome[a.extra["image_id"]],
+            a.extra["candidates"][int(a.label)].removesuffix("."),
+        )
         kinds[a.extra["type"]] += 1
         if a.extra["type"] == "where":
             (key,) = referred(a.question.removeprefix("where is ").removesuffix("?"), scene)
             dx, dy = scene[key].x - 48, scene[key].y - 48
-            far = ("on the right" if dx > 0 else "on the left", "at the bottom" if dy > 0 else "at the top")
-            assert said == ("in the middle" if max(abs(dx), abs(dy)) < 14 else far[abs(dy) > abs(dx)])
+            far = (
+                "on the right" if dx > 0 else "on the left",
+                "at the bottom" if dy > 0 else "at the top",
+            )
+            assert said == (
+                "in the middle" if max(abs(dx), abs(dy)) < 14 else far[abs(dy) > abs(dx)]
+            )
         else:
             truth = answer(a.question, scene)
             assert said == truth or str(NUMBERS.get(said)) == truth
@@ -184,10 +221,16 @@ def is_true(text: str, scene: Scene) -> bool:
         near = [Thing(*item.kind, item.x, item.y) for item in scene.objects]
         first, second = (re.sub("^an? ", "", part) for part in text.split(f" is {match[1]} "))
         lefts = [t for t in near if fits(first, t)]
-        rights = [near[int(re.findall(r"<(\d)>", text)[0])]] if items else [t for t in near if fits(second, t)]
+        rights = (
+            [near[int(re.findall(r"<(\d)>", text)[0])]]
+            if items
+            else [t for t in near if fits(second, t)]
+        )
         margin, axis = 8, "x" if match[1] in ("left of", "right of") else "y"
         sign = -1 if match[1] in ("left of", "above") else 1
-        return any(sign * (getattr(a, axis) - getattr(b, axis)) >= margin for a in lefts for b in rights)
+        return any(
+            sign * (getattr(a, axis) - getattr(b, axis)) >= margin for a in lefts for b in rights
+        )
     attribute = next((name for name in ("color", "shape") if name in text.split()), "")
     if attribute:
         values = [getattr(item.kind, attribute) for item in items]
@@ -209,11 +252,17 @@ def test_vcr_has_one_true_answer_and_reason(world: Path, split: str) -> None:
         for name in ("answer", "rationale"):
             texts = a.extra["marked"][f"{name}_choices"]
             assert len(set(texts)) == 4
-            assert [is_true(text, scene) for text in texts] == [i == a.extra[f"{name}_label"] for i in range(4)], texts
+            assert [is_true(text, scene) for text in texts] == [
+                i == a.extra[f"{name}_label"] for i in range(4)
+            ], texts
     for path in {a.images[0] for a in read_[:20]}:
         scene = drawn(f"vcr_{split}", int(path.split("/")[-1].split("@")[0]))
-        for item, loops in zip(scene.objects, load(world / path.replace(".jpg", ".json"))["segms"], strict=True):
-            mask = decode_segmentation([[v for point in loop for v in point] for loop in loops], item.mask.shape)
+        for item, loops in zip(
+            scene.objects, load(world / path.replace(".jpg", ".json"))["segms"], strict=True
+        ):
+            mask = decode_segmentation(
+                [[v for point in loop for v in point] for loop in loops], item.mask.shape
+            )
             assert (mask & item.mask).sum() == item.mask.sum(), "the outer outline holds the object"
 
 
@@ -224,7 +273,9 @@ def test_llava_answers(world: Path) -> None:
         for question, said in a.extra["turns"]:
             question = question.replace("<image>", "").strip()
             if question in ("describe the image in detail.", "what do you see in the image?"):
-                named = Counter(" ".join(words) for words in re.findall(r"an? (\w+) (\w+) (\w+) is", said))
+                named = Counter(
+                    " ".join(words) for words in re.findall(r"an? (\w+) (\w+) (\w+) is", said)
+                )
                 assert named == Counter(" ".join(thing[:3]) for thing in scene.values())
             elif question.startswith("what do"):
                 for number, word in re.findall(r"(\w+) of them are (\w+)", said):
@@ -233,9 +284,13 @@ def test_llava_answers(world: Path) -> None:
             else:
                 truth = answer(question, scene)
                 words = re.findall(r"\w+", said)
-                assert truth in words or int(truth) == next(NUMBERS[word] for word in words if word in NUMBERS)
+                assert truth in words or int(truth) == next(
+                    NUMBERS[word] for word in words if word in NUMBERS
+                )
                 assert truth in ("yes", "no") or words[0] not in ("yes", "no")
-                assert (words[0] == "no") == bool({"not", "no"} & set(words[1:])) or not truth.isalpha()
+                assert (words[0] == "no") == bool(
+                    {"not", "no"} & set(words[1:])
+                ) or not truth.isalpha()
 
 
 def test_pope_labels(world: Path) -> None:
@@ -245,7 +300,9 @@ def test_pope_labels(world: Path) -> None:
         for a in found:
             words = re.fullmatch(r"is there an? (\w+ \w+) in the image\?", a.question)[1]
             assert a.label == (
-                "yes" if any(fits(words, t) for t in scenes[int(a.images[0][-16:-4])].values()) else "no"
+                "yes"
+                if any(fits(words, t) for t in scenes[int(a.images[0][-16:-4])].values())
+                else "no"
             )
         assert [a.label for a in found] == ["yes", "no"] * (len(found) // 2)
         assert set(Counter(a.images[0] for a in found).values()) == {6}
@@ -256,9 +313,13 @@ def test_textvqa_writes_the_answer_on_the_object(world: Path) -> None:
         index = int(a.images[0].split("/")[-1].removesuffix(".jpg"), 16) % 1_000_000
         words = wording(SMALL["seed"], "textvqa_val", index)
         rng = generator(SMALL["seed"], "textvqa_val", index)
-        scene = draw_scene(rng, [kind._replace(size="large") for kind in draw_kinds(rng, words.choice((2, 3)))])
+        scene = draw_scene(
+            rng, [kind._replace(size="large") for kind in draw_kinds(rng, words.choice((2, 3)))]
+        )
         kind, phrase = re.fullmatch(r"what (number|word) is on (the .+)\?", a.question).groups()
-        (key,) = referred(phrase, {i: Thing(*item.kind, item.x, item.y) for i, item in enumerate(scene.objects)})
+        (key,) = referred(
+            phrase, {i: Thing(*item.kind, item.x, item.y) for i, item in enumerate(scene.objects)}
+        )
         changed = np.abs(image_of(world, a.images[0]).astype(int) - scene.image).max(-1) > 60
         x0, y0, x1, y1 = scene.objects[key].box
         assert changed[y0:y1, x0:x1].sum() > 8, "something is written there"
@@ -278,7 +339,9 @@ def test_iconqa_answers() -> None:
             periods = [p for p in (2, 3) if all(names[i] == names[i + p] for i in range(5 - p))]
             assert names[5] == "?" and {names[5 - p] for p in periods} == {right}
         else:
-            assert Counter(names) == Counter({right: 1, next(name for name in names if name != right): 5})
+            assert Counter(names) == Counter(
+                {right: 1, next(name for name in names if name != right): 5}
+            )
 
 
 def test_memes_are_mean_where_they_mock_what_is_there(world: Path) -> None:
@@ -287,22 +350,37 @@ def test_memes_are_mean_where_they_mock_what_is_there(world: Path) -> None:
         image = image_of(world, a.images[0])
         there = (np.abs(image[14:-14].astype(int) - RGB[color]).max(-1) < 30).sum() > 30
         assert image.shape == (124, 96, 3) and (there or a.label == "0")
-        assert image[:14].max() > 200 and image[-14:].max() > 200 and shape in ("circle", "square", "triangle", "ring")
+        assert (
+            image[:14].max() > 200
+            and image[-14:].max() > 200
+            and shape in ("circle", "square", "triangle", "ring")
+        )
 
 
 @pytest.mark.parametrize("split", ["pascal", "msrc", "icoseg"])
 def test_coseg_masks_are_of_the_class(world: Path, split: str) -> None:
     for a in read(world, "coseg", split):
         words = re.split("[_ ]", a.extra["class"])
-        masks = [decode_segmentation(s, size) for s, size in zip(a.segmentations, a.sizes, strict=True)]
-        assert all(is_colored(image_of(world, p), m, words[-2]) for p, m in zip(a.images, masks, strict=True))
+        masks = [
+            decode_segmentation(s, size) for s, size in zip(a.segmentations, a.sizes, strict=True)
+        ]
+        assert all(
+            is_colored(image_of(world, p), m, words[-2])
+            for p, m in zip(a.images, masks, strict=True)
+        )
         assert len(masks) == 4
 
 
 def shared(images: list[list[tuple[str, str, str]]]) -> list[tuple[int, int, str]]:
     """(image, image, color and shape) of what two images have in common."""
     pairs = combinations(enumerate(images), 2)
-    return [(i, j, " ".join(a[1:])) for (i, one), (j, other) in pairs for a in one for b in other if a[1:] == b[1:]]
+    return [
+        (i, j, " ".join(a[1:]))
+        for (i, one), (j, other) in pairs
+        for a in one
+        for b in other
+        if a[1:] == b[1:]
+    ]
 
 
 def test_groups_share_one_thing_alone() -> None:
@@ -310,10 +388,14 @@ def test_groups_share_one_thing_alone() -> None:
     for number in range(200):
         common = coseg.CLASSES[number % 24]
         images = coseg.group_kinds(common, rng)
-        assert shared(images) == [(i, j, " ".join(common[1:])) for i, j in combinations(range(4), 2)]
+        assert shared(images) == [
+            (i, j, " ".join(common[1:])) for i, j in combinations(range(4), 2)
+        ]
         assert all(len(kinds) in (2, 3) for kinds in images)
         kind, images = groupwise_res.group_kinds(rng)
-        assert shared(images) == [(i, j, " ".join(kind[1:])) for i, j in combinations((1, 3, 5, 7), 2)]
+        assert shared(images) == [
+            (i, j, " ".join(kind[1:])) for i, j in combinations((1, 3, 5, 7), 2)
+        ]
         assert all((kind in kinds) == k % 2 for k, kinds in enumerate(images))
 
 

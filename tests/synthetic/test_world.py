@@ -34,7 +34,9 @@ def load(path: Path) -> Any:
 def test_bytes_do_not_depend_on_the_number_of_workers(world: Path, tmp_path: Path) -> None:
     write_world(tmp_path / "again", **SMALL, num_workers=2)
     names = sorted(path.relative_to(world) for path in world.rglob("*") if path.is_file())
-    assert names == sorted(p.relative_to(tmp_path / "again") for p in (tmp_path / "again").rglob("*") if p.is_file())
+    assert names == sorted(
+        p.relative_to(tmp_path / "again") for p in (tmp_path / "again").rglob("*") if p.is_file()
+    )
     for name in names:
         assert (world / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
@@ -64,17 +66,36 @@ def test_coco_files(world: Path, folder: str, number: int) -> None:
     assert names == {(f"{color} {shape}", shape) for color in COLORS for shape in SHAPES}
     assert sorted(record["id"] for record in instances["categories"]) == list(range(1, 25))
     for record in instances["images"]:
-        keys = {"license", "file_name", "coco_url", "height", "width", "date_captured", "flickr_url", "id"}
+        keys = {
+            "license",
+            "file_name",
+            "coco_url",
+            "height",
+            "width",
+            "date_captured",
+            "flickr_url",
+            "id",
+        }
         assert set(record) == keys
         assert record["file_name"] == f"{record['id']:012d}.jpg"
     for record in instances["annotations"]:
-        assert set(record) == {"segmentation", "area", "iscrowd", "image_id", "bbox", "category_id", "id"}
+        assert set(record) == {
+            "segmentation",
+            "area",
+            "iscrowd",
+            "image_id",
+            "bbox",
+            "category_id",
+            "id",
+        }
         mask = decode_segmentation(record["segmentation"], (96, 96))
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         x, y, w, h = record["bbox"]
         assert (x, y, x + w, y + h) == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         assert record["area"] == mask.sum() and record["iscrowd"] == 0
-    assert len({record["id"] for record in instances["annotations"]}) == len(instances["annotations"])
+    assert len({record["id"] for record in instances["annotations"]}) == len(
+        instances["annotations"]
+    )
     image = cv2.imread(str(world / "coco" / folder / instances["images"][0]["file_name"]))
     assert image.shape == (96, 96, 3)
 
@@ -93,19 +114,24 @@ def test_splits_share_no_image(world: Path) -> None:
     parts = [*ids, by_split["val"], by_split["testA"], by_split["testB"]]
     assert len(set.union(*parts)) == sum(map(len, parts))
     on_disk = {
-        folder: {int(p.stem) for p in (world / "coco" / folder).iterdir()} for folder in ("train2017", "val2017")
+        folder: {int(p.stem) for p in (world / "coco" / folder).iterdir()}
+        for folder in ("train2017", "val2017")
     }
     assert on_disk["val2017"] == ids[1]
     assert on_disk["train2017"] >= ids[0] | by_split["val"] | by_split["testA"] | by_split["testB"]
     assert len(on_disk["train2017"]) == 300 + 40 + 120
-    contents = [path.read_bytes() for suffix in ("jpg", "png") for path in world.rglob(f"*.{suffix}")]
+    contents = [
+        path.read_bytes() for suffix in ("jpg", "png") for path in world.rglob(f"*.{suffix}")
+    ]
     assert len(set(contents)) == len(contents)
 
 
 def test_pretraining(tmp_path: Path) -> None:
     write_pretraining(tmp_path / "pretrain", num_scenes=20, num_workers=1)
     document = load(tmp_path / "pretrain/coco/annotations/instances_train2017.json")
-    assert len(document["images"]) == 20 == len(list((tmp_path / "pretrain/coco/train2017").iterdir()))
+    assert (
+        len(document["images"]) == 20 == len(list((tmp_path / "pretrain/coco/train2017").iterdir()))
+    )
     assert all(record["id"] >= 5_000_000 for record in document["images"])
     write_pretraining(tmp_path / "pretrain", num_scenes=20, num_workers=1)
     with pytest.raises(ValueError, match="other settings"):
@@ -113,7 +139,15 @@ def test_pretraining(tmp_path: Path) -> None:
 
 
 def test_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "datamodules.synthetic.world", "--root", str(tmp_path / "w"), "--num-workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "datamodules.synthetic.world",
+        "--root",
+        str(tmp_path / "w"),
+        "--num-workers",
+        "1",
+    ]
     subprocess.run([*command, "--num-train", "8", "--num-val", "4", "--num-test", "4"], check=True)
     assert load(tmp_path / "w/world.json")["num_train"] == 8
     code = "import sys, datamodules.synthetic.world as w; sys.exit(any(m in sys.modules for m in ('torch', 'vista')))"

@@ -58,7 +58,9 @@ def test_alternatives_of_a_template():
     assert expand("{a|b} of{| c}.") == ["a of.", "a of c.", "b of.", "b of c."]
 
 
-@pytest.mark.parametrize("name", sorted(set(TASKS) - {"hateful_memes", "iconqa", "pope", "textvqa"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(TASKS) - {"hateful_memes", "iconqa", "pope", "textvqa"})
+)
 def test_unseen_instructions_are_said_in_words_that_are_trained_on(name):
     """Else a model that learns its words from the instructions alone cannot understand them."""
     templates = task_of(name).templates
@@ -87,13 +89,18 @@ def test_prompts(name, dataset, split):
         prompt = task.prompt(annotation)
         assert prompt == task.prompt(annotation) == task.turns(annotation)[0][0]
         *before, last = task.question(annotation)
-        assert last == (task.turns(annotation)[-1][0], "") and tuple(before) == task.turns(annotation)[:-1]
+        assert (
+            last == (task.turns(annotation)[-1][0], "")
+            and tuple(before) == task.turns(annotation)[:-1]
+        )
         for rng in (None, *(np.random.default_rng(seed) for seed in range(20))):
             prompt = task.prompt(annotation, rng)
             assert prompt.count("<image>") == len(annotation.images)
             assert not re.search(r"<(?!image>)\w+>", prompt), prompt
         for template in range(len(task.templates)):
-            assert task.question(annotation, template)[0][0].count("<image>") == len(annotation.images)
+            assert task.question(annotation, template)[0][0].count("<image>") == len(
+                annotation.images
+            )
 
 
 def test_the_last_templates_are_never_drawn():
@@ -113,7 +120,9 @@ def golden():
     lines, masks = {}, re.compile(r"\[\d+(, \d+){5,}\]")
     for name, dataset, split in ON_FORMATS:
         turns = task_of(name).turns(annotations(name, dataset, split)[-1])
-        lines[f"{name} {dataset} {split}"] = [masks.sub("[mask]", text) for turn in turns for text in turn]
+        lines[f"{name} {dataset} {split}"] = [
+            masks.sub("[mask]", text) for turn in turns for text in turn
+        ]
     return lines
 
 
@@ -126,7 +135,11 @@ def test_text_from_outside_puts_in_no_tokens(name):
         if "turns" in a.extra:
             changed.extra = a.extra | {"turns": [[evil, "x"]] * len(a.answers)}
         for prompt, _ in task_of(name).turns(changed):
-            assert prompt.count("<image>") in (0, len(a.images)) and "<bsep>" not in prompt and "</s>" not in prompt
+            assert (
+                prompt.count("<image>") in (0, len(a.images))
+                and "<bsep>" not in prompt
+                and "</s>" not in prompt
+            )
         assert task_of(name).turns(changed)[0][0].count("<image>") == len(a.images)
 
 
@@ -135,7 +148,9 @@ def test_a_question_that_a_person_typed(name):
     """Only images, their sizes and a text are known; the prompt and the grammar need no more."""
     images = 4 if name in ("coseg", "attcoseg") else 2 if name == "nlvr2" else 1
     paths = tuple(f"{k}.png" for k in range(images))
-    bare = Annotation(id="0", images=paths, sizes=((48, 64),) * images, expression="a cup", question="a cup")
+    bare = Annotation(
+        id="0", images=paths, sizes=((48, 64),) * images, expression="a cup", question="a cup"
+    )
     task = task_of(name)
     ((prompt, answer),) = task.question(bare)
     assert prompt.count("<image>") == images and answer == ""
@@ -152,10 +167,15 @@ def test_vcr_asks_every_question_twice():
     task, (answer, reason) = task_of("vcr"), annotations("vcr", "vcr", "val")
     assert [a.id for a in (answer, reason)] == ["val-0_q_a", "val-0_qa_r"]
     first, second = task.prompt(answer), task.prompt(reason)
-    assert re.search(r"Are person \[\d+, \d+, \d+, \d+\] and person \[\d+, \d+, \d+, \d+\] near cup \[", first)
+    assert re.search(
+        r"Are person \[\d+, \d+, \d+, \d+\] and person \[\d+, \d+, \d+, \d+\] near cup \[", first
+    )
     assert "(A) Yes, person [" in first and "(D) Because of cup [" in first and "Why?" not in first
     assert "The answer is: person [" in second and "Why? Options: (A) Because of cup [" in second
-    assert [task.target(a) for a in (answer, reason)] == ["The answer is (C).", "The answer is (B)."]
+    assert [task.target(a) for a in (answer, reason)] == [
+        "The answer is (C).",
+        "The answer is (B).",
+    ]
 
 
 def test_reg_asks_for_each_region_once():
@@ -164,7 +184,9 @@ def test_reg_asks_for_each_region_once():
     assert len(regions) < len(read)
     assert sorted(e for a in regions for e in a.captions) == sorted(a.expression for a in read)
     assert len({(a.images, a.boxes) for a in regions}) == len(regions)
-    targets = {task_of("reg").turns(regions[0], np.random.default_rng(seed))[0][1] for seed in range(50)}
+    targets = {
+        task_of("reg").turns(regions[0], np.random.default_rng(seed))[0][1] for seed in range(50)
+    }
     assert targets == set(regions[0].captions)
 
 
@@ -208,7 +230,9 @@ def test_candidates_are_shuffled_by_the_id_alone():
     task, (annotation,) = task_of("bqa"), annotations("bqa", "visual7w", "val")
     assert numbers(task.prompt(annotation)) == [4] * 4 and "(D) [" in task.prompt(annotation)
     labels = [task.reference(replace(annotation, id=str(number)))["label"] for number in range(400)]
-    assert labels == [task.reference(replace(annotation, id=str(number)))["label"] for number in range(400)]
+    assert labels == [
+        task.reference(replace(annotation, id=str(number)))["label"] for number in range(400)
+    ]
     assert min(labels.count(k) for k in range(4)) > 70
     reference = task.reference(annotation)
     assert reference["boxes"][reference["label"]] == annotation.boxes[int(annotation.label)]
@@ -222,9 +246,14 @@ def test_bqa_needs_image_sizes(tmp_path):
 
 def test_iconqa():
     task, (text,) = task_of("iconqa"), annotations("iconqa", "iconqa", "test")
-    assert task.prompt(text).endswith("Options: (A) even (B) odd Answer:") and task.target(text) == "odd"
+    assert (
+        task.prompt(text).endswith("Options: (A) even (B) odd Answer:")
+        and task.target(text) == "odd"
+    )
     (drawn,) = annotations("iconqa", "iconqa", "choose_img_val")
-    assert "Image 3: <image>" in task.prompt(drawn) and "(A) image 2 (B) image 3" in task.prompt(drawn)
+    assert "Image 3: <image>" in task.prompt(drawn) and "(A) image 2 (B) image 3" in task.prompt(
+        drawn
+    )
     with pytest.raises(ValueError, match="needs choices"):
         task.regroup(list(READERS["iconqa"](FORMATS, "fill_in_blank_train")))
 
@@ -237,11 +266,19 @@ def test_coseg_is_trained_on_groups_of_one_category():
     for group in groups:
         assert len(set(group.images)) == len(group.segmentations) == len(group.sizes) == 4
         for image, segmentation in zip(group.images, group.segmentations, strict=True):
-            of_class = [name == group.extra["class"] for name in by_image[image].extra["categories"]]
-            assert of_class.count(True) == len(segmentation), "in the world every object is one polygon"
+            of_class = [
+                name == group.extra["class"] for name in by_image[image].extra["categories"]
+            ]
+            assert of_class.count(True) == len(segmentation), (
+                "in the world every object is one polygon"
+            )
     singles = task_of("coseg").regroup(read)
-    assert singles and all(len(segmentation) == 1 for group in singles for segmentation in group.segmentations)
-    crowd = replace(read[0], segmentations=tuple({"size": [96, 96], "counts": [9216]} for _ in read[0].boxes))
+    assert singles and all(
+        len(segmentation) == 1 for group in singles for segmentation in group.segmentations
+    )
+    crowd = replace(
+        read[0], segmentations=tuple({"size": [96, 96], "counts": [9216]} for _ in read[0].boxes)
+    )
     assert task_of("coseg").regroup([crowd] * 8) == []
 
 
@@ -259,7 +296,10 @@ def test_llava_keeps_all_turns():
         ("<image> What is on the table?", "A cup."),
         ("Is it full?", "No, it is empty."),
     )
-    assert task.question(annotation)[-1] == ("Is it full?", "") and task.target(annotation) == "No, it is empty."
+    assert (
+        task.question(annotation)[-1] == ("Is it full?", "")
+        and task.target(annotation) == "No, it is empty."
+    )
 
 
 def test_the_table_of_tasks(capsys):

@@ -13,7 +13,9 @@ from vista.decoding.grammar import compile_grammar
 from vista.tokens.tokenizer import Tokenizer
 
 REALDATA = Path(os.environ.get("VISTA_REALDATA", "unset"))
-pytestmark = pytest.mark.skipif(not REALDATA.is_dir(), reason="VISTA_REALDATA names no folder of official slices")
+pytestmark = pytest.mark.skipif(
+    not REALDATA.is_dir(), reason="VISTA_REALDATA names no folder of official slices"
+)
 TOKENIZER = Tokenizer(Path(__file__).parents[2] / "configs/tiny/tokenizer")
 SOURCES = [
     ("caption", "coco", "val2017", 0), ("vqav2", "vqav2", "train", 25), ("rec", "refcoco", "val", 100),
@@ -37,7 +39,9 @@ def test_law_on_official_files(name, dataset, split, ceiling):
         for rng in (None, np.random.default_rng(0)):
             assert task.prompt(annotation, rng).count("<image>") == len(annotation.images)
         target = task.target(annotation)
-        assert compile_grammar(task.grammar(annotation), TOKENIZER).accepts(TOKENIZER.encode(target, eos=True))
+        assert compile_grammar(task.grammar(annotation), TOKENIZER).accepts(
+            TOKENIZER.encode(target, eos=True)
+        )
         prediction = task.parse(target, annotation)
         assert not prediction.malformed
         evaluator.update([prediction], [task.reference(annotation)])

@@ -17,7 +17,11 @@ from vista.decoding.grammar import compile_grammar
 from vista.tokens.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parents[2] / "configs/tiny/tokenizer"
-TOKENIZERS = [Tokenizer(FOLDER), Tokenizer(FOLDER, "compact"), Tokenizer(FOLDER, number_tokens="digits")]
+TOKENIZERS = [
+    Tokenizer(FOLDER),
+    Tokenizer(FOLDER, "compact"),
+    Tokenizer(FOLDER, number_tokens="digits"),
+]
 CODECS = [
     Codec(num_points=16),
     Codec(num_points=32, multipart="bridge"),
@@ -28,7 +32,15 @@ NAMES = ["-".join([*source[:3], "world"][: 3 + source[3]]) for source in SOURCES
 every_source = pytest.mark.parametrize(("name", "dataset", "split", "on_world"), SOURCES, ids=NAMES)
 # Masks lose a little on the way; of ten people not all may agree; captions are compared with the baseline.
 CEILING = {"mIoU": 75, "gIoU": 75, "J": 75, "CIDEr": 0}
-GARBAGE = ("asdf ghjk", "qwertz.", "[1, 2", "[5, 5, 5]", "[1000, 3, 4, 5]", "<msep>", "[3, 4, 1, 1, 2, 2, 9]")
+GARBAGE = (
+    "asdf ghjk",
+    "qwertz.",
+    "[1, 2",
+    "[5, 5, 5]",
+    "[1000, 3, 4, 5]",
+    "<msep>",
+    "[3, 4, 1, 1, 2, 2, 9]",
+)
 
 
 def score(task, preds, sample):
@@ -89,12 +101,27 @@ def test_the_target_reaches_the_ceiling(name, dataset, split, on_world, codec):
 def test_garbage_scores_low(name, dataset, split, on_world):
     task, sample = Task.known[name](CODECS[0]), annotations(name, dataset, split, on_world)
     allowed = 0.0
-    if name in ("grec", "gres", "pope"):  # words without coordinates say "none"; what does not say no is a yes
+    if name in (
+        "grec",
+        "gres",
+        "pope",
+    ):  # words without coordinates say "none"; what does not say no is a yes
         allowed = score(task, task.baseline(sample), sample)[0]
     for text in GARBAGE:
         reached, scores = score(task, [task.parse(text, a) for a in sample], sample)
         assert reached <= allowed + 1, text
-        if name not in ("caption", "reg", "vqav2", "textvqa", "pqa", "llava", "pope", "spot_caption", "grec", "gres"):
+        if name not in (
+            "caption",
+            "reg",
+            "vqav2",
+            "textvqa",
+            "pqa",
+            "llava",
+            "pope",
+            "spot_caption",
+            "grec",
+            "gres",
+        ):
             assert scores["parse_failures"] > 0 or task.parse(text, sample[0]).answer
     unread = score(task, [Prediction(malformed=True) for _ in sample], sample)[0]
     assert unread <= 1
@@ -103,7 +130,17 @@ def test_garbage_scores_low(name, dataset, split, on_world):
 pieces = st.one_of(
     st.text(max_size=8),
     st.sampled_from(
-        ["[", "]", "[]", " <msep> ", " <bsep> ", "The answer is (B).", "The images are 1 and 9.", "(A)", "."]
+        [
+            "[",
+            "]",
+            "[]",
+            " <msep> ",
+            " <bsep> ",
+            "The answer is (B).",
+            "The images are 1 and 9.",
+            "(A)",
+            ".",
+        ]
     ),
     st.lists(st.integers(0, 1100), max_size=9).map(str),
     st.integers(0, 10**12).map(str),
@@ -122,7 +159,9 @@ def test_any_text_is_read_and_scored(name, text):
         evaluator.update([prediction], [task.reference(annotation)])
 
 
-@pytest.mark.parametrize("name", ["rec", "res", "grec", "gres", "coseg", "attcoseg", "spot_caption"])
+@pytest.mark.parametrize(
+    "name", ["rec", "res", "grec", "gres", "coseg", "attcoseg", "spot_caption"]
+)
 def test_a_prediction_has_the_size_of_its_image(name):
     for source in (source for source in ON_FORMATS if source[0] == name):
         task = Task.known[name](CODECS[0])
@@ -131,8 +170,14 @@ def test_a_prediction_has_the_size_of_its_image(name):
             height, width = annotation.sizes[0]
             for x0, y0, x1, y1 in prediction.boxes:
                 assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
-            sizes = [annotation.sizes[int(k) - 1] for k in prediction.answer.split()] if name == "attcoseg" else None
-            sizes = sizes or (annotation.sizes if name == "coseg" else annotation.sizes * len(prediction.masks))
+            sizes = (
+                [annotation.sizes[int(k) - 1] for k in prediction.answer.split()]
+                if name == "attcoseg"
+                else None
+            )
+            sizes = sizes or (
+                annotation.sizes if name == "coseg" else annotation.sizes * len(prediction.masks)
+            )
             assert [mask.shape for mask in prediction.masks] == list(sizes)
 
 
@@ -146,10 +191,17 @@ def test_words_around_an_answer_do_not_matter():
     boxes = annotations("bqa", "visual7w", "val")[0]
     bqa = Task.known["bqa"](CODECS[0])
     right = bqa.reference(boxes)["label"]
-    for text in (bqa.target(boxes), f"It is {bqa.target(boxes)}.", f"The answer is ({'ABCD'[right]})."):
+    for text in (
+        bqa.target(boxes),
+        f"It is {bqa.target(boxes)}.",
+        f"The answer is ({'ABCD'[right]}).",
+    ):
         assert bqa.parse(text, boxes).choice == right
     assert bqa.parse(f"{bqa.target(boxes)} {bqa.target(boxes)}", boxes).choice is None
-    attcoseg, group = Task.known["attcoseg"](CODECS[0]), annotations("attcoseg", "attcoseg", "by hand")[1]
+    attcoseg, group = (
+        Task.known["attcoseg"](CODECS[0]),
+        annotations("attcoseg", "attcoseg", "by hand")[1],
+    )
     first, second = re.findall(r"\[.*?\]", attcoseg.target(group))
     turned = f"Images 4, 2: {second}, {first}"
     assert score(attcoseg, [attcoseg.parse(turned, group)], [group])[1]["J"] > 75

@@ -34,7 +34,10 @@ def test_every_answer_is_learned_and_nothing_else(turns, template):
     sample = encode_example(Example(("a",) * len(turns), tuple(turns)), tokenizer(), template)
     assert learned_answers(sample) == [answer for _, answer in turns]
     assert len(sample.labels) == len(sample.input_ids)
-    assert all(label in (IGNORE, token) for label, token in zip(sample.labels, sample.input_ids, strict=True))
+    assert all(
+        label in (IGNORE, token)
+        for label, token in zip(sample.labels, sample.input_ids, strict=True)
+    )
     assert sample.labels.count(tokenizer().eos_id) == len(turns)
 
 
@@ -51,10 +54,29 @@ def test_conversation_forms():
     turns = (("<image> what is it ?", "a cat"), ("where ?", "[1, 2, 3, 4]"))
     encode, bos, eos = tokenizer().encode, tokenizer().bos_id, tokenizer().eos_id
     plain = encode_example(Example(("a",), turns), tokenizer()).input_ids
-    assert plain == [bos, *encode(turns[0][0]), *encode("a cat"), eos, *encode("where ?"), *encode(turns[1][1]), eos]
+    assert plain == [
+        bos,
+        *encode(turns[0][0]),
+        *encode("a cat"),
+        eos,
+        *encode("where ?"),
+        *encode(turns[1][1]),
+        eos,
+    ]
     vicuna = encode_example(Example(("a",), turns), tokenizer(), "vicuna_v1").input_ids
-    first, second = f"{VICUNA_SYSTEM}USER: <image> what is it ? ASSISTANT:", "USER: where ? ASSISTANT:"
-    assert vicuna == [bos, *encode(first), *encode("a cat"), eos, *encode(second), *encode(turns[1][1]), eos]
+    first, second = (
+        f"{VICUNA_SYSTEM}USER: <image> what is it ? ASSISTANT:",
+        "USER: where ? ASSISTANT:",
+    )
+    assert vicuna == [
+        bos,
+        *encode(first),
+        *encode("a cat"),
+        eos,
+        *encode(second),
+        *encode(turns[1][1]),
+        eos,
+    ]
 
 
 def test_the_instruction_is_the_turn_with_the_image_and_is_cut_with_one_warning():
@@ -66,11 +88,15 @@ def test_the_instruction_is_the_turn_with_the_image_and_is_cut_with_one_warning(
         warnings.simplefilter("default")
         cut = [encode_example(long, tokenizer(), max_instruction=7) for _ in range(3)]
     assert [len(c.instruction_ids) for c in cut] == [7, 7, 7]
-    assert [str(c.message) for c in caught] == ["the QFormer reads only the first 7 tokens of an instruction"]
+    assert [str(c.message) for c in caught] == [
+        "the QFormer reads only the first 7 tokens of an instruction"
+    ]
     assert len(cut[0].input_ids) > 600  # the LLM reads all of it
 
 
-@pytest.mark.parametrize(("prompt", "images"), [("<image> <image> x", ("a",)), ("x", ("a",)), ("<image> x", ())])
+@pytest.mark.parametrize(
+    ("prompt", "images"), [("<image> <image> x", ("a",)), ("x", ("a",)), ("<image> x", ())]
+)
 def test_marks_and_images_must_agree(prompt, images):
     sample = encode_example(Example(images, ((prompt, "y"),)), tokenizer())
     with pytest.raises(ValueError, match=r"^\d images but \d <image> marks in a prompt$"):
@@ -83,7 +109,9 @@ def test_a_mark_in_an_answer_is_not_learned_as_an_image():
         expand_images(sample, tokenizer().image_id, L)
 
 
-SAMPLES = st.lists(st.tuples(st.lists(st.sampled_from("abcd"), max_size=4), WORDS, WORDS), min_size=1, max_size=5)
+SAMPLES = st.lists(
+    st.tuples(st.lists(st.sampled_from("abcd"), max_size=4), WORDS, WORDS), min_size=1, max_size=5
+)
 
 
 @given(SAMPLES, st.booleans())
@@ -100,12 +128,16 @@ def test_a_batch_holds_every_sample_unchanged(drawn, pad_left):
         ids, labels = expand_images(sample, tokenizer().image_id, L)
         assert batch["input_ids"][i][keep].tolist() == ids
         assert batch["labels"][i][keep].tolist() == labels
-        assert (batch["labels"][i][~keep] == IGNORE).all() and (batch["input_ids"][i][~keep] == 0).all()
+        assert (batch["labels"][i][~keep] == IGNORE).all() and (
+            batch["input_ids"][i][~keep] == 0
+        ).all()
         assert ids.count(tokenizer().image_id) == L * len(sample.images)
         assert (keep.sort(descending=not pad_left, stable=True).values == keep).all()
         instruction = batch["instruction_ids"][i][batch["instruction_mask"][i].bool()]
         assert instruction.tolist() == sample.instruction_ids
-        assert [float(batch["pixel_values"][next(shown)].max()) for _ in sample.images] == [*map(ord, sample.images)]
+        assert [float(batch["pixel_values"][next(shown)].max()) for _ in sample.images] == [
+            *map(ord, sample.images)
+        ]
     assert batch["sample_index"].tolist() == [i for i, s in enumerate(samples) for _ in s.images]
     assert len(batch["pixel_values"]) == len({name for s in samples for name in s.images})
     assert all(batch[k].dtype == torch.long for k in batch if k != "pixel_values")

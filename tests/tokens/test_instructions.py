@@ -19,7 +19,16 @@ from vista.tokens.tokenizer import Tokenizer
 TINY = ROOT / "configs/tiny/tokenizer"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-PIECES = [*SPECIAL, *LETTERS, *(f"##{c}" for c in LETTERS), "the", "color", "of", "what", *"[]?,.!'\"<>"]
+PIECES = [
+    *SPECIAL,
+    *LETTERS,
+    *(f"##{c}" for c in LETTERS),
+    "the",
+    "color",
+    "of",
+    "what",
+    *"[]?,.!'\"<>",
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +46,11 @@ def tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer(TINY, "compact", instructions=folder)
 
 
-@given(text=st.lists(st.sampled_from([*LETTERS, *" [],.?!'<>ABÉß漢", "the color"]), max_size=40).map("".join))
+@given(
+    text=st.lists(st.sampled_from([*LETTERS, *" [],.?!'<>ABÉß漢", "the color"]), max_size=40).map(
+        "".join
+    )
+)
 def test_equals_bert(folder, text):
     ids = InstructionTokenizer(folder).encode(text)
     assert ids == BertTokenizerFast.from_pretrained(folder)(text)["input_ids"]
@@ -46,7 +59,11 @@ def test_equals_bert(folder, text):
 
 def test_special_tokens_in_a_text_are_plain(folder):
     ids = InstructionTokenizer(folder).encode("[SEP] the [DEC] [PAD]")
-    assert max(ids) < len(PIECES) and ids.count(SPECIAL.index("[SEP]")) == 1 and SPECIAL.index("[PAD]") not in ids
+    assert (
+        max(ids) < len(PIECES)
+        and ids.count(SPECIAL.index("[SEP]")) == 1
+        and SPECIAL.index("[PAD]") not in ids
+    )
 
 
 def test_a_sample_has_both_kinds_of_ids(tokenizer):
@@ -63,18 +80,25 @@ def test_a_sample_has_both_kinds_of_ids(tokenizer):
 
 
 def test_the_size_is_that_of_the_file(tokenizer):
-    assert tokenizer.instruction_size == len(PIECES) + 1 and len(tokenizer) != tokenizer.instruction_size
+    assert (
+        tokenizer.instruction_size == len(PIECES) + 1
+        and len(tokenizer) != tokenizer.instruction_size
+    )
     assert Tokenizer(TINY, "compact").instruction_size == len(tokenizer)
 
 
 def test_a_checkpoint_carries_it(tokenizer):
     carried = Tokenizer.from_json(tokenizer.to_json())
-    assert carried.encode_instruction("what, color?") == tokenizer.encode_instruction("what, color?")
+    assert carried.encode_instruction("what, color?") == tokenizer.encode_instruction(
+        "what, color?"
+    )
     assert carried.to_json() == tokenizer.to_json() != Tokenizer(TINY, "compact").to_json()
 
 
 def test_what_is_no_tokenizer_is_one_sentence(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no tokenizer\.json; --tokenizer\.instructions names"):
+    with pytest.raises(
+        FileNotFoundError, match=r"holds no tokenizer\.json; --tokenizer\.instructions names"
+    ):
         InstructionTokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {}}))
     with pytest.raises(ValueError, match=r"tokenizer\.json is no tokenizer: "):
@@ -83,8 +107,20 @@ def test_what_is_no_tokenizer_is_one_sentence(tmp_path):
 
 def test_a_run_trains_and_tests_with_it(folder, tiny_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = [f"--data.root={tiny_world}", "--data.tasks=[rec]", "--data.batch_size=8", "--data.epoch_samples=16"]
-    outcome = run("fit", "--config=stage1", *FLAGS, *words, f"--tokenizer.instructions={folder}", "--data.max_val=4")
+    words = [
+        f"--data.root={tiny_world}",
+        "--data.tasks=[rec]",
+        "--data.batch_size=8",
+        "--data.epoch_samples=16",
+    ]
+    outcome = run(
+        "fit",
+        "--config=stage1",
+        *FLAGS,
+        *words,
+        f"--tokenizer.instructions={folder}",
+        "--data.max_val=4",
+    )
     assert outcome.code == 0, outcome.err
     outcome = run("test", "--data.max_test=4", "--data.unseen_wording=0")
     assert outcome.code == 0 and "rec_refcoco_testA" in outcome.out, outcome.err

@@ -41,13 +41,17 @@ def coordinates_in(tokenizer: Tokenizer, text: str) -> list[int]:
 @settings(max_examples=60)
 @given(text=texts)
 def test_round_trip_is_exact(tokenizer: Tokenizer, text: str) -> None:
-    assert tokenizer.decode(tokenizer.encode(text, bos=True, eos=True)) == text.replace("<image>", "")
+    assert tokenizer.decode(tokenizer.encode(text, bos=True, eos=True)) == text.replace(
+        "<image>", ""
+    )
 
 
 @pytest.mark.parametrize("tokenizer", ALL, ids=NAMES)
 @settings(max_examples=30)
 @given(first=texts, second=texts)
-def test_pieces_of_a_text_can_be_encoded_apart(tokenizer: Tokenizer, first: str, second: str) -> None:
+def test_pieces_of_a_text_can_be_encoded_apart(
+    tokenizer: Tokenizer, first: str, second: str
+) -> None:
     ids = tokenizer.encode(first + "<image>") + tokenizer.encode(second, continued=True)
     assert tokenizer.decode(ids) == first + second
 
@@ -72,14 +76,23 @@ def test_plain_numbers_get_no_coordinate_token(tokenizer: Tokenizer, text: str) 
     assert coordinates_in(tokenizer, text) == []
 
 
-@pytest.mark.parametrize("text", ["[12, 345]", "at [12,345].", "[ 12 , 345 ]", "([12, 345])", "2014 [12, 345] 3.14"])
+@pytest.mark.parametrize(
+    "text", ["[12, 345]", "at [12,345].", "[ 12 , 345 ]", "([12, 345])", "2014 [12, 345] 3.14"]
+)
 @pytest.mark.parametrize("tokenizer", [PAPER, COMPACT], ids=["paper", "compact"])
 def test_numbers_in_brackets_get_coordinate_tokens(tokenizer: Tokenizer, text: str) -> None:
     assert coordinates_in(tokenizer, text) == [12, 345]
 
 
 def test_everywhere_takes_whole_numbers_of_two_or_three_digits() -> None:
-    assert coordinates_in(EVERYWHERE, "37 dogs, 2014, 010, 3.14, 10:30, x64, [12]") == [37, 14, 10, 30, 64, 12]
+    assert coordinates_in(EVERYWHERE, "37 dogs, 2014, 010, 3.14, 10:30, x64, [12]") == [
+        37,
+        14,
+        10,
+        30,
+        64,
+        12,
+    ]
 
 
 def test_digits_takes_none() -> None:
@@ -101,7 +114,14 @@ def test_a_region_looks_the_same_wherever_it_stands() -> None:
     box = PAPER.bracket_ids([1, 20, 300, 999])
     ids = PAPER.encode("Boxes: [1, 20, 300, 999] <bsep> [1, 20, 300, 999].")
     blank = [PAPER.blank_id]
-    assert ids == [*PAPER.encode("Boxes:"), *box, *blank, PAPER.bsep_id, *box, *PAPER.encode(".", continued=True)]
+    assert ids == [
+        *PAPER.encode("Boxes:"),
+        *box,
+        *blank,
+        PAPER.bsep_id,
+        *box,
+        *PAPER.encode(".", continued=True),
+    ]
     assert PAPER.encode("[]") == PAPER.bracket_ids([]) == [PAPER.open_id, PAPER.close_id]
 
 
@@ -117,9 +137,9 @@ def test_no_text_can_put_in_special_tokens(text: str) -> None:
 
 
 @given(
-    text=st.lists(st.sampled_from(["<", "<image>", "<bsep>", "<msep>", "<|12|>", "</s>", "image>", "x", ">"])).map(
-        "".join
-    )
+    text=st.lists(
+        st.sampled_from(["<", "<image>", "<bsep>", "<msep>", "<|12|>", "</s>", "image>", "x", ">"])
+    ).map("".join)
 )
 def test_neutralised_text_names_no_token(text: str) -> None:
     neutral = PAPER.neutralise(text)
@@ -145,7 +165,15 @@ def test_image_marks_become_one_token_and_are_not_shown() -> None:
 
 def test_decode_takes_whatever_a_model_writes() -> None:
     half_a_character = PAPER.encode("🐕")[:-1]
-    odd = [-100, 10**6, PAPER.pad_id, *half_a_character, PAPER.open_id, *PAPER.number_ids[10:12], PAPER.image_id]
+    odd = [
+        -100,
+        10**6,
+        PAPER.pad_id,
+        *half_a_character,
+        PAPER.open_id,
+        *PAPER.number_ids[10:12],
+        PAPER.image_id,
+    ]
     assert PAPER.decode(odd).endswith(" [1011")
     assert COMPACT.decode(odd).endswith(" [10, 11")
     assert PAPER.decode([]) == ""
@@ -171,7 +199,9 @@ def test_saved_folder_means_the_same_to_transformers(tmp_path: Path) -> None:
     PAPER.save(tmp_path)
     fast = AutoTokenizer.from_pretrained(tmp_path)
     written = "the 37 dogs  of 2014 at [<|12|>, <|345|>] <bsep> [1, <|20|>] here"
-    assert fast(written).input_ids == PAPER.encode("the 37 dogs  of 2014 at [12, 345] <bsep> [1, 20] here", bos=True)
+    assert fast(written).input_ids == PAPER.encode(
+        "the 37 dogs  of 2014 at [12, 345] <bsep> [1, 20] here", bos=True
+    )
     assert "<bsep>" in fast.decode(fast(written).input_ids, skip_special_tokens=True)
 
 
@@ -198,15 +228,24 @@ def test_older_llama_folder_gives_the_same_ids(tmp_path: Path) -> None:
         {"type": "Prepend", "prepend": "▁"},
         {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
     )
-    tokenizer |= {"pre_tokenizer": None, "normalizer": {"type": "Sequence", "normalizers": [prepend, replace]}}
-    image = dict(tokenizer["added_tokens"][0], id=len(tokenizer["model"]["vocab"]), content="<image>")
+    tokenizer |= {
+        "pre_tokenizer": None,
+        "normalizer": {"type": "Sequence", "normalizers": [prepend, replace]},
+    }
+    image = dict(
+        tokenizer["added_tokens"][0], id=len(tokenizer["model"]["vocab"]), content="<image>"
+    )
     tokenizer["added_tokens"].append(image)
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", "legacy": True}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "LlamaTokenizer", "legacy": True})
+    )
     old = Tokenizer(tmp_path)
     text = "<image> the 37 dogs  at [12, 345, 6, 789]."
     assert old.image_id == image["id"] and len(old) == len(PAPER)
-    assert old.fast.convert_ids_to_tokens(old.encode(text)) == PAPER.fast.convert_ids_to_tokens(PAPER.encode(text))
+    assert old.fast.convert_ids_to_tokens(old.encode(text)) == PAPER.fast.convert_ids_to_tokens(
+        PAPER.encode(text)
+    )
     assert old.decode(old.encode(text)) == text.removeprefix("<image>")
     assert old.bos_id == PAPER.bos_id and old.pad_id == PAPER.pad_id
     old.save(tmp_path / "saved")
@@ -225,7 +264,9 @@ def test_other_vocabularies_are_refused(tmp_path: Path) -> None:
 
 
 def test_speed_of_a_long_bracket() -> None:
-    texts = [f"the red circle is at {[(k + n) % 1000 for n in range(34)]}, near it." for k in range(200)]
+    texts = [
+        f"the red circle is at {[(k + n) % 1000 for n in range(34)]}, near it." for k in range(200)
+    ]
     times = []
     for text in texts:
         start = time.perf_counter()
@@ -240,7 +281,9 @@ def test_tiny_is_like_llama() -> None:
     assert not [
         piece
         for piece in fast.get_vocab()
-        if len(piece.strip("▁")) > 1 and any(c in "0123456789]," for c in piece) and "<" not in piece
+        if len(piece.strip("▁")) > 1
+        and any(c in "0123456789]," for c in piece)
+        and "<" not in piece
     ]
     assert sum(file.stat().st_size for file in TINY.iterdir()) < 100_000
     assert len(fast) <= 1600

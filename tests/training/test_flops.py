@@ -16,7 +16,11 @@ def test_flops_are_those_that_torch_counts(frozen):
     model = tiny_model().train()
     for name in frozen:
         getattr(model, name).requires_grad_(False)
-    samples = [encode_example(Example(("a", "b"), (("<image> <image> what is red?", "the circle"),)), tokenizer())]
+    samples = [
+        encode_example(
+            Example(("a", "b"), (("<image> <image> what is red?", "the circle"),)), tokenizer()
+        )
+    ]
     batch = collate(samples, {name: picture(name) for name in "ab"}, tokenizer(), QUERIES)
     with FlopCounterMode(display=False) as counter:
         model(batch).sum().backward()

@@ -11,7 +11,9 @@ from vista.tokens.batch import IGNORE, encode_example
 
 def learned(target: str, *grammar) -> list[int]:
     example = Example(("a",), (("<image> where?", target),))
-    sample = learn_free_tokens(encode_example(example, tokenizer()), compile_grammar(grammar, tokenizer()))
+    sample = learn_free_tokens(
+        encode_example(example, tokenizer()), compile_grammar(grammar, tokenizer())
+    )
     return [label for label in sample.labels if label != IGNORE]
 
 
@@ -21,11 +23,16 @@ def test_of_a_box_only_the_numbers_are_learned():
 
 
 def test_of_words_everything_is_learned():
-    assert learned("a red circle.", Text()) == [*tokenizer().encode("a red circle."), tokenizer().eos_id]
+    assert learned("a red circle.", Text()) == [
+        *tokenizer().encode("a red circle."),
+        tokenizer().eos_id,
+    ]
 
 
 def test_of_a_choice_only_the_word_that_decides_is_learned():
-    assert learned("That is True.", Choice(("That is True.", "That is False."))) == tokenizer().encode("True")
+    assert learned(
+        "That is True.", Choice(("That is True.", "That is False."))
+    ) == tokenizer().encode("True")
 
 
 def test_an_answer_that_is_not_legal_is_refused():

@@ -17,11 +17,15 @@ from vista.tokens.tokenizer import Tokenizer
 from vista.training.schedule import warmup_cosine
 
 
-def module(words: Tokenizer | None = None, codec: Codec | None = None, width: int = 32, **settings: Any) -> VistaModule:
+def module(
+    words: Tokenizer | None = None, codec: Codec | None = None, width: int = 32, **settings: Any
+) -> VistaModule:
     words = words or tokenizer()
     sizes = {"hidden_size": width, "num_heads": 2, "mlp_size": 32, "num_layers": 1}
     encoder = Encoder(image_size=32, **sizes)
-    qformer = QFormer(num_queries=QUERIES, encoder_hidden_size=width, vocab_size=len(words), **sizes)
+    qformer = QFormer(
+        num_queries=QUERIES, encoder_hidden_size=width, vocab_size=len(words), **sizes
+    )
     llm = LLM(vocab_size=len(words), **sizes)
     return VistaModule(encoder, qformer, llm, words, codec or Codec(num_points=4), **settings)
 
@@ -33,18 +37,24 @@ def saved(whole: VistaModule, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("trainable", [["encoder"], ["tokenizer"], ["llm"], ["tokenizer", "llm"], []])
+@pytest.mark.parametrize(
+    "trainable", [["encoder"], ["tokenizer"], ["llm"], ["tokenizer", "llm"], []]
+)
 def test_only_the_named_parts_are_trained(trainable):
     whole = module(trainable=trainable)
     wanted = {name for part in trainable for name in PARTS[part]}
     trained = {name.split(".")[1] for name, p in whole.named_parameters() if p.requires_grad}
     assert trained == wanted
     every = {name.split(".")[1] for name, _ in whole.named_parameters()}
-    assert every == {name for names in PARTS.values() for name in names}  # no parameter belongs to no part
+    assert every == {
+        name for names in PARTS.values() for name in names
+    }  # no parameter belongs to no part
 
 
 def test_an_unknown_part_is_refused():
-    with pytest.raises(ValueError, match="there is no part 'qformer' to train; there are encoder, tokenizer, llm"):
+    with pytest.raises(
+        ValueError, match="there is no part 'qformer' to train; there are encoder, tokenizer, llm"
+    ):
         module(trainable=["qformer"])
 
 
@@ -79,21 +89,30 @@ def test_weights_of_an_earlier_stage_are_taken(tmp_path):
     torch.manual_seed(2)
     later = module(init_from=saved(earlier, tmp_path / "a.ckpt"), trainable=["tokenizer"])
     assert all(
-        torch.equal(a, b) for a, b in zip(earlier.state_dict().values(), later.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(earlier.state_dict().values(), later.state_dict().values(), strict=True)
     )
-    assert later.learned_words[5] and not next(later.model.language_model.parameters()).requires_grad
+    assert (
+        later.learned_words[5] and not next(later.model.language_model.parameters()).requires_grad
+    )
 
 
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        (lambda: module(words=tokenizer("paper")), "made with bracket_layout paper, this run has compact"),
+        (
+            lambda: module(words=tokenizer("paper")),
+            "made with bracket_layout paper, this run has compact",
+        ),
         (lambda: module(codec=Codec(num_points=8)), "made with num_points 8, this run has 4"),
         (
             lambda: module(codec=Codec(num_points=4, method="uniform")),
             "made with method uniform, this run has adaptive",
         ),
-        (lambda: module(width=64), r"model.query_tokens has shape \(1, 3, 64\) in the checkpoint and \(1, 3, 32\)"),
+        (
+            lambda: module(width=64),
+            r"model.query_tokens has shape \(1, 3, 64\) in the checkpoint and \(1, 3, 32\)",
+        ),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, other, sentence):
@@ -107,7 +126,9 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(tmp_path):
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["vista"]["tokenizer"] = checkpoint["vista"]["tokenizer"].replace("circle", "zircle")
     torch.save(checkpoint, path)
-    with pytest.raises(ValueError, match=r"made with another tokenizer; name its folder by --tokenizer\.folder"):
+    with pytest.raises(
+        ValueError, match=r"made with another tokenizer; name its folder by --tokenizer\.folder"
+    ):
         module(init_from=path)
 
 
@@ -117,7 +138,9 @@ def test_parameters_that_differ_in_name_are_named(tmp_path):
     checkpoint = torch.load(path, weights_only=True)
     del checkpoint["state_dict"]["model.query_tokens"]
     torch.save(checkpoint, path)
-    with pytest.raises(ValueError, match=r"only this model has model\.query_tokens; 1 parameters differ"):
+    with pytest.raises(
+        ValueError, match=r"only this model has model\.query_tokens; 1 parameters differ"
+    ):
         module(init_from=path)
 
 
@@ -125,12 +148,16 @@ def test_queries_and_projection_of_another_checkpoint(tmp_path):
     torch.manual_seed(3)
     other = module().model
     tensors = {"query_tokens": other.query_tokens, "unrelated": torch.zeros(3)}
-    tensors |= {f"language_projection.{k}": v for k, v in other.language_projection.state_dict().items()}
+    tensors |= {
+        f"language_projection.{k}": v for k, v in other.language_projection.state_dict().items()
+    }
     save_file({k: v.detach().clone() for k, v in tensors.items()}, tmp_path / "model.safetensors")
     own = module(weights=tmp_path).model
     assert torch.equal(own.query_tokens, other.query_tokens)
     assert torch.equal(own.language_projection.weight, other.language_projection.weight)
-    with pytest.raises(ValueError, match=r"has query_tokens of shape \(1, 3, 32\), the model needs \(1, 3, 64\)"):
+    with pytest.raises(
+        ValueError, match=r"has query_tokens of shape \(1, 3, 32\), the model needs \(1, 3, 64\)"
+    ):
         module(weights=tmp_path, width=64)
     save_file({"unrelated": torch.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="has no query_tokens"):
@@ -149,7 +176,9 @@ def test_words_that_a_frozen_llm_never_learned_are_named_once(monkeypatch):
     frozen.load_state_dict(trained.state_dict())
     for _ in range(2):
         frozen._note_words(torch.isin(words, torch.tensor([yes, no])))
-    assert printed == ["warning: the frozen LLM is asked to say words it was never trained on: ['no']"]
+    assert printed == [
+        "warning: the frozen LLM is asked to say words it was never trained on: ['no']"
+    ]
     assert not frozen.learned_words[no]
 
 
@@ -178,7 +207,9 @@ def test_the_shortest_schedules(steps):
         schedule.step()
 
 
-@pytest.mark.parametrize(("power", "weights"), [(0.0, (1.0, 1.0)), (1.0, (1 / 2, 1 / 8)), (0.5, (2**-0.5, 8**-0.5))])
+@pytest.mark.parametrize(
+    ("power", "weights"), [(0.0, (1.0, 1.0)), (1.0, (1 / 2, 1 / 8)), (0.5, (2**-0.5, 8**-0.5))]
+)
 def test_answers_weigh_by_the_usual_length_of_their_source(monkeypatch, power, weights):
     """Answers of 1 and of 8 tokens, whose tokens cost 3 and 1 nats, of sources whose answers have 2 and 8."""
     own = module(length_power=power)

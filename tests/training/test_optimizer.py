@@ -22,7 +22,9 @@ def step_on(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], se
 def test_singular_values_become_one_and_directions_stay(shape):
     matrices = torch.randn(*shape, generator=torch.Generator().manual_seed(1))
     u, _, vt = torch.linalg.svd(matrices, full_matrices=False)
-    inside = u.mT @ orthogonalize(matrices) @ vt.mT  # diagonal where the directions are those of `matrices`
+    inside = (
+        u.mT @ orthogonalize(matrices) @ vt.mT
+    )  # diagonal where the directions are those of `matrices`
     values = inside.diagonal(dim1=1, dim2=2)
     assert torch.allclose(inside, torch.diag_embed(values), atol=1e-3)
     assert (values > 0).all() and (values < 1.25).all()
@@ -37,7 +39,9 @@ def test_matrices_go_as_with_the_muon_of_torch():
     ours, theirs = (weights((16, 16), (16, 48), (48, 16), (16, 16)) for _ in range(2))
     start = [p.detach().clone() for p in ours]
     own = Muon([{"params": ours, "matrix": True}], lr=0.02, weight_decay=0.1)
-    reference = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    reference = torch.optim.Muon(
+        theirs, lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
     for seed in range(3):
         step_on(own, ours, seed)
         step_on(reference, theirs, seed)
@@ -49,7 +53,12 @@ def test_matrices_go_as_with_the_muon_of_torch():
 def test_other_groups_go_as_with_adamw():
     ours, theirs = (weights((16, 16), (16,)) for _ in range(2))
     matrix = weights((8, 8))
-    own = Muon([{"params": matrix, "matrix": True}, {"params": ours}], lr=0.01, betas=(0.9, 0.98), weight_decay=0.1)
+    own = Muon(
+        [{"params": matrix, "matrix": True}, {"params": ours}],
+        lr=0.01,
+        betas=(0.9, 0.98),
+        weight_decay=0.1,
+    )
     reference = torch.optim.AdamW(theirs, lr=0.01, betas=(0.9, 0.98), weight_decay=0.1)
     for seed in range(3):
         step_on(own, [*ours, *matrix], seed)
@@ -61,7 +70,9 @@ def test_a_saved_state_goes_on():
     through, parted = (weights((8, 8), (8,)) for _ in range(2))
 
     def build(parameters: list[nn.Parameter]) -> Muon:
-        return Muon([{"params": parameters[:1], "matrix": True}, {"params": parameters[1:]}], lr=0.01)
+        return Muon(
+            [{"params": parameters[:1], "matrix": True}, {"params": parameters[1:]}], lr=0.01
+        )
 
     unbroken, first = build(through), build(parted)
     for optimizer, parameters in ((unbroken, through), (first, parted)):
@@ -77,7 +88,8 @@ def test_groups_hold_every_trained_parameter_once():
     model = tiny_model()
     model.vision_model.requires_grad_(False)
     matrices, others, vectors = (
-        group["params"] for group in parameter_groups(model, model.language_model.lm_head.weight, 0.05)
+        group["params"]
+        for group in parameter_groups(model, model.language_model.lm_head.weight, 0.05)
     )
     names = {id(p): name for name, p in model.named_parameters()}
     assert all(p.dim() == 2 and "embed" not in names[id(p)] for p in matrices)
@@ -93,6 +105,8 @@ def test_groups_hold_every_trained_parameter_once():
 
 
 def test_an_untied_head_is_no_matrix():
-    model = nn.ModuleDict({"embed": nn.Embedding(5, 4), "layer": nn.Linear(4, 4), "head": nn.Linear(4, 5)})
+    model = nn.ModuleDict(
+        {"embed": nn.Embedding(5, 4), "layer": nn.Linear(4, 4), "head": nn.Linear(4, 5)}
+    )
     groups = parameter_groups(model, model["head"].weight, 0.0)
     assert {p.shape for p in groups[0]["params"]} == {(4, 4)}

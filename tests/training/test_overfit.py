@@ -21,20 +21,29 @@ from vista.module import VistaModule
 
 WIDTH, QUERIES, SIZE = 64, 4, 32
 CODEC = Codec(num_points=4)
-COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220), "yellow": (230, 220, 40)}
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 200, 40),
+    "blue": (40, 60, 220),
+    "yellow": (230, 220, 40),
+}
 
 
 class ByHeart(LightningDataModule):
     """The same batches in every epoch."""
 
-    def __init__(self, sources: list[LoadedSource], batches: list[list[tuple[int, int, int, int]]]) -> None:
+    def __init__(
+        self, sources: list[LoadedSource], batches: list[list[tuple[int, int, int, int]]]
+    ) -> None:
         super().__init__()
         self.train_sources, self.eval_sources = sources, []  # type: ignore[var-annotated]
         self.encoding, self.batches = Encoding(tokenizer(), ImageTransform(SIZE), QUERIES), batches
 
     def train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(
-            TrainingSet(self.train_sources, self.encoding), batch_sampler=self.batches, collate_fn=lambda batch: batch
+            TrainingSet(self.train_sources, self.encoding),
+            batch_sampler=self.batches,
+            collate_fn=lambda batch: batch,
         )
 
 
@@ -43,9 +52,13 @@ def small_module() -> VistaModule:
     sizes = {"hidden_size": WIDTH, "num_heads": 4, "mlp_size": 128}
     encoder = Encoder(image_size=SIZE, num_layers=1, **sizes)
     vocabulary = len(tokenizer())
-    qformer = QFormer(num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes)
+    qformer = QFormer(
+        num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes
+    )
     llm = LLM(vocab_size=vocabulary, num_layers=2, **sizes)
-    return VistaModule(encoder, qformer, llm, tokenizer(), CODEC, learning_rate=3e-3, weight_decay=0.0)
+    return VistaModule(
+        encoder, qformer, llm, tokenizer(), CODEC, learning_rate=3e-3, weight_decay=0.0
+    )
 
 
 def learn(data: ByHeart, steps: int) -> tuple[VistaModule, float]:
@@ -85,10 +98,17 @@ def test_64_pairs_of_images_are_learned_by_heart(tmp_path):
     names = list(COLOURS)
     pairs = [(left, right, named) for named in names for left in names for right in names]
     annotations = [
-        Annotation(str(k), (f"{a}.png", f"{b}.png"), expression=f"one of the squares is {c}", label=str(c in (a, b)))
+        Annotation(
+            str(k),
+            (f"{a}.png", f"{b}.png"),
+            expression=f"one of the squares is {c}",
+            label=str(c in (a, b)),
+        )
         for k, (a, b, c) in enumerate(pairs)
     ]
-    source = LoadedSource("pairs", one_instruction(Task.known["nlvr2"](CODEC)), tmp_path, annotations)
+    source = LoadedSource(
+        "pairs", one_instruction(Task.known["nlvr2"](CODEC)), tmp_path, annotations
+    )
     keys = [(0, k, 0, k) for k in range(64)]
     data = ByHeart([source], [keys])
     module, loss = learn(data, 170)
@@ -105,16 +125,29 @@ def test_one_batch_of_several_tasks_is_learned_by_heart(tmp_path):
         x0, y0 = (int(v) for v in rng.integers(0, 12, 2))
         x1, y1 = x0 + int(rng.integers(8, 20)), y0 + int(rng.integers(8, 20))
         draw(tmp_path / f"{k}.png", colour, (x0, y0, x1, y1))
-        common = {"images": (f"{k}.png",), "sizes": ((SIZE, SIZE),), "expression": f"the {colour} square"}
+        common = {
+            "images": (f"{k}.png",),
+            "sizes": ((SIZE, SIZE),),
+            "expression": f"the {colour} square",
+        }
         box = (float(x0), float(y0), float(x1), float(y1))
         outline = [[x0, y0, x1, y0, x1, y1, x0, y1]]
         boxes.append(Annotation(str(k), boxes=(box,), **common))
         masks.append(Annotation(str(k), segmentations=(outline,), **common))
         words.append(
-            Annotation(str(k), question="what color is the square ?", answers=(colour,), label=colour, **common)
+            Annotation(
+                str(k),
+                question="what color is the square ?",
+                answers=(colour,),
+                label=colour,
+                **common,
+            )
         )
     named = {"rec": boxes, "res": masks, "vqav2": words}
-    sources = [LoadedSource(n, one_instruction(Task.known[n](CODEC)), tmp_path, a) for n, a in named.items()]
+    sources = [
+        LoadedSource(n, one_instruction(Task.known[n](CODEC)), tmp_path, a)
+        for n, a in named.items()
+    ]
     keys = [(0, 8 * s + k, s, k) for s in range(3) for k in range(8)]
     data = ByHeart(sources, [keys])
     module, loss = learn(data, 130)

@@ -23,7 +23,9 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture
 def data(scenes) -> PretrainingData:
-    data = PretrainingData(scenes, num_scenes=24, num_val=4, image_size=SIZE, batch_size=5, num_workers=0)
+    data = PretrainingData(
+        scenes, num_scenes=24, num_val=4, image_size=SIZE, batch_size=5, num_workers=0
+    )
     data.prepare_data()
     data.setup()
     return data
@@ -40,10 +42,16 @@ def test_targets_of_a_patch_are_those_of_the_object_that_covers_most_of_it(data)
             cover = masks[place].sum(axis=(1, 2))
             best = int(cover.argmax())
             name = annotation.extra["categories"][best]
-            said = [word for word, there in zip(data.train.words, item["words"][number], strict=True) if there]
+            said = [
+                word
+                for word, there in zip(data.train.words, item["words"][number], strict=True)
+                if there
+            ]
             assert said == (sorted(name.split()) if cover.any() else [])
             if cover.any():
-                assert item["box"][number].tolist() == pytest.approx([v / SIZE for v in annotation.boxes[best]])
+                assert item["box"][number].tolist() == pytest.approx(
+                    [v / SIZE for v in annotation.boxes[best]]
+                )
             number += 1
     assert number == len(item["words"])
 
@@ -63,17 +71,39 @@ def test_held_out_scenes_are_the_last_ones(data):
 
 def test_the_encoder_is_written_and_can_be_taken_by_fit(scenes, tiny_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    sizes = ["--encoder.hidden_size=32", "--encoder.num_layers=1", "--encoder.mlp_size=32", "--encoder.num_heads=2"]
+    sizes = [
+        "--encoder.hidden_size=32",
+        "--encoder.num_layers=1",
+        "--encoder.mlp_size=32",
+        "--encoder.num_heads=2",
+    ]
     here = ["--encoder.image_size=48", *sizes]
     settings = f"--data.root={scenes} --data.num_scenes=24 --data.num_val=4 --data.batch_size=5 --data.num_workers=0"
-    arguments = [*here, *settings.split(), "--trainer.max_steps=8", "--model.out=new/encoder.safetensors"]
+    arguments = [
+        *here,
+        *settings.split(),
+        "--trainer.max_steps=8",
+        "--model.out=new/encoder.safetensors",
+    ]
     outcome = run("pretrain", "--config", "stage0", *arguments)
     assert outcome.code == 0, outcome.err
     assert [p.name for p in tmp_path.iterdir()] == ["new"]
-    start, trained = (Encoder(48, 8, 32, 1, 2, 32, weights) for weights in (None, tmp_path / "new/encoder.safetensors"))
-    assert not torch.equal(start.embeddings.patch_embedding.weight, trained.embeddings.patch_embedding.weight)
-    taken = [*FLAGS, *here, "--encoder.weights=new/encoder.safetensors", f"--data.root={tiny_world}"]
-    outcome = run("fit", *taken, "--data.tasks=[rec]", "--data.batch_size=4", "--trainer.fast_dev_run=true")
+    start, trained = (
+        Encoder(48, 8, 32, 1, 2, 32, weights)
+        for weights in (None, tmp_path / "new/encoder.safetensors")
+    )
+    assert not torch.equal(
+        start.embeddings.patch_embedding.weight, trained.embeddings.patch_embedding.weight
+    )
+    taken = [
+        *FLAGS,
+        *here,
+        "--encoder.weights=new/encoder.safetensors",
+        f"--data.root={tiny_world}",
+    ]
+    outcome = run(
+        "fit", *taken, "--data.tasks=[rec]", "--data.batch_size=4", "--trainer.fast_dev_run=true"
+    )
     assert outcome.code == 0, outcome.err
 
 
@@ -81,13 +111,21 @@ def test_weights_of_another_size_are_one_sentence(tmp_path, monkeypatch):
     from safetensors.torch import save_file
 
     monkeypatch.chdir(tmp_path)
-    weights = {name: tensor.contiguous() for name, tensor in Encoder(32, 8, 32, 1, 2, 32).state_dict().items()}
+    weights = {
+        name: tensor.contiguous()
+        for name, tensor in Encoder(32, 8, 32, 1, 2, 32).state_dict().items()
+    }
     save_file(weights, "encoder.safetensors")
     outcome = run("fit", *FLAGS, "--encoder.weights=encoder.safetensors", "--encoder.mlp_size=64")
     assert outcome.code == 2
     assert "mlp.fc1.weight has shape (32, 32), the model needs (64, 32)" in outcome.err
     outcome = run("fit", *FLAGS, "--encoder.weights=encoder.safetensors", "--encoder.num_layers=2")
-    assert "lacks" in outcome.err and "parameters of Encoder, the first is encoder.layers.1." in outcome.err
+    assert (
+        "lacks" in outcome.err
+        and "parameters of Encoder, the first is encoder.layers.1." in outcome.err
+    )
     (tmp_path / "broken.safetensors").write_text("nothing")
     outcome = run("fit", *FLAGS, "--encoder.weights=broken.safetensors")
-    assert outcome.code == 2 and outcome.err.strip().splitlines()[-1].startswith("error: broken.safetensors")
+    assert outcome.code == 2 and outcome.err.strip().splitlines()[-1].startswith(
+        "error: broken.safetensors"
+    )

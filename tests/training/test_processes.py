@@ -21,7 +21,11 @@ SETTINGS = [
 def losses(folder: Path) -> list[dict[str, float]]:
     with (folder / "logs" / "metrics.csv").open() as file:
         rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-    return [{k: v for k, v in row.items() if k.startswith("train/")} for row in rows if "train/loss" in row]
+    return [
+        {k: v for k, v in row.items() if k.startswith("train/")}
+        for row in rows
+        if "train/loss" in row
+    ]
 
 
 def test_two_processes_equal_one(tiny_world, tmp_path, monkeypatch):
@@ -30,10 +34,19 @@ def test_two_processes_equal_one(tiny_world, tmp_path, monkeypatch):
     command = ["fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={tiny_world}"]
     outcome = run(*command, "--name=one")
     assert outcome.code == 0, outcome.err
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", ROOT / "main.py"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        ROOT / "main.py",
+    ]
     two = ["--name=two", "--trainer.devices=2", "--trainer.strategy=ddp"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*launcher, *command, *two], env=environment, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(
+        [*launcher, *command, *two], env=environment, capture_output=True, text=True, timeout=250
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     one, two_ = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"one", "two"}
@@ -44,7 +57,10 @@ def test_two_processes_equal_one(tiny_world, tmp_path, monkeypatch):
     assert tables[0]["all"] == pytest.approx(tables[1]["all"], abs=1e-3)
     assert tables[0]["table"] == tables[1]["table"]  # the baselines, too
     assert [row["n"] for row in tables[0]["table"]] == [7, 5, 10]
-    ends = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two_)]
+    ends = [
+        torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for f in (one, two_)
+    ]
     for name, tensor in ends[0].items():
         # A key's bias shifts all logits of a query alike: its gradient is rounding, which Adam makes into whole steps.
         if name != "learned_words" and not name.endswith("key.bias"):

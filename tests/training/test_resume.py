@@ -31,10 +31,15 @@ class Data(LightningDataModule):
 
     def __init__(self, workers: int) -> None:
         super().__init__()
-        self.workers, self.order = workers, Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0])
+        self.workers, self.order = (
+            workers,
+            Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0]),
+        )
 
     def _loader(self, _: Any, batches: Any) -> DataLoader[Any]:
-        return DataLoader(Keys(), batch_sampler=batches, num_workers=self.workers, collate_fn=lambda batch: batch)
+        return DataLoader(
+            Keys(), batch_sampler=batches, num_workers=self.workers, collate_fn=lambda batch: batch
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         return DataLoader(torch.zeros(2, 1))  # type: ignore[arg-type]
@@ -78,7 +83,9 @@ class SaveAlways(Callback):
         self._save(trainer, "epoch")
 
 
-def fit(workers: int, settings: dict[str, Any], checkpoint: Path | None = None, *callbacks: Callback) -> list[Any]:
+def fit(
+    workers: int, settings: dict[str, Any], checkpoint: Path | None = None, *callbacks: Callback
+) -> list[Any]:
     module = Seen()
     trainer = Trainer(
         max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -103,7 +110,9 @@ def fit(workers: int, settings: dict[str, Any], checkpoint: Path | None = None, 
 )
 def test_a_resumed_run_sees_the_same_batches(tmp_path, settings):
     whole = fit(0, settings, None, SaveAlways(tmp_path))
-    assert [batch[0][0] for batch in whole] == sorted(batch[0][0] for batch in whole) and whole[-1][0][0] == 1
+    assert [batch[0][0] for batch in whole] == sorted(batch[0][0] for batch in whole) and whole[-1][
+        0
+    ][0] == 1
     checkpoints = sorted(tmp_path.glob("*.ckpt"))
     assert len(checkpoints) > len(whole)
     for checkpoint in checkpoints:

@@ -36,7 +36,13 @@ class SaveInTheMiddle(Callback):
 def sharded(command: list[str], nodes: int, devices: int, *more: str) -> None:
     """Runs on nodes x devices processes; one machine stands for all nodes."""
     count = nodes * devices
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={count}",
+    ]
     strategy = "--trainer.strategy.init_args"
     settings = [
         f"--trainer.devices={count}",
@@ -44,7 +50,11 @@ def sharded(command: list[str], nodes: int, devices: int, *more: str) -> None:
         f"{strategy}.data_parallel_size={nodes}", f"{strategy}.tensor_parallel_size={devices}",
         f"{strategy}.process_group_backend=gloo",
     ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(ROOT),
+    }
     words = [*launcher, str(ROOT / "main.py"), *command, *settings, *more]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -56,13 +66,22 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
     command = ["fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={tiny_world}"]
     outcome = run(*command, "--name=one")
     assert outcome.code == 0, outcome.err
-    sharded(command, 1, 2, "--name=two", "--trainer.callbacks+=tests.training.test_sharding.SaveInTheMiddle")
+    sharded(
+        command,
+        1,
+        2,
+        "--name=two",
+        "--trainer.callbacks+=tests.training.test_sharding.SaveInTheMiddle",
+    )
     sharded(command, 2, 2, "--name=four", "--ckpt_path=middle.ckpt")
     one, two, four = (losses(tmp_path / "runs" / name) for name in ("one", "two", "four"))
     assert len(one) == len(two) == 8 and len(four) == 5
     for alone, together in zip([*one, *one[3:]], [*two, *four], strict=True):
         assert together == pytest.approx(alone, rel=2e-4)
-    ends = [read_checkpoint(tmp_path / "runs" / name / "checkpoints/last.ckpt") for name in ("one", "two", "four")]
+    ends = [
+        read_checkpoint(tmp_path / "runs" / name / "checkpoints/last.ckpt")
+        for name in ("one", "two", "four")
+    ]
     for name, tensor in ends[0]["state_dict"].items():
         # A key's bias shifts all logits of a query alike: its gradient is rounding, which Adam makes into whole steps.
         if not name.endswith("key.bias"):
@@ -92,7 +111,10 @@ def test_a_folder_that_is_no_sharded_checkpoint_is_refused(tmp_path):
         def __reduce__(self):
             return os.system, ("touch " + str(tmp_path / "ran"),)
 
-    for content, complaint in ((pickle.dumps(Evil()), "it asks for posix.system"), (b"none", "is damaged")):
+    for content, complaint in (
+        (pickle.dumps(Evil()), "it asks for posix.system"),
+        (b"none", "is damaged"),
+    ):
         (tmp_path / ".metadata").write_bytes(content)
         with pytest.raises(ValueError, match=complaint):
             read_metadata(tmp_path)

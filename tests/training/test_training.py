@@ -36,7 +36,9 @@ def loaded(path: Path) -> dict[str, Any]:
 def test_a_dry_run_tries_everything_and_leaves_nothing(tiny_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [f"--data.root={tiny_world}", "--data.tasks=[rec]", "--data.batch_size=4"]
-    settings.append(f"--data.cache={tiny_world.parent / 'compiled'}")  # what is compiled stays for the real run
+    settings.append(
+        f"--data.cache={tiny_world.parent / 'compiled'}"
+    )  # what is compiled stays for the real run
     outcome = run("fit", "--config", "stage1", *FLAGS, *settings, "--trainer.fast_dev_run=true")
     assert outcome.code == 0, outcome.err
     assert "rec_refcoco" in outcome.out and "language_model" in outcome.out
@@ -46,21 +48,32 @@ def test_a_dry_run_tries_everything_and_leaves_nothing(tiny_world, tmp_path, mon
 def test_files_of_a_run(finished_run):
     folder = finished_run.folder
     assert f"run: {folder}" in finished_run.out
-    assert json.loads((folder / "done.json").read_text()) == {"checkpoint": "checkpoints/best.ckpt", "step": 20}
+    assert json.loads((folder / "done.json").read_text()) == {
+        "checkpoint": "checkpoints/best.ckpt",
+        "step": 20,
+    }
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     names = {p.name for p in (folder / "pictures").iterdir()}
-    assert names == {f"{s}_{n:06d}.png" for s in ("vqav2", "rec_refcoco", "res_refcoco") for n in (10, 20)}
+    assert names == {
+        f"{s}_{n:06d}.png" for s in ("vqav2", "rec_refcoco", "res_refcoco") for n in (10, 20)
+    }
     scores = json.loads((folder / "scores_val.json").read_text())
     assert [row["name"] for row in scores["table"]] == ["vqav2", "rec_refcoco", "res_refcoco"]
     assert scores["step"] == 20 and 0 < scores["table"][0]["baseline"] <= 100
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    assert config["data"]["batch_size"] == 16 and config["llm"]["hidden_size"] == 32 and config["name"] == "stage1"
+    assert (
+        config["data"]["batch_size"] == 16
+        and config["llm"]["hidden_size"] == 32
+        and config["name"] == "stage1"
+    )
     assert config["trainer"]["gradient_clip_val"] == 1.0  # of default.yaml
 
 
 def test_what_is_printed(finished_run):
     assert "vision_model" in finished_run.out and "0 % trained" in finished_run.out
-    assert "accuracy" in finished_run.out and "majority answer per question type" in finished_run.out
+    assert (
+        "accuracy" in finished_run.out and "majority answer per question type" in finished_run.out
+    )
     assert "warning" not in finished_run.err.lower()
 
 
@@ -71,7 +84,10 @@ def test_the_log_has_losses_speed_and_scores(finished_run):
     for row in steps:
         parts = [row[f"train/{source}/loss"] for source in ("vqav2", "rec_refcoco", "res_refcoco")]
         assert all(0 < part < 12 for part in parts)
-        assert row["speed/samples_per_s"] > 0 and row["speed/tokens_per_s"] > row["speed/samples_per_s"]
+        assert (
+            row["speed/samples_per_s"] > 0
+            and row["speed/tokens_per_s"] > row["speed/samples_per_s"]
+        )
         assert 0 <= row["speed/data_wait"] <= 1
         assert row["data/unusable_samples"] == 0
     assert steps[-1]["train/loss"] < steps[0]["train/loss"]
@@ -98,14 +114,20 @@ def test_test_finds_the_newest_run(trained):
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines()[0] == "checkpoint: runs/stage1/checkpoints/best.ckpt"
     assert "Test metric" not in outcome.out  # the table of Lightning; ours is enough
-    names = {f"{task}_refcoco_{split}" for task in ("res", "rec") for split in ("val", "testA", "testB")}
+    names = {
+        f"{task}_refcoco_{split}" for task in ("res", "rec") for split in ("val", "testA", "testB")
+    }
     assert {p.stem for p in (trained.folder / "predictions").iterdir()} == names
     scores = json.loads((trained.folder / "scores_test.json").read_text())
     assert {row["name"] for row in scores["table"]} == names
     lines = (trained.folder / "predictions" / "res_refcoco_val.jsonl").read_text().splitlines()
     assert len(lines) == scores["all"]["test/res_refcoco_val/n"] == 42
     first = json.loads(lines[0])
-    assert first["text"].count(",") == 7 and not first["malformed"] and first["prompt"].startswith("<image>")
+    assert (
+        first["text"].count(",") == 7
+        and not first["malformed"]
+        and first["prompt"].startswith("<image>")
+    )
 
 
 def test_answers_do_not_depend_on_the_batch(trained):
@@ -118,7 +140,9 @@ def test_answers_do_not_depend_on_the_batch(trained):
     assert texts[0] == texts[1] and len(texts[0]) == 42
 
 
-@pytest.mark.parametrize("way", ["--model.num_beams=2", "--model.temperature=0.5", "--model.grammar=true"])
+@pytest.mark.parametrize(
+    "way", ["--model.num_beams=2", "--model.temperature=0.5", "--model.grammar=true"]
+)
 def test_answers_in_true_bfloat16(trained, way):
     """Lightning makes bfloat16 the type of new tensors too; what is computed in float32 must not mind."""
     words = ["--task", "rec", "--data.max_val=4", "--trainer.precision=bf16-true", way]
@@ -143,7 +167,9 @@ def test_predict_prints_and_draws(trained, tiny_world, tmp_path):
     question = ["predict", "--images", image, "--text", "the red circle", "--task", "res"]
     outcome = run(*question, "--out", out, "--data.root=nowhere")  # a question needs no data set
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count("\n") == 1 and outcome.out.startswith("[") and outcome.out.count(",") == 7
+    assert (
+        outcome.out.count("\n") == 1 and outcome.out.startswith("[") and outcome.out.count(",") == 7
+    )
     assert f"picture: {out}" in outcome.err
     picture = cv2.imread(str(out))
     assert picture.shape[0] > 384 and picture.shape[1] == 384
@@ -152,7 +178,17 @@ def test_predict_prints_and_draws(trained, tiny_world, tmp_path):
 def test_predict_shows_all_images(trained, tiny_world, tmp_path):
     images = sorted((tiny_world / "coco" / "val2017").iterdir())[:2]
     text = "The left image contains a red circle."
-    outcome = run("predict", "--images", *images, "--text", text, "--task", "nlvr2", "--out", tmp_path / "a.png")
+    outcome = run(
+        "predict",
+        "--images",
+        *images,
+        "--text",
+        text,
+        "--task",
+        "nlvr2",
+        "--out",
+        tmp_path / "a.png",
+    )
     assert outcome.code == 0, outcome.err
     assert outcome.out.strip() in ("That is True.", "That is False.")
     assert cv2.imread(str(tmp_path / "a.png")).shape[1] > 2 * 384
@@ -164,16 +200,21 @@ def test_stage_2_starts_from_stage_1_by_name(trained, tiny_world):
     assert outcome.code == 0, outcome.err
     assert "warning: the frozen LLM is asked to say words it was never trained on: [" in outcome.out
     folder = trained.cwd / "runs" / "stage2"
-    assert json.loads((folder / "done.json").read_text())["checkpoint"] == "checkpoints/last.ckpt"  # nothing was scored
+    assert (
+        json.loads((folder / "done.json").read_text())["checkpoint"] == "checkpoints/last.ckpt"
+    )  # nothing was scored
     assert "monitored key" not in outcome.err
     before, after = (
-        loaded(f / "checkpoints" / n)["state_dict"] for f, n in ((trained.folder, "best.ckpt"), (folder, "last.ckpt"))
+        loaded(f / "checkpoints" / n)["state_dict"]
+        for f, n in ((trained.folder, "best.ckpt"), (folder, "last.ckpt"))
     )
     changed = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"qformer", "query_tokens", "language_projection"}
     # The checkpoint holds all weights: stage 1 is not needed any more to use it.
     config = folder / "config.yaml"
-    config.write_text(config.read_text().replace(str(trained.folder.name) + "/checkpoints", "gone/checkpoints"))
+    config.write_text(
+        config.read_text().replace(str(trained.folder.name) + "/checkpoints", "gone/checkpoints")
+    )
     outcome = run("test", "--task", "nlvr2", "--ckpt_path", "stage2")
     assert outcome.code == 0, outcome.err
     assert "runs/stage2/checkpoints/last.ckpt" in outcome.out.splitlines()[0]
@@ -190,7 +231,9 @@ class SaveInTheMiddle(Callback):
 def test_a_resumed_run_ends_as_the_unbroken_one(trained):
     """From the middle of an epoch: the same weights and the same losses as without a break."""
     whole, rest = trained.cwd / "runs" / "whole", trained.cwd / "runs" / "rest"
-    settings = f"--config={trained.folder / 'config.yaml'} --name=whole --trainer.limit_val_batches=0"
+    settings = (
+        f"--config={trained.folder / 'config.yaml'} --name=whole --trainer.limit_val_batches=0"
+    )
     callback = "--trainer.callbacks+=tests.training.test_training.SaveInTheMiddle"
     outcome = run("fit", *settings.split(), callback)
     assert outcome.code == 0, outcome.err
@@ -200,7 +243,10 @@ def test_a_resumed_run_ends_as_the_unbroken_one(trained):
     assert ends[0]["global_step"] == ends[1]["global_step"] == 20
     for name, tensor in ends[0]["state_dict"].items():
         assert torch.equal(tensor, ends[1]["state_dict"][name]), name
-    logs = [{row["step"]: row["train/loss"] for row in table(f) if "train/loss" in row} for f in (whole, rest)]
+    logs = [
+        {row["step"]: row["train/loss"] for row in table(f) if "train/loss" in row}
+        for f in (whole, rest)
+    ]
     assert logs[1] == {step: loss for step, loss in logs[0].items() if step >= 7}
     assert len(logs[1]) == 3
 
@@ -209,7 +255,10 @@ def test_a_finished_run_goes_on_from_its_last_checkpoint(trained):
     outcome = run("fit", "--ckpt_path", "stage1", "--trainer.max_epochs=3", "--name=longer")
     assert outcome.code == 0, outcome.err
     folder = trained.cwd / "runs" / "longer"
-    assert json.loads((folder / "done.json").read_text()) == {"checkpoint": "checkpoints/best.ckpt", "step": 30}
+    assert json.loads((folder / "done.json").read_text()) == {
+        "checkpoint": "checkpoints/best.ckpt",
+        "step": 30,
+    }
     assert min(row["step"] for row in table(folder)) >= 20
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["ckpt_path"] == "runs/stage1/checkpoints/last.ckpt"

@@ -108,9 +108,18 @@ def explain(error: Exception, known: Sequence[str]) -> str:
 
 def _wrong_value(setting: str, value: str, wanted: Sequence[str]) -> str:
     """`data.replay is 'abc'; it must be float`."""
-    choices = [w for text in wanted if "Literal" in text for w in re.findall(r"[^\[\], ']+", text.partition("[")[2])]
-    types = [re.sub(r"<class '([\w.]*?)(\w+)'>", r"\2", text) for text in wanted if "Literal" not in text]
+    choices = [
+        w
+        for text in wanted
+        if "Literal" in text
+        for w in re.findall(r"[^\[\], ']+", text.partition("[")[2])
+    ]
+    types = [
+        re.sub(r"<class '([\w.]*?)(\w+)'>", r"\2", text) for text in wanted if "Literal" not in text
+    ]
     types = ["null" if name == "NoneType" else name for name in types]
     close = get_close_matches(value, choices, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ""
-    return f"{setting} is {value!r}; it must be {' or '.join(dict.fromkeys([*choices, *types]))}{hint}"
+    return (
+        f"{setting} is {value!r}; it must be {' or '.join(dict.fromkeys([*choices, *types]))}{hint}"
+    )

@@ -41,7 +41,9 @@ class CheckpointFile(TorchCheckpointIO):
     that is another disk: a kill or a full disk in between leaves half a file in the place of a whole one.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
         """Write what `Trainer.save_checkpoint` collects; there are no options."""
         write_checkpoint(checkpoint, Path(path))
 
@@ -49,7 +51,9 @@ class CheckpointFile(TorchCheckpointIO):
 class LastCheckpoint(ModelCheckpoint):
     """Also written when a run breaks off, if every process is there to write it."""
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
         """Save where no other process is waited for in vain: alone, or after a signal, on which all have agreed."""
         if trainer.world_size == 1 or isinstance(exception, SIGTERMException):
             super().on_exception(trainer, pl_module, exception)
@@ -95,7 +99,9 @@ class RunFolder(Callback):
         """Name the best checkpoint, or the last one where none was scored."""
         folder = self.folder.resolve()
         paths = [Path(p) for p in (self.best.best_model_path, self.last.best_model_path) if p]
-        own = [p for p in paths if p.is_relative_to(folder)]  # a resumed run remembers the best of the run before it
+        own = [
+            p for p in paths if p.is_relative_to(folder)
+        ]  # a resumed run remembers the best of the run before it
         if trainer.is_global_zero and own and not trainer.interrupted:
             content = {"checkpoint": str(own[0].relative_to(folder)), "step": trainer.global_step}
             (self.folder / "done.json").write_text(json.dumps(content) + "\n")
@@ -104,7 +110,9 @@ class RunFolder(Callback):
 class VistaCLI(LightningCLI):
     """The verbs `fit`, `validate`, `test` and `predict`."""
 
-    def __init__(self, model: Any, data: Any, make_callbacks: MakeCallbacks, name: str, arguments: list[str]) -> None:
+    def __init__(
+        self, model: Any, data: Any, make_callbacks: MakeCallbacks, name: str, arguments: list[str]
+    ) -> None:
         """Parse, build and run.
 
         Args:
@@ -122,7 +130,10 @@ class VistaCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False}
-            | {v: {"exit_on_error": False, "allow_abbrev": False} for v in ("fit", "validate", "test", "predict")},
+            | {
+                v: {"exit_on_error": False, "allow_abbrev": False}
+                for v in ("fit", "validate", "test", "predict")
+            },
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -133,29 +144,54 @@ class VistaCLI(LightningCLI):
         for group in ("tokenizer", "codec"):
             parser.link_arguments(group, f"data.{group}", apply_on="instantiate")
         for group, size in (("llm", len), ("qformer", attrgetter("instruction_size"))):
-            parser.link_arguments("tokenizer", f"{group}.vocab_size", compute_fn=size, apply_on="instantiate")
+            parser.link_arguments(
+                "tokenizer", f"{group}.vocab_size", compute_fn=size, apply_on="instantiate"
+            )
         parser.link_arguments("encoder.hidden_size", "qformer.encoder_hidden_size")
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("qformer.num_queries", "data.num_queries")
-        parser.add_argument("--name", type=str, default=self.default_name, help="folder of the run below runs/")
         parser.add_argument(
-            "--save_every", type=int, default=0, help="steps from one checkpoint to the next; 0: one every half hour"
+            "--name", type=str, default=self.default_name, help="folder of the run below runs/"
         )
-        parser.add_argument("--plugin", type=str, nargs="*", default=[], help="Python files with tasks, readers")
+        parser.add_argument(
+            "--save_every",
+            type=int,
+            default=0,
+            help="steps from one checkpoint to the next; 0: one every half hour",
+        )
+        parser.add_argument(
+            "--plugin", type=str, nargs="*", default=[], help="Python files with tasks, readers"
+        )
 
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.set_defaults({"weights_only": True})  # no code in a checkpoint is run
         if subcommand in ("validate", "test"):
             parser.set_defaults({"verbose": False})  # the table of scores is enough
         if subcommand != "fit":
             parser.add_argument(
-                "--task", nargs="+", type=str, default=None, help="tasks to run, of those with a source"
+                "--task",
+                nargs="+",
+                type=str,
+                default=None,
+                help="tasks to run, of those with a source",
             )
         if subcommand == "predict":
-            parser.add_argument("--images", nargs="+", type=str, default=[], help="image files, in the prompt's order")
-            parser.add_argument("--text", type=str, default="", help="the expression, question or statement")
-            parser.add_argument("--out", type=Path, default=Path("answer.png"), help="where the picture goes")
+            parser.add_argument(
+                "--images",
+                nargs="+",
+                type=str,
+                default=[],
+                help="image files, in the prompt's order",
+            )
+            parser.add_argument(
+                "--text", type=str, default="", help="the expression, question or statement"
+            )
+            parser.add_argument(
+                "--out", type=Path, default=Path("answer.png"), help="where the picture goes"
+            )
         return parser
 
     def _parse_ckpt_path(self) -> None:
@@ -183,11 +219,17 @@ class VistaCLI(LightningCLI):
         if config.get("task"):
             config.data.tasks, config.data.replay_tasks = list(config.task), []
         if self.subcommand == "predict" and (not config.get("task") or not config.images):
-            raise InputError("predict needs --images FILE ... and --task NAME, and --text for what is asked")
+            raise InputError(
+                "predict needs --images FILE ... and --task NAME, and --text for what is asked"
+            )
         run = run_of(checkpoint) if checkpoint and self.subcommand != "fit" else None
         if config.trainer.fast_dev_run:
             self.dry = TemporaryDirectory()  # removed with this object
-        self.folder = Path(self.dry.name) if config.trainer.fast_dev_run else (run or new_run(config.name)).absolute()
+        self.folder = (
+            Path(self.dry.name)
+            if config.trainer.fast_dev_run
+            else (run or new_run(config.name)).absolute()
+        )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the callbacks and loggers of the run."""
@@ -195,9 +237,14 @@ class VistaCLI(LightningCLI):
         callbacks = list(self.make_callbacks(self.folder, config.get("out")))
         kwargs["logger"] = False
         if self.subcommand == "fit" and not config.trainer.fast_dev_run:
-            run = RunFolder(self.folder, self._parser("fit").dump(config, skip_unset=False), config.save_every)
+            run = RunFolder(
+                self.folder, self._parser("fit").dump(config, skip_unset=False), config.save_every
+            )
             callbacks += [run, run.best, run.last, run.recent, LearningRateMonitor("step")]
-            kwargs["logger"] = [TensorBoardLogger(self.folder, "", "logs"), CSVLogger(self.folder, "", "logs")]
+            kwargs["logger"] = [
+                TensorBoardLogger(self.folder, "", "logs"),
+                CSVLogger(self.folder, "", "logs"),
+            ]
         if sys.stdout.isatty():
             callbacks.append(RichProgressBar())
         else:
@@ -205,7 +252,9 @@ class VistaCLI(LightningCLI):
         if self.subcommand == "predict":  # one question, however many processes trained the model
             kwargs |= {"devices": 1, "num_nodes": 1, "strategy": "auto"}
         # The data give each process its share by themselves.
-        kwargs.update(default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False)
+        kwargs.update(
+            default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False
+        )
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         return self._instantiate_trainer(trainer_config, callbacks)
 
@@ -215,9 +264,14 @@ class VistaCLI(LightningCLI):
         Raises:
             InputError: samples may be longer than the language model.
         """
-        most, positions = self.datamodule.max_tokens, self.model.model.language_model.config.max_position_embeddings
+        most, positions = (
+            self.datamodule.max_tokens,
+            self.model.model.language_model.config.max_position_embeddings,
+        )
         if most > positions:
-            raise InputError(f"--data.max_tokens is {most}, more than the LLM's {positions} (--llm.max_positions)")
+            raise InputError(
+                f"--data.max_tokens is {most}, more than the LLM's {positions} (--llm.max_positions)"
+            )
         if self.trainer.is_global_zero:
             print_parts(self.model)
 
@@ -239,7 +293,9 @@ def print_parts(module: LightningModule) -> None:
     for name, part in module.model.named_children():  # type: ignore[union-attr,operator]
         total = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
-        print(f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained")
+        print(
+            f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained"
+        )
 
 
 class PretrainingCLI(LightningCLI):
@@ -254,7 +310,11 @@ class PretrainingCLI(LightningCLI):
             data,
             save_config_callback=None,
             seed_everything_default=0,
-            trainer_defaults={"logger": False, "enable_checkpointing": False, "enable_model_summary": False},
+            trainer_defaults={
+                "logger": False,
+                "enable_checkpointing": False,
+                "enable_model_summary": False,
+            },
             parser_kwargs=parser | {"fit": parser},
         )
 
@@ -269,8 +329,24 @@ class PretrainingCLI(LightningCLI):
 def known_settings(*classes: type) -> list[str]:
     """Dotted names of the settings of model, data, parts and trainer, to find the one that was meant."""
     groups = {"model": classes[0], "data": classes[1], "trainer": Trainer, **PARTS}
-    names = [f"{g}.{n}" for g, c in groups.items() for n in signature(c.__init__).parameters if n != "self"]  # type: ignore[misc]
-    others = "name", "plugin", "task", "config", "ckpt_path", "seed_everything", "images", "text", "out", "print_config"
+    names = [
+        f"{g}.{n}"
+        for g, c in groups.items()
+        for n in signature(c.__init__).parameters
+        if n != "self"
+    ]  # type: ignore[misc]
+    others = (
+        "name",
+        "plugin",
+        "task",
+        "config",
+        "ckpt_path",
+        "seed_everything",
+        "images",
+        "text",
+        "out",
+        "print_config",
+    )
     return [*names, *others]
 
 

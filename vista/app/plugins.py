@@ -60,7 +60,9 @@ def load_entry_points(group: str = GROUP) -> list[str]:
         try:
             point.load()
         except Exception as error:  # whatever somebody else's module does on import
-            warnings.warn(f"the task {point.name} ({point.value}) is not loaded: {error!r}", stacklevel=2)
+            warnings.warn(
+                f"the task {point.name} ({point.value}) is not loaded: {error!r}", stacklevel=2
+            )
         else:
             loaded.append(point.name)
     return loaded

@@ -67,7 +67,9 @@ class ScoredSource(Protocol):
     annotations: Sequence[Annotation]
 
 
-def score_row(source: ScoredSource, stage: str, metrics: Mapping[str, float]) -> dict[str, Any] | None:
+def score_row(
+    source: ScoredSource, stage: str, metrics: Mapping[str, float]
+) -> dict[str, Any] | None:
     """One line of the table, or None where the source was not scored.
 
     Args:
@@ -101,10 +103,18 @@ def score_row(source: ScoredSource, stage: str, metrics: Mapping[str, float]) ->
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows as a table on the terminal; columns for the paper and the stage before where numbers are known."""
-    more = [name for name in ("stage before", "paper") if any(row.get(name) is not None for row in rows)]
+    more = [
+        name for name in ("stage before", "paper") if any(row.get(name) is not None for row in rows)
+    ]
     table = Table("source", "metric", "score", "baseline", "baseline is", *more, "n", "unparsed")
     for row in rows:
-        cells = [row["name"], row["metric"], f"{row['score']:.1f}", f"{row['baseline']:.1f}", row["what"]]
+        cells = [
+            row["name"],
+            row["metric"],
+            f"{row['score']:.1f}",
+            f"{row['baseline']:.1f}",
+            row["what"],
+        ]
         cells += ["" if row.get(name) is None else f"{row[name]:.1f}" for name in more]
         table.add_row(*cells, str(row["n"]), str(row["parse_failures"]))
     Console(width=120).print(table)

@@ -29,8 +29,14 @@ def find_config(name: str) -> Path:
             if path.is_file():
                 return path
     known = [path.name for path in CONFIGS.glob("*.yaml")]
-    close = get_close_matches(name.removesuffix(".yaml"), [file.removesuffix(".yaml") for file in known], n=1)
-    hint = f"did you mean '{close[0]}.yaml'?" if close else f"configs/ holds {', '.join(sorted(known))}"
+    close = get_close_matches(
+        name.removesuffix(".yaml"), [file.removesuffix(".yaml") for file in known], n=1
+    )
+    hint = (
+        f"did you mean '{close[0]}.yaml'?"
+        if close
+        else f"configs/ holds {', '.join(sorted(known))}"
+    )
     raise MissingFileError(f"there is no config {name!r} here or in configs/; {hint}")
 
 
@@ -58,11 +64,21 @@ def newest_run(name: str = "") -> Path:
         MissingFileError: there is none.
     """
     finished = [path.parent for path in RUNS.glob("*/done.json")]
-    done = [path for path in finished if not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)?", path.name)]
+    done = [
+        path
+        for path in finished
+        if not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)?", path.name)
+    ]
     if not done:
         close = get_close_matches(name, [path.name for path in finished], n=1)
-        advice = f"did you mean {close[0]!r}?" if close else "train one by `python main.py fit --config stage1.yaml`"
-        raise MissingFileError(f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}")
+        advice = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else "train one by `python main.py fit --config stage1.yaml`"
+        )
+        raise MissingFileError(
+            f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}"
+        )
     return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
 
 
@@ -100,7 +116,9 @@ def newest_sound(run: Path) -> Path:
     Raises:
         MissingFileError: there is none.
     """
-    found = sorted((run / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = sorted(
+        (run / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
     for path in found:
         try:
             read_checkpoint(path, lazy=True)

@@ -35,7 +35,9 @@ def stack(configs: Iterable[str]) -> dict[str, Any]:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except yaml.YAMLError as error:
-            raise InputError(f"the config {path} is not YAML: {' '.join(str(error).split())}") from error
+            raise InputError(
+                f"the config {path} is not YAML: {' '.join(str(error).split())}"
+            ) from error
         if not isinstance(content, dict):
             raise InputError(f"the config {path} holds no settings but {type(content).__name__}")
         _merge(settings, content, "")

@@ -51,7 +51,9 @@ class Codec:
             raise InputError(f"num_bins is {num_bins}; coordinates have tokens for 2 to 1000 bins")
         self.num_bins, self.num_points, self.scale = num_bins, num_points, scale
         self.method, self.multipart = method, multipart
-        self._sequences(np.ones((2, 2), dtype=bool))  # refuses unknown settings now, not at the first sample
+        self._sequences(
+            np.ones((2, 2), dtype=bool)
+        )  # refuses unknown settings now, not at the first sample
 
     def point_to_text(self, point: Sequence[float], size: Size) -> str:
         """`[x, y]` of a point (x, y) in pixels of an image of (H, W)."""
@@ -100,13 +102,17 @@ class Codec:
         groups = self._read_groups(text)
         if groups is None or not all(len(g) == 4 and g[0] < g[2] and g[1] < g[3] for g in groups):
             return [], True
-        return [(x0, y0, x1, y1) for x0, y0, x1, y1 in (self._to_pixels(g, size) for g in groups)], False
+        return [
+            (x0, y0, x1, y1) for x0, y0, x1, y1 in (self._to_pixels(g, size) for g in groups)
+        ], False
 
     def mask_to_text(self, mask: Mask, keep_empty: bool = False) -> str:
         """`[x0, y0, ...]` of a mask, bool (H, W); an empty one is the empty text, or `[]` with `keep_empty`."""
         return self.masks_to_text([mask], keep_empty)
 
-    def masks_to_text(self, masks: Iterable[Mask], keep_empty: bool = False, sort: bool = False) -> str:
+    def masks_to_text(
+        self, masks: Iterable[Mask], keep_empty: bool = False, sort: bool = False
+    ) -> str:
         """Masks joined by ` <msep> `; none: the empty text.
 
         Args:
@@ -117,7 +123,9 @@ class Codec:
         parts = [self._sequences(mask) or [[]] for mask in masks]
         if sort:
             parts.sort(key=lambda sequences: _first_point(sequences[0]))
-        return MASK_SEPARATOR.join(_bracket(s) for sequences in parts for s in sequences if s or keep_empty)
+        return MASK_SEPARATOR.join(
+            _bracket(s) for sequences in parts for s in sequences if s or keep_empty
+        )
 
     def parse_masks(self, text: str, size: Size) -> tuple[list[Mask], bool]:
         """Masks of a text, one per bracket: bool (H, W) at the size given, and whether the text is malformed.
@@ -152,7 +160,9 @@ class Codec:
 
     def _sequences(self, mask: Mask) -> list[list[int]]:
         """The flat sequences of a mask, one per part that is drawn."""
-        arrays = encode(mask, self.num_points, self.method, self.multipart, self.num_bins, self.scale)
+        arrays = encode(
+            mask, self.num_points, self.method, self.multipart, self.num_bins, self.scale
+        )
         return [array.ravel().tolist() for array in arrays]
 
     def _read_groups(self, text: str) -> list[list[int]] | None:

@@ -30,14 +30,18 @@ from vista.codec.sampling import sample_by_angle, sample_uniform
 from vista.codec.vertices import Choices, by_dynamic_programming, by_removal
 from vista.data import InputError
 
-Method: TypeAlias = Literal["uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"]
+Method: TypeAlias = Literal[
+    "uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"
+]
 Multipart: TypeAlias = Literal["largest", "separate", "bridge"]
 
 OVERSAMPLE = 8  # M = 8N candidates where points are chosen by angle
 
 _SAMPLERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "uniform": sample_uniform,
-    "literal": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n, smooth=0.0, baseline=1, min_gap=0),
+    "literal": lambda ring, n: sample_by_angle(
+        ring, n, OVERSAMPLE * n, smooth=0.0, baseline=1, min_gap=0
+    ),
     "adaptive": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n),
 }
 _SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
@@ -76,19 +80,31 @@ def encode(
     _check(num_points, method, multipart)
     rings = find_rings(mask)
     outer = [ring for ring in rings if not ring.hole]
-    groups = {"largest": [outer[:1]], "separate": [[ring] for ring in outer], "bridge": [rings[:MAX_JOINED]]}[multipart]
+    groups = {
+        "largest": [outer[:1]],
+        "separate": [[ring] for ring in outer],
+        "bridge": [rings[:MAX_JOINED]],
+    }[multipart]
     sequences = []
     for group in groups if rings else []:
         drawn, points, counts = _choose_points(group, num_points, method)
-        bins = [_to_bins(p, n, mask.shape[::-1], num_bins, scale) for p, n in zip(points, counts, strict=True)]
+        bins = [
+            _to_bins(p, n, mask.shape[::-1], num_bins, scale)
+            for p, n in zip(points, counts, strict=True)
+        ]
         if method in _SWEEPS:
             targets = _targets(mask, drawn, alone=multipart == "separate" and len(outer) > 1)
-            bins = [refine(b, t, _SWEEPS[method], num_bins, scale) for b, t in zip(bins, targets, strict=True)]
+            bins = [
+                refine(b, t, _SWEEPS[method], num_bins, scale)
+                for b, t in zip(bins, targets, strict=True)
+            ]
         sequences.append(_canonical(join_rings(bins)))
     return sorted(sequences, key=lambda s: (s[0].sum(), s[0, 1]))
 
 
-def decode(points: Any, size: tuple[int, int], num_bins: int = 1000, scale: Scale = "bins-1") -> np.ndarray:
+def decode(
+    points: Any, size: tuple[int, int], num_bins: int = 1000, scale: Scale = "bins-1"
+) -> np.ndarray:
     """Mask of points. Lenient: whatever the numbers are, the result is a mask.
 
     Args:
@@ -102,7 +118,10 @@ def decode(points: Any, size: tuple[int, int], num_bins: int = 1000, scale: Scal
         bool (H, W).
     """
     height, width = size
-    masks = [even_odd_fill(dequantize(s, (width, height), num_bins, scale), size) for s in _sequences(points)]
+    masks = [
+        even_odd_fill(dequantize(s, (width, height), num_bins, scale), size)
+        for s in _sequences(points)
+    ]
     if len(masks) == 1:
         return masks[0]
     return np.logical_or.reduce(masks) if masks else np.zeros(size, dtype=bool)
@@ -116,21 +135,29 @@ def _check(num_points: int, method: str, multipart: str) -> None:
             raise InputError(f"unknown {name} {value!r}: one of {', '.join(get_args(allowed))}")
 
 
-def _choose_points(rings: list[Ring], num_points: int, method: str) -> tuple[list[Ring], list[np.ndarray], list[int]]:
+def _choose_points(
+    rings: list[Ring], num_points: int, method: str
+) -> tuple[list[Ring], list[np.ndarray], list[int]]:
     """The rings to draw in one sequence, the points of each in pixels, and how many it may have; bridges counted."""
     alone = len(rings) == 1
     if simplify := _SIMPLIFIERS.get(method):
         choices = [simplify(ring.points, num_points) for ring in rings]
-        counts = [num_points] if alone else share_points([c.error for c in choices], rings, num_points)
+        counts = (
+            [num_points] if alone else share_points([c.error for c in choices], rings, num_points)
+        )
         points = [c.pick(n) for c, n in zip(choices, counts, strict=True) if n]
     else:
         sample = _SAMPLERS[method.removesuffix("+refine")]
         counts = [num_points] if alone else share_by_length(rings, num_points)
         points = [sample(ring.points, n) for ring, n in zip(rings, counts, strict=True) if n]
     drawn = [ring for ring, n in zip(rings, counts, strict=True) if n]
-    points = [p[::-1] if ring.hole else p for ring, p in zip(drawn, points, strict=True)]  # all clockwise
+    points = [
+        p[::-1] if ring.hole else p for ring, p in zip(drawn, points, strict=True)
+    ]  # all clockwise
     counts = [n for n in counts if n]
-    counts[0] = num_points - sum(counts[1:]) - 2 * (len(counts) - 1)  # what nobody needs goes to the largest
+    counts[0] = (
+        num_points - sum(counts[1:]) - 2 * (len(counts) - 1)
+    )  # what nobody needs goes to the largest
     return drawn, points, counts
 
 
@@ -145,7 +172,9 @@ def _targets(mask: np.ndarray, drawn: list[Ring], alone: bool) -> list[np.ndarra
     return [everything ^ fill for fill in fills]
 
 
-def _to_bins(points: np.ndarray, num_points: int, extent: tuple[int, ...], num_bins: int, scale: Scale) -> np.ndarray:
+def _to_bins(
+    points: np.ndarray, num_points: int, extent: tuple[int, ...], num_bins: int, scale: Scale
+) -> np.ndarray:
     """Quantize at most N points; then split the longest sides until there are N.
 
     Repeated neighbours are dropped, and what is thinner than a bin is drawn as a box one bin wide.
@@ -168,7 +197,11 @@ def _thin_box(
 ) -> list[list[int]]:
     """Four corners of a box around bins (N, 2), one bin wide where all of them are the same."""
     low, high = bins.min(axis=0), bins.max(axis=0)
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2 * (bin_of_extent(num_bins, scale) / np.array(extent))
+    middle = (
+        (points.min(axis=0) + points.max(axis=0))
+        / 2
+        * (bin_of_extent(num_bins, scale) / np.array(extent))
+    )
     start = np.where(low == high, middle.astype(np.int64).clip(0, num_bins - 2), low)
     (x0, y0), (x1, y1) = start.tolist(), np.where(low == high, start + 1, high).tolist()
     return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]

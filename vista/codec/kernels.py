@@ -147,7 +147,9 @@ def descend(
 
 
 @_compiled
-def _side_sum(sums: np.ndarray, pixels: np.ndarray, corner: np.ndarray, u0: int, v0: int, u1: int, v1: int) -> int:
+def _side_sum(
+    sums: np.ndarray, pixels: np.ndarray, corner: np.ndarray, u0: int, v0: int, u1: int, v1: int
+) -> int:
     """Signed sum over the rows that one side crosses, ends in bins."""
     sign = 1
     if v0 > v1:
@@ -173,7 +175,9 @@ def _would_cross(bins: np.ndarray, i: int, x: int, y: int) -> bool:
             for end in (p, s):
                 a = _turn(bins[end, 0], bins[end, 1], x, y, bins[k, 0], bins[k, 1])
                 b = _turn(bins[end, 0], bins[end, 1], x, y, bins[m, 0], bins[m, 1])
-                c = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], bins[end, 0], bins[end, 1])
+                c = _turn(
+                    bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], bins[end, 0], bins[end, 1]
+                )
                 d = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], x, y)
                 if a * b < 0 and c * d < 0:
                     return True

@@ -29,9 +29,17 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
     kept = list(range(len(rings)))
     while True:
         counts = dict(
-            zip(kept, _knapsack([errors[i] for i in kept], [rings[i].area for i in kept], num_points), strict=True)
+            zip(
+                kept,
+                _knapsack([errors[i] for i in kept], [rings[i].area for i in kept], num_points),
+                strict=True,
+            )
         )
-        orphans = [i for i in kept if counts[i] and rings[i].parent >= 0 and not counts.get(rings[i].parent)]
+        orphans = [
+            i
+            for i in kept
+            if counts[i] and rings[i].parent >= 0 and not counts.get(rings[i].parent)
+        ]
         if not orphans:
             return [counts.get(i, 0) for i in range(len(rings))]
         kept = [i for i in kept if i not in orphans]
@@ -44,7 +52,9 @@ def _knapsack(errors: list[np.ndarray], areas: list[float], num_points: int) -> 
     points = np.arange(num_points + 1)
     for error, area in zip(errors[1:], areas[1:], strict=True):
         left = points[:, None] - np.where(points > 0, points + 2, 0)  # [used, k]
-        cost = np.where(points > 0, REFINED * error, area) + np.where(left >= 0, total[left.clip(0)], np.inf)
+        cost = np.where(points > 0, REFINED * error, area) + np.where(
+            left >= 0, total[left.clip(0)], np.inf
+        )
         choices.append(cost.argmin(axis=1))
         total = cost.min(axis=1)
     used = int(total.argmin())

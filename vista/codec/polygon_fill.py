@@ -34,7 +34,10 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
     keys = np.sort(row * (width + 1) + column)
     offsets = (keys - keys // (width + 1)).tolist()
-    flat, ones = mask.reshape(-1).view(np.uint8).data, b"\x01" * width  # a slice of an array costs twice as much
+    flat, ones = (
+        mask.reshape(-1).view(np.uint8).data,
+        b"\x01" * width,
+    )  # a slice of an array costs twice as much
     for start, stop in zip(offsets[::2], offsets[1::2], strict=True):
         flat[start:stop] = ones[: stop - start]
     return mask

@@ -18,7 +18,9 @@ from vista.data import InputError
 Scale: TypeAlias = Literal["bins-1", "bins"]
 
 
-def quantize(values: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: Scale = "bins-1") -> np.ndarray:
+def quantize(
+    values: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: Scale = "bins-1"
+) -> np.ndarray:
     """Bins of continuous coordinates. Half-way values round to the even bin, as `np.rint` does.
 
     Args:
@@ -39,7 +41,9 @@ def quantize(values: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
     return np.minimum(np.maximum(np.rint(scaled), 0), num_bins - 1).astype(np.int64)
 
 
-def dequantize(bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: Scale = "bins-1") -> np.ndarray:
+def dequantize(
+    bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: Scale = "bins-1"
+) -> np.ndarray:
     """Continuous coordinates of bins, the inverse of `quantize`.
 
     Args:
@@ -54,7 +58,9 @@ def dequantize(bins: ArrayLike, extent: ArrayLike, num_bins: int = 1000, scale: 
     Raises:
         InputError: the scale is unknown.
     """
-    clamped = np.fmin(np.fmax(np.asarray(bins, dtype=np.float64), 0), num_bins - 1)  # fmax(nan, 0) = 0
+    clamped = np.fmin(
+        np.fmax(np.asarray(bins, dtype=np.float64), 0), num_bins - 1
+    )  # fmax(nan, 0) = 0
     return clamped * (np.asarray(extent, dtype=np.float64) / bin_of_extent(num_bins, scale))
 
 

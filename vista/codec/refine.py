@@ -41,7 +41,11 @@ def refine(
     corner = np.maximum(np.floor(low - margin), 0).astype(np.int64)
     end = np.minimum(np.ceil(high + margin), (width, height)).astype(np.int64)
     window = np.ascontiguousarray(target[corner[1] : end[1], corner[0] : end[0]])
-    limit = np.stack((np.ceil(corner / pixels), np.floor(end / pixels))).clip(0, num_bins - 1).astype(np.int64)
+    limit = (
+        np.stack((np.ceil(corner / pixels), np.floor(end / pixels)))
+        .clip(0, num_bins - 1)
+        .astype(np.int64)
+    )
 
     moved = bins.clip(limit[0], limit[1])
     sums = _row_sums(window)
@@ -52,7 +56,9 @@ def refine(
             sweep(sums, moved, active, pixels, corner, limit, step)
             if not active.any():
                 break
-    (hit, wrong), (start_hit, start_wrong) = (_score(p, target, window, corner) for p in (moved * pixels, points))
+    (hit, wrong), (start_hit, start_wrong) = (
+        _score(p, target, window, corner) for p in (moved * pixels, points)
+    )
     # An object much smaller than a bin has fewer wrong pixels when it is not drawn at all.
     return moved if wrong < start_wrong and (hit or not start_hit) else bins
 
@@ -103,10 +109,16 @@ def descend(
 def _alternate(count: int) -> list[np.ndarray]:
     """Vertices in groups without neighbours: the even, the odd, and the last where their number is odd."""
     last = np.arange(count - 1, count) if count % 2 else np.arange(0)
-    return [group for group in (np.arange(0, count - count % 2, 2), np.arange(1, count, 2), last) if len(group)]
+    return [
+        group
+        for group in (np.arange(0, count - count % 2, 2), np.arange(1, count, 2), last)
+        if len(group)
+    ]
 
 
-def _side_sums(sums: np.ndarray, corner: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+def _side_sums(
+    sums: np.ndarray, corner: np.ndarray, start: np.ndarray, stop: np.ndarray
+) -> np.ndarray:
     """What sides add to the count of wrong pixels.
 
     Args:
@@ -139,7 +151,9 @@ def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarr
     new_beside = _turn(first, second, new)  # (K, N)
     for neighbour in (bins[at - 1, None], bins[(at + 1) % count, None]):
         ends = _turn(neighbour, new, closed)  # (K, N + 1)
-        crossed |= (ends[:, :-1] * ends[:, 1:] < 0) & (_turn(first, second, neighbour) * new_beside < 0)
+        crossed |= (ends[:, :-1] * ends[:, 1:] < 0) & (
+            _turn(first, second, neighbour) * new_beside < 0
+        )
     crossed[np.arange(len(at)), at] = False  # its own two sides, which go
     crossed[np.arange(len(at)), at - 1] = False
     return np.any(crossed, axis=1)
@@ -164,7 +178,9 @@ def _step_sizes(bins: np.ndarray) -> list[int]:
     return [1 << k for k in reversed(range(largest))]
 
 
-def _score(points: np.ndarray, target: np.ndarray, window: np.ndarray, corner: np.ndarray) -> tuple[bool, int]:
+def _score(
+    points: np.ndarray, target: np.ndarray, window: np.ndarray, corner: np.ndarray
+) -> tuple[bool, int]:
     """Whether the filled polygon (N, 2) meets its target, and its wrong pixels within a window it does not leave."""
     x, y = corner
     filled = even_odd_fill(points, target.shape)[y : y + window.shape[0], x : x + window.shape[1]]

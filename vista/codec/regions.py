@@ -15,7 +15,9 @@ from vista.data import Annotation, decode_segmentation, neutralise, size_of
 Kind: TypeAlias = Literal["box", "point", "mask"]
 
 
-def region_text(annotation: Annotation, codec: Codec, kind: Kind, rng: np.random.Generator | None = None) -> str:
+def region_text(
+    annotation: Annotation, codec: Codec, kind: Kind, rng: np.random.Generator | None = None
+) -> str:
     """The first region of an annotation as text; without a box the expression, where a person typed the region.
 
     Args:
@@ -28,11 +30,17 @@ def region_text(annotation: Annotation, codec: Codec, kind: Kind, rng: np.random
         return neutralise(annotation.expression)
     size = size_of(annotation)
     if rng is not None:
-        kinds: list[Kind] = ["box", "point", "mask"] if annotation.segmentations else ["box", "point"]
+        kinds: list[Kind] = (
+            ["box", "point", "mask"] if annotation.segmentations else ["box", "point"]
+        )
         kind = kinds[rng.integers(len(kinds))]
     if kind == "point":
         return codec.point_to_text(_point(annotation, rng), size)
-    mask = codec.mask_to_text(decode_segmentation(annotation.segmentations[0], size)) if kind == "mask" else ""
+    mask = (
+        codec.mask_to_text(decode_segmentation(annotation.segmentations[0], size))
+        if kind == "mask"
+        else ""
+    )
     return mask or codec.box_to_text(annotation.boxes[0], size)  # a mask may be too small to draw
 
 
@@ -43,7 +51,9 @@ def _point(annotation: Annotation, rng: np.random.Generator | None) -> tuple[flo
         x, y = annotation.extra.get("point", ((x0 + x1) / 2, (y0 + y1) / 2))
         return x, y
     if annotation.segmentations:
-        rows, columns = np.nonzero(decode_segmentation(annotation.segmentations[0], size_of(annotation)))
+        rows, columns = np.nonzero(
+            decode_segmentation(annotation.segmentations[0], size_of(annotation))
+        )
         if len(rows):
             chosen = rng.integers(len(rows))
             return columns[chosen] + 0.5, rows[chosen] + 0.5

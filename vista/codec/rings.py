@@ -70,7 +70,9 @@ def _largest_first(rings: dict[int, Ring]) -> list[Ring]:
     """Sorted by area, then by first point; parents, which are always larger, are renamed, and orphans dropped."""
     place = {-1: -1}
     ordered: list[Ring] = []
-    for i, ring in sorted(rings.items(), key=lambda item: (-item[1].area, *item[1].points[0, ::-1])):
+    for i, ring in sorted(
+        rings.items(), key=lambda item: (-item[1].area, *item[1].points[0, ::-1])
+    ):
         if ring.parent in place:
             ring.parent = place[ring.parent]
             place[i] = len(ordered)
@@ -103,7 +105,16 @@ def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
     Returns:
         complex (81, 4) and bool (81, 4).
     """
-    around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]  # clockwise on screen
+    around = [
+        (1, 0),
+        (1, 1),
+        (0, 1),
+        (-1, 1),
+        (-1, 0),
+        (-1, -1),
+        (0, -1),
+        (1, -1),
+    ]  # clockwise on screen
     midpoints = np.full((81, 4), np.nan, dtype=np.complex128)
     for arrival in around:
         for departure in around:

@@ -30,7 +30,12 @@ def sample_uniform(ring: np.ndarray, num_points: int) -> np.ndarray:
 
 
 def sample_by_angle(
-    ring: np.ndarray, num_points: int, num_samples: int, smooth: float = 2.0, baseline: int = 2, min_gap: int = 4
+    ring: np.ndarray,
+    num_points: int,
+    num_samples: int,
+    smooth: float = 2.0,
+    baseline: int = 2,
+    min_gap: int = 4,
 ) -> np.ndarray:
     """The points of a ring where it turns most (Alg. 1), no two closer than a minimum gap.
 

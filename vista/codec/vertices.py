@@ -60,7 +60,9 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
     # The path starts and ends at a vertex that removal keeps to the end.
     thinned, order = _rotate(thinned, order, int(_survivors(order, len(thinned), 3)[0]))
     at = _survivors(order, len(thinned), max(MIN_CANDIDATES, 3 * num_points // 2))
-    chord = _chord_errors(thinned, at).T.copy()  # [j, i], so that the minimum runs along the last axis
+    chord = _chord_errors(
+        thinned, at
+    ).T.copy()  # [j, i], so that the minimum runs along the last axis
     errors, best, total = chord[:, 0], [], []
     for _ in range(2, min(num_points, len(at)) + 1):
         through = chord + errors
@@ -101,7 +103,9 @@ def _rotate(points: np.ndarray, order: np.ndarray, start: int) -> tuple[np.ndarr
 def _padded(error: np.ndarray, num_points: int) -> np.ndarray:
     """Errors with 3, 4, ... vertices -> with 0..N, infinite below 3, constant behind the last one given."""
     known = error[: num_points - 2]
-    return np.concatenate((np.full(3, np.inf), known, np.full(num_points - 2 - len(known), known[-1])))
+    return np.concatenate(
+        (np.full(3, np.inf), known, np.full(num_points - 2 - len(known), known[-1]))
+    )
 
 
 def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -135,7 +139,11 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
     dx, dy = x - x[:, None], y - y[:, None]
     # The distance of p from the chord is (p x d - a x d) / |d|, a the first end and d the chord.
     start = x[:, None] * dy - y[:, None] * dx
-    square = (mxx * dy - 2 * mxy * dx) * dy + myy * dx * dx + start * (length * start - 2 * (mx * dy - my * dx))
+    square = (
+        (mxx * dy - 2 * mxy * dx) * dy
+        + myy * dx * dx
+        + start * (length * start - 2 * (mx * dy - my * dx))
+    )
     error = np.sqrt(np.maximum(square * length, 0) / np.maximum(dx * dx + dy * dy, 1e-9))
     error[np.tri(len(ends), dtype=bool)] = np.inf
     return error

@@ -10,7 +10,9 @@ from torch import Tensor
 from vista.tokens.batch import IGNORE, Sample
 
 END = -1  # the state after the end-of-sequence token
-_BASE = 1001  # a queued number is one digit of this base, 1 for the number 0; 0 stands for no number
+_BASE = (
+    1001  # a queued number is one digit of this base, 1 for the number 0; 0 stands for no number
+)
 
 
 class Automaton:
@@ -26,7 +28,9 @@ class Automaton:
         exceeds: nodes whose number must be larger than the oldest in the queue, which then leaves it.
     """
 
-    def __init__(self, vocab_size: int, never: Iterable[int] = (), number_ids: Sequence[int] = ()) -> None:
+    def __init__(
+        self, vocab_size: int, never: Iterable[int] = (), number_ids: Sequence[int] = ()
+    ) -> None:
         """Start with the node 0 and no edges.
 
         Args:
@@ -34,7 +38,11 @@ class Automaton:
             never: ids that no answer holds unless an edge names them (padding, `<image>` and the like).
             number_ids: the ids of 0, 1, 2, ...
         """
-        self.vocab_size, self.never, self.number_ids = vocab_size, frozenset(never), list(number_ids)
+        self.vocab_size, self.never, self.number_ids = (
+            vocab_size,
+            frozenset(never),
+            list(number_ids),
+        )
         self.edges: list[dict[int, int]] = [{}]
         self.any_next: list[int | None] = [None]
         self.keeps: set[int] = set()
@@ -61,7 +69,9 @@ class Automaton:
     def _following(self, state: int, token: int) -> int | None:
         """The state after a token, None where the token is not allowed."""
         queue, node = divmod(state, len(self.edges))
-        following = self.edges[node].get(token, None if token in self.never else self.any_next[node])
+        following = self.edges[node].get(
+            token, None if token in self.never else self.any_next[node]
+        )
         if following is None:
             return None
         digit = self._numbers.get(token, -1) + 1

@@ -38,7 +38,9 @@ class _Search:
         # At most half of so many end, so that as many beams as before can go on.
         best = totals.flatten().topk(min(2 * self.num_beams, totals.numel()))
         parents, live = list[int](), list[Answer]()
-        for rank, (total, place) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
+        for rank, (total, place) in enumerate(
+            zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ):
             beam, token = divmod(place, log_probs.shape[1])
             if total == -torch.inf or len(live) == self.num_beams:
                 break
@@ -91,13 +93,17 @@ def beam_search(
     size = max(1, max_rows // num_beams)
     for begin in range(0, len(open_), size):
         group = open_[begin : begin + size]
-        _run([searches[i] for i in group], [prompts[i] for i in group], KVBatch(model.language_model))
+        _run(
+            [searches[i] for i in group], [prompts[i] for i in group], KVBatch(model.language_model)
+        )
     return [search.finished[0] for search in searches]
 
 
 def _run(searches: Sequence[_Search], prompts: Sequence[Tensor], rows: KVBatch) -> None:
     """Search until no question has a live beam; every question begins with one."""
-    starts = [torch.cat([p, rows.embed(s.live[0].take())]) for p, s in zip(prompts, searches, strict=True)]
+    starts = [
+        torch.cat([p, rows.embed(s.live[0].take())]) for p, s in zip(prompts, searches, strict=True)
+    ]
     logits = rows.add(starts)
     while any(search.live for search in searches):
         beams = [answer for search in searches for answer in search.live]

@@ -1,6 +1,6 @@
 """From a batch of questions to parsed answers: which way of decoding is taken, and what is kept beside the text.
 
-    batch -> grammar of each question -> generate, beam_search, option_probabilities -> text -> task.parse -> Prediction
+batch -> grammar of each question -> generate, beam_search, option_probabilities -> text -> task.parse -> Prediction
 """
 
 import math
@@ -44,12 +44,18 @@ class Answering:
             InputError: both beams and a temperature.
         """
         if num_beams > 1 and temperature > 0:
-            raise InputError(f"decode with num_beams {num_beams} or with temperature {temperature}, not with both")
+            raise InputError(
+                f"decode with num_beams {num_beams} or with temperature {temperature}, not with both"
+            )
         self.tokenizer, self.grammar, self.rank_options = tokenizer, grammar, rank_options
         self.num_beams, self.temperature = num_beams, temperature
 
     def __call__(
-        self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any], annotations: Sequence[Annotation]
+        self,
+        model: VistaLLM,
+        batch: dict[str, Any],
+        tasks: Sequence[Any],
+        annotations: Sequence[Annotation],
     ) -> list[Prediction]:
         """Answer every question of a batch.
 
@@ -59,36 +65,58 @@ class Answering:
             tasks: of each question.
             annotations: what is asked about.
         """
-        grammars = [task.grammar(a) if self.grammar else (Text(),) for task, a in zip(tasks, annotations, strict=True)]
+        grammars = [
+            task.grammar(a) if self.grammar else (Text(),)
+            for task, a in zip(tasks, annotations, strict=True)
+        ]
         choices = [g[0].options for g in grammars if len(g) == 1 and isinstance(g[0], Choice)]
         if self.rank_options and len(choices) == len(grammars):
             return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        limits = [longest_answer(a) or task.max_new_tokens for a, task in zip(automata, tasks, strict=True)]
+        limits = [
+            longest_answer(a) or task.max_new_tokens
+            for a, task in zip(automata, tasks, strict=True)
+        ]
         answers = self._decode(model, batch, automata, limits)
         scores = self._score_words(model, batch, tasks)
-        return [self._parse(*each) for each in zip(tasks, annotations, answers, scores, strict=True)]
+        return [
+            self._parse(*each) for each in zip(tasks, annotations, answers, scores, strict=True)
+        ]
 
-    def _decode(self, model: VistaLLM, batch: dict[str, Any], automata: Any, limits: list[int]) -> list[Answer]:
+    def _decode(
+        self, model: VistaLLM, batch: dict[str, Any], automata: Any, limits: list[int]
+    ) -> list[Answer]:
         if self.num_beams > 1:
             return beam_search(model, batch, automata, limits, self.num_beams)
         sampling = Sampling(self.temperature) if self.temperature > 0 else None
         return generate(model, batch, automata, limits, sampling)
 
-    def _parse(self, task: Any, annotation: Annotation, answer: Answer, scores: dict[str, float]) -> Prediction:
+    def _parse(
+        self, task: Any, annotation: Annotation, answer: Answer, scores: dict[str, float]
+    ) -> Prediction:
         """What an answer says, and how sure the model was."""
         prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
         return replace(
-            prediction, scores=prediction.scores | scores, confidence=answer.confidence, spreads=answer.spreads
+            prediction,
+            scores=prediction.scores | scores,
+            confidence=answer.confidence,
+            spreads=answer.spreads,
         )
 
-    def _score_words(self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any]) -> list[dict[str, float]]:
+    def _score_words(
+        self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any]
+    ) -> list[dict[str, float]]:
         """Probabilities of the words that a task's metric needs, as the first of the answer, among each other."""
-        words = [[self.tokenizer.encode(word) for word in task.score_words.values()] for task in tasks]
+        words = [
+            [self.tokenizer.encode(word) for word in task.score_words.values()] for task in tasks
+        ]
         if not any(words):
             return [{} for _ in tasks]
         probs = option_probabilities(model, batch, words)
-        return [dict(zip(task.score_words, own, strict=True)) for task, own in zip(tasks, probs, strict=True)]
+        return [
+            dict(zip(task.score_words, own, strict=True))
+            for task, own in zip(tasks, probs, strict=True)
+        ]
 
     def _rank(
         self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any], annotations: Sequence[Annotation],
@@ -104,5 +132,7 @@ class Answering:
             names = {word: name for name, word in task.score_words.items()}
             scores = {names.get(option, option): p for option, p in zip(own, probs, strict=True)}
             confidence = math.log(max(probs[best], 1e-30))
-            predictions.append(replace(task.parse(own[best], a), scores=scores, confidence=confidence))
+            predictions.append(
+                replace(task.parse(own[best], a), scores=scores, confidence=confidence)
+            )
         return predictions

@@ -64,7 +64,13 @@ class Choice:
 
     def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
         """A tree of the options' tokens."""
-        return sorted({node for option in self.options for node in Literal(option).add(automaton, starts, tokenizer)})
+        return sorted(
+            {
+                node
+                for option in self.options
+                for node in Literal(option).add(automaton, starts, tokenizer)
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -96,17 +102,25 @@ class Regions:
             nodes = ends = self._bracket(automaton, _chain(automaton, nodes, joined), tokenizer)
         if self.separator and not self.count:
             for node in _chain(automaton, nodes, joined):
-                automaton.edges[node][tokenizer.open_id] = automaton.edges[starts[0]][tokenizer.open_id]
+                automaton.edges[node][tokenizer.open_id] = automaton.edges[starts[0]][
+                    tokenizer.open_id
+                ]
         return sorted({*ends, *(starts if self.none else [])})
 
     def _bracket(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
         between = tokenizer.bracket_ids([7, 7])[2:-2]  # comma and blank, or nothing
         opened = nodes = [automaton.add_edges(starts, [tokenizer.open_id])]
         for place in range(self.numbers):
-            nodes = self._number(automaton, _chain(automaton, nodes, between) if place else nodes, place, tokenizer)
-        return [automaton.add_edges([*nodes, *(opened if self.empty else [])], [tokenizer.close_id])]
+            nodes = self._number(
+                automaton, _chain(automaton, nodes, between) if place else nodes, place, tokenizer
+            )
+        return [
+            automaton.add_edges([*nodes, *(opened if self.empty else [])], [tokenizer.close_id])
+        ]
 
-    def _number(self, automaton: Automaton, nodes: list[int], place: int, tokenizer: Tokenizer) -> list[int]:
+    def _number(
+        self, automaton: Automaton, nodes: list[int], place: int, tokenizer: Tokenizer
+    ) -> list[int]:
         if tokenizer.settings["number_tokens"] == "digits":
             return _digits(automaton, nodes, tokenizer.number_ids[:10], len(str(self.num_bins - 1)))
         ids = tokenizer.number_ids[: self.num_bins]
@@ -143,7 +157,11 @@ class TextWithBoxes:
 @lru_cache(maxsize=8)
 def _bracket_tokens(tokenizer: Tokenizer) -> frozenset[int]:
     """Tokens that write a square bracket, the bytes among them."""
-    return frozenset(token for token in range(len(tokenizer)) if not {"[", "]"}.isdisjoint(tokenizer.decode([token])))
+    return frozenset(
+        token
+        for token in range(len(tokenizer))
+        if not {"[", "]"}.isdisjoint(tokenizer.decode([token]))
+    )
 
 
 def _chain(automaton: Automaton, nodes: list[int], tokens: Iterable[int]) -> list[int]:

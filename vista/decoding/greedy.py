@@ -59,7 +59,10 @@ def generate(
     limits = [max_new_tokens] * len(automata) if isinstance(max_new_tokens, int) else max_new_tokens
     answers = [Answer(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]
     prompts = read_prompts(model, batch)
-    seeds = [torch.Generator().manual_seed(sampling.seed + i) if sampling else None for i in range(len(answers))]
+    seeds = [
+        torch.Generator().manual_seed(sampling.seed + i) if sampling else None
+        for i in range(len(answers))
+    ]
     open_ = [i for i in range(len(answers)) if not answers[i].done]
     # The longest come first, so that none is left over at the end and neighbours need little padding.
     waiting = deque(sorted(open_, key=lambda i: len(prompts[i]) + limits[i], reverse=True))
@@ -68,7 +71,9 @@ def generate(
         logits = [rows.feed([answers[i].take() for i in live])] if live else []
         if waiting and (not live or len(live) <= max_rows - max(1, max_rows // 4)):
             new = [waiting.popleft() for _ in range(min(len(waiting), max_rows - len(live)))]
-            logits.append(rows.add([torch.cat([prompts[i], rows.embed(answers[i].take())]) for i in new]))
+            logits.append(
+                rows.add([torch.cat([prompts[i], rows.embed(answers[i].take())]) for i in new])
+            )
             live += new
         _choose([answers[i] for i in live], torch.cat(logits), sampling, [seeds[i] for i in live])
         kept = [row for row, i in enumerate(live) if not answers[i].done]
@@ -85,13 +90,18 @@ def read_prompts(model: VistaLLM, batch: dict[str, Any]) -> list[Tensor]:
 
 
 def _choose(
-    answers: Sequence[Answer], logits: Tensor, sampling: Sampling | None, seeds: Sequence[torch.Generator | None]
+    answers: Sequence[Answer],
+    logits: Tensor,
+    sampling: Sampling | None,
+    seeds: Sequence[torch.Generator | None],
 ) -> None:
     """Append the next token to every answer."""
     log_probs = legal_log_probs(answers, logits)
     tokens = log_probs.argmax(1) if sampling is None else _draw(log_probs, sampling, seeds)
     chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
-    table = torch.stack([tokens.double(), chosen.double(), coordinate_spreads(answers, log_probs).double()], dim=1)
+    table = torch.stack(
+        [tokens.double(), chosen.double(), coordinate_spreads(answers, log_probs).double()], dim=1
+    )
     for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):
         answer.append(int(token), log_prob, spread)
 
@@ -99,7 +109,9 @@ def _choose(
 def legal_log_probs(answers: Sequence[Answer], logits: Tensor) -> Tensor:
     """Log-probabilities among the legal tokens, float (B, V), -inf for the others."""
     masks = [answer.legal() for answer in answers]
-    known = list({id(mask): mask for mask in masks}.values())  # answers in one state share their mask
+    known = list(
+        {id(mask): mask for mask in masks}.values()
+    )  # answers in one state share their mask
     places = {id(mask): place for place, mask in enumerate(known)}
     legal = torch.stack(known).to(logits.device)[[places[id(mask)] for mask in masks]]
     return logits.float().masked_fill(~legal, -torch.inf).log_softmax(1)
@@ -108,7 +120,9 @@ def legal_log_probs(answers: Sequence[Answer], logits: Tensor) -> Tensor:
 def coordinate_spreads(answers: Sequence[Answer], log_probs: Tensor) -> Tensor:
     """Standard deviation in bins of the next coordinate's distribution, float (B,); NaN where none comes next."""
     spreads = log_probs.new_full((len(answers),), torch.nan)
-    rows = [row for row, answer in enumerate(answers) if answer.automaton.asks_coordinate(answer.state)]
+    rows = [
+        row for row, answer in enumerate(answers) if answer.automaton.asks_coordinate(answer.state)
+    ]
     if rows:
         numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)
         values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
@@ -126,7 +140,9 @@ def _draw(log_probs: Tensor, sampling: Sampling, seeds: Sequence[torch.Generator
     probs = torch.zeros_like(probs).scatter(1, order, ranked.masked_fill(tail, 0))
     # One uniform number a row, from the stream of its question, looked up in the probabilities cumulated in the order
     # of the vocabulary: ranks of tokens about as likely would change with the rounding of a batch.
-    uniform = torch.stack([torch.rand(1, generator=seed, dtype=torch.float) for seed in seeds]).to(probs.device)
+    uniform = torch.stack([torch.rand(1, generator=seed, dtype=torch.float) for seed in seeds]).to(
+        probs.device
+    )
     cumulated = probs.cumsum(1)
     places = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)
     last = probs.shape[1] - 1 - (probs > 0).flip(1).long().argmax(1, keepdim=True)

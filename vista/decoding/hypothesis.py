@@ -43,13 +43,18 @@ class Answer:
             spread: of the coordinate's distribution, in bins; NaN where none was asked for.
         """
         self.log_probs.append(log_prob)
-        if not math.isnan(spread) and self.automaton.is_number(token):  # else the end of an empty bracket
+        if not math.isnan(spread) and self.automaton.is_number(
+            token
+        ):  # else the end of an empty bracket
             self.spreads.append(spread)
         self._push(token)
         self._append_forced()
 
     def _append_forced(self) -> None:
-        while not self.done and (token := forced_token(self.automaton, self.state, self._left)) is not None:
+        while (
+            not self.done
+            and (token := forced_token(self.automaton, self.state, self._left)) is not None
+        ):
             self._push(token)
 
     def _push(self, token: int) -> None:

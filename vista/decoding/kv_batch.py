@@ -35,7 +35,9 @@ class KVBatch:
 
     def embed(self, token_ids: Sequence[int] | Sequence[list[int]]) -> Tensor:
         """Embeddings of tokens, float (t, D), or (B, t, D) of rows of tokens."""
-        return self.llm.get_input_embeddings()(torch.tensor(token_ids, dtype=torch.long, device=self.device))
+        return self.llm.get_input_embeddings()(
+            torch.tensor(token_ids, dtype=torch.long, device=self.device)
+        )
 
     def add(self, prompts: Sequence[Tensor]) -> Tensor:
         """Read prompts as new rows, behind those that are there.
@@ -48,7 +50,10 @@ class KVBatch:
         """
         new = KVBatch(self.llm)
         new.lengths, new.mask = [0] * len(prompts), self.mask.new_zeros(len(prompts), 0)
-        logits = new._read(nn.utils.rnn.pad_sequence(list(prompts), True, padding_side="left"), [*map(len, prompts)])
+        logits = new._read(
+            nn.utils.rnn.pad_sequence(list(prompts), True, padding_side="left"),
+            [*map(len, prompts)],
+        )
         self._join(new)
         return logits[:, -1]
 
@@ -102,7 +107,9 @@ class KVBatch:
             slots = max(self.mask.shape[1], new.mask.shape[1])
             for ours, theirs in zip(self.cache.layers, new.cache.layers, strict=True):
                 pairs = (ours.keys, theirs.keys), (ours.values, theirs.values)
-                ours.hold(*(torch.cat([_widen(tensor, slots, 2) for tensor in pair]) for pair in pairs))
+                ours.hold(
+                    *(torch.cat([_widen(tensor, slots, 2) for tensor in pair]) for pair in pairs)
+                )
             self.mask = torch.cat([_widen(batch.mask, slots, 1) for batch in (self, new)])
         else:
             self.cache, self.mask = new.cache, new.mask

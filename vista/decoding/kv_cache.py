@@ -15,9 +15,13 @@ class GrowingLayer(DynamicLayer):
     def __init__(self, **settings: Any) -> None:
         """Start empty."""
         super().__init__(**settings)
-        self._buffers: list[Tensor] = []  # those that `keys` and `values` are views of; empty where they are not
+        self._buffers: list[
+            Tensor
+        ] = []  # those that `keys` and `values` are views of; empty where they are not
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """Add new slots and return all."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -25,7 +29,9 @@ class GrowingLayer(DynamicLayer):
         end = used + key_states.shape[2]
         added = key_states, value_states
         if not self._buffers or self._buffers[0].shape[2] < end:
-            self._buffers = [_roomy(old, new, end + ROOM) for old, new in zip(self._held(), added, strict=True)]
+            self._buffers = [
+                _roomy(old, new, end + ROOM) for old, new in zip(self._held(), added, strict=True)
+            ]
         for buffer, new in zip(self._buffers, added, strict=True):
             buffer[:, :, used:end] = new
         self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)

@@ -21,7 +21,10 @@ def shortest_endings(automaton: Automaton) -> tuple[int, ...]:
     while changed:  # nodes are added front to back: from the back most are right at once
         changed = False
         for node in reversed(range(len(fewest))):
-            least = 1 + min((0 if n == END else fewest[n] for n in _following(automaton, node)), default=len(fewest))
+            least = 1 + min(
+                (0 if n == END else fewest[n] for n in _following(automaton, node)),
+                default=len(fewest),
+            )
             changed |= least < fewest[node]
             fewest[node] = min(fewest[node], least)
     return tuple(fewest)
@@ -65,7 +68,9 @@ def legal_tokens(automaton: Automaton, state: int, left: int) -> Tensor:
     if loop is not None and fewest[loop] >= left:
         within[:] = False
         within[list(automaton.edges[node])] = True
-    within[[token for token, n in automaton.edges[node].items() if n != END and fewest[n] >= left]] = False
+    within[
+        [token for token, n in automaton.edges[node].items() if n != END and fewest[n] >= left]
+    ] = False
     return within if within.any() else mask
 
 
@@ -83,7 +88,8 @@ def _worst_endings(automaton: Automaton) -> tuple[int, ...]:
     """By node, the fewest tokens to the end after the token that leads away from it most."""
     fewest = shortest_endings(automaton)
     return tuple(
-        max((fewest[n] for n in _following(automaton, node) if n != END), default=0) for node in range(len(fewest))
+        max((fewest[n] for n in _following(automaton, node) if n != END), default=0)
+        for node in range(len(fewest))
     )
 
 

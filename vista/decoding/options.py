@@ -38,7 +38,9 @@ def option_probabilities(
     found: list[list[float]] = [[] for _ in options]
     prompts = read_prompts(model, batch)
     for group in _groups(options, max_rows):
-        scored = _score(KVBatch(model.language_model), [prompts[i] for i in group], [options[i] for i in group])
+        scored = _score(
+            KVBatch(model.language_model), [prompts[i] for i in group], [options[i] for i in group]
+        )
         for i, log_probs in zip(group, scored, strict=True):
             found[i] = log_probs.softmax(0).tolist()
     return found
@@ -76,5 +78,7 @@ def _score(rows: KVBatch, prompts: Sequence[Tensor], options: Sequence[Options])
 
 def _shared(options: Options) -> list[int]:
     """The tokens that all options begin with, short of the last of any."""
-    places = takewhile(lambda place: len(set(place)) == 1, zip(*(option[:-1] for option in options), strict=False))
+    places = takewhile(
+        lambda place: len(set(place)) == 1, zip(*(option[:-1] for option in options), strict=False)
+    )
     return [place[0] for place in places]

@@ -38,7 +38,9 @@ def pair_overlap(
     Returns:
         two values 0..1.
     """
-    drawn: dict[int, list[Mask]] = {number: [] for number in (*pair, *numbers) if 1 <= number <= len(truth)}
+    drawn: dict[int, list[Mask]] = {
+        number: [] for number in (*pair, *numbers) if 1 <= number <= len(truth)
+    }
     for number, mask in zip(numbers, masks, strict=False):
         if number in drawn:
             drawn[number].append(mask)

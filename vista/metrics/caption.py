@@ -92,27 +92,42 @@ def _score(name: str, gts: Corpus, res: Corpus) -> dict[str, float]:
             raise
         warnings.warn(f"{name} skipped: its Java process failed ({error})", stacklevel=2)
         return {}
-    return {key: 100.0 * float(value) for key, value in zip(_KEYS.get(name, (name,)), values, strict=True)}
+    return {
+        key: 100.0 * float(value)
+        for key, value in zip(_KEYS.get(name, (name,)), values, strict=True)
+    }
 
 
 def _cider(gts: Corpus, res: Corpus) -> list[float]:
     if not any(ref for refs in gts.values() for ref in refs):
-        return [0.0]  # no word anywhere: the library has no document frequency to take the maximum of
+        return [
+            0.0
+        ]  # no word anywhere: the library has no document frequency to take the maximum of
     return [Cider().compute_score(gts, res)[0]]
 
 
 def _rouge(gts: Corpus, res: Corpus) -> list[float]:
     _, per_sample = Rouge().compute_score(gts, res)
     # Two empty strings are equal to the library; an empty caption earns nothing here.
-    return [float(np.mean([score if res[i][0] else 0.0 for i, score in zip(gts, per_sample, strict=True)]))]
+    return [
+        float(
+            np.mean([score if res[i][0] else 0.0 for i, score in zip(gts, per_sample, strict=True)])
+        )
+    ]
 
 
 def _bleu(gts: Corpus, res: Corpus) -> list[float]:
-    return list(Bleu(4).compute_score(gts, res, verbose=0)[0]) if any(c for (c,) in res.values()) else [0.0] * 4
+    return (
+        list(Bleu(4).compute_score(gts, res, verbose=0)[0])
+        if any(c for (c,) in res.values())
+        else [0.0] * 4
+    )
 
 
 def _meteor(gts: Corpus, res: Corpus) -> list[float]:
-    gts = {i: [ref.replace("|||", "") for ref in refs] for i, refs in gts.items()}  # the bars separate fields
+    gts = {
+        i: [ref.replace("|||", "") for ref in refs] for i, refs in gts.items()
+    }  # the bars separate fields
     scorer = Meteor()
     try:
         return [scorer.compute_score(gts, res)[0]]
@@ -136,7 +151,11 @@ _SCORERS = {"CIDEr": _cider, "METEOR": _meteor, "ROUGE_L": _rouge, "BLEU": _bleu
 
 def quicker(metrics: Sequence[str], tokenizer: str, quick: bool) -> tuple[Sequence[str], str]:
     """Metrics and tokenizer that need no Java where `quick`, else as given."""
-    return ([m for m in metrics if m not in ("METEOR", "SPICE")], "python") if quick else (metrics, tokenizer)
+    return (
+        ([m for m in metrics if m not in ("METEOR", "SPICE")], "python")
+        if quick
+        else (metrics, tokenizer)
+    )
 
 
 class CaptionMetric(CorpusEvaluator):
@@ -150,11 +169,22 @@ class CaptionMetric(CorpusEvaluator):
         allow_download: SPICE may fetch CoreNLP (about 0.4 GB).
     """
 
-    def __init__(self, metrics: Sequence[str] = METRICS, tokenizer: str = "auto", allow_download: bool = False) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[str] = METRICS,
+        tokenizer: str = "auto",
+        allow_download: bool = False,
+    ) -> None:
         super().__init__()
         if unknown := set(metrics) - set(METRICS):
-            raise InputError(f"no such caption metrics: {sorted(unknown)}; there are {', '.join(METRICS)}")
-        self.metrics, self.tokenizer, self.allow_download = tuple(metrics), tokenizer, allow_download
+            raise InputError(
+                f"no such caption metrics: {sorted(unknown)}; there are {', '.join(METRICS)}"
+            )
+        self.metrics, self.tokenizer, self.allow_download = (
+            tuple(metrics),
+            tokenizer,
+            allow_download,
+        )
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
         """Keep the caption and its references; an error where there are no references."""
@@ -174,4 +204,6 @@ class CaptionMetric(CorpusEvaluator):
             raise InputError(f"sample {twice} has more than one caption")
         captions, references = [r[1] for r in records], [r[2] for r in records]
         metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
-        return self.on_first(lambda: caption_scores(captions, references, metrics, tokenizer, self.allow_download))
+        return self.on_first(
+            lambda: caption_scores(captions, references, metrics, tokenizer, self.allow_download)
+        )

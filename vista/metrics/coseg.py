@@ -65,9 +65,14 @@ def coseg_scores(images: Iterable[tuple[str, ImageOverlap]]) -> dict[str, float]
     classes: dict[str, list[ImageOverlap]] = defaultdict(list)
     for name, image in images:
         classes[safe_name(name)].append(image)
-    per_image = {name: np.array([precision_and_jaccard(i) for i in group]) for name, group in classes.items()}
+    per_image = {
+        name: np.array([precision_and_jaccard(i) for i in group]) for name, group in classes.items()
+    }
     per_class = {name: values.mean(axis=0) for name, values in per_image.items()}
-    pooled = [precision_and_jaccard(ImageOverlap(*np.sum(group, axis=0).tolist())) for group in classes.values()]
+    pooled = [
+        precision_and_jaccard(ImageOverlap(*np.sum(group, axis=0).tolist()))
+        for group in classes.values()
+    ]
     scores: dict[str, float] = {}
     means = {
         "": list(per_class.values()),
@@ -101,5 +106,8 @@ class CoSegMetric(CorpusEvaluator):
         """The means over the images of all processes."""
         images = [(name, ImageOverlap(*image)) for name, image in self.gathered()]
         if empty := sum(not image.union for _, image in images):
-            warnings.warn(f"{empty} CoSeg images have neither a true nor a predicted object: J is 0", stacklevel=2)
+            warnings.warn(
+                f"{empty} CoSeg images have neither a true nor a predicted object: J is 0",
+                stacklevel=2,
+            )
         return coseg_scores(images)

@@ -14,7 +14,11 @@ from vista.data import Prediction
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, strip_blanks
 
-GRANULARITIES = {"general_question": "any", "super_question": "superclass", "obj_question": "object"}
+GRANULARITIES = {
+    "general_question": "any",
+    "super_question": "superclass",
+    "obj_question": "object",
+}
 
 
 def same_answer(answer: str, truth: str) -> bool:
@@ -34,7 +38,9 @@ class PointingQAMetric(Evaluator):
     """
 
     def __init__(self, granularities: tuple[str, ...] = tuple(GRANULARITIES.values())) -> None:
-        super().__init__("right", *(f"{kind}_{name}" for kind in ("right", "n") for name in granularities))
+        super().__init__(
+            "right", *(f"{kind}_{name}" for kind in ("right", "n") for name in granularities)
+        )
         self.granularities = tuple(granularities)
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
@@ -43,11 +49,14 @@ class PointingQAMetric(Evaluator):
         right = not empty and same_answer(pred.answer, str(ref["answer"]))
         added: dict[str, float] = {"right": right, "parse_failures": empty}
         name = GRANULARITIES.get(ref.get("granularity", ""), ref.get("granularity", ""))
-        return added | ({f"right_{name}": right, f"n_{name}": 1} if name in self.granularities else {})
+        return added | (
+            {f"right_{name}": right, f"n_{name}": 1} if name in self.granularities else {}
+        )
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Shares by granularity and of all."""
         scores = {
-            f"accuracy_{name}": percent(total[f"right_{name}"], total[f"n_{name}"]) for name in self.granularities
+            f"accuracy_{name}": percent(total[f"right_{name}"], total[f"n_{name}"])
+            for name in self.granularities
         }
         return scores | {"accuracy": percent(total["right"], total["n"])}

@@ -45,7 +45,9 @@ class Evaluator(Metric):
         super().__init__(distributed_available_fn=_distributed)
         self.sums = ("n", "parse_failures", *sums)
         for name in self.sums:
-            self.add_state(f"sum_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(
+                f"sum_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum"
+            )
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> Mapping[str, float]:
         """What one sample adds to each sum; may override its `n` (1) and `parse_failures` (1 if malformed)."""
@@ -77,9 +79,14 @@ class Evaluator(Metric):
         """The scores, `n` and `parse_failures`, as float64 scalars; all 0 with a warning where there is no sample."""
         total = {name: getattr(self, f"sum_{name}").item() for name in self.sums}
         if not total["n"]:
-            warnings.warn(f"{type(self).__name__} has seen no samples: every score is 0", stacklevel=2)
+            warnings.warn(
+                f"{type(self).__name__} has seen no samples: every score is 0", stacklevel=2
+            )
         scores = self.scores(total) | {"n": total["n"], "parse_failures": total["parse_failures"]}
-        return {name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in scores.items()}
+        return {
+            name: torch.tensor(value, dtype=torch.float64, device=self.device)
+            for name, value in scores.items()
+        }
 
 
 class CorpusEvaluator(Evaluator):
@@ -110,7 +117,9 @@ class CorpusEvaluator(Evaluator):
         if dist.get_rank(self.process_group) == 0:
             try:
                 outcome[0] = function()
-            except Exception as error:  # sent on: the other processes wait for the outcome, whatever it is
+            except (
+                Exception
+            ) as error:  # sent on: the other processes wait for the outcome, whatever it is
                 outcome[1] = error
         source = dist.get_global_rank(self.process_group, 0) if self.process_group else 0
         dist.broadcast_object_list(outcome, src=source, group=self.process_group)

@@ -58,7 +58,15 @@ class GRESMetric(Evaluator):
     def __init__(self, min_pixels: int = 0, paper_style: bool = True) -> None:
         above = [f"above_{x}" for x in THRESHOLDS]
         super().__init__(
-            "iou", "paper_style", "shared", "union", "empty", "empty_right", "filled", "filled_found", *above
+            "iou",
+            "paper_style",
+            "shared",
+            "union",
+            "empty",
+            "empty_right",
+            "filled",
+            "filled_found",
+            *above,
         )
         self.min_pixels, self.paper_style = min_pixels, paper_style
 
@@ -80,7 +88,9 @@ class GRESMetric(Evaluator):
         if truth is None:
             return added | {"empty": 1, "empty_right": mask is None}
         return (
-            added | {"filled": 1, "filled_found": mask is not None} | {f"above_{x}": iou >= x / 100 for x in THRESHOLDS}
+            added
+            | {"filled": 1, "filled_found": mask is not None}
+            | {f"above_{x}": iou >= x / 100 for x in THRESHOLDS}
         )
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
@@ -93,4 +103,6 @@ class GRESMetric(Evaluator):
             "t_acc": percent(total["filled_found"], filled) if total["empty"] else 0.0,
         }
         scores |= {f"pr{x}": percent(total[f"above_{x}"], filled) for x in THRESHOLDS}
-        return scores | ({"paper_style_gIoU": percent(total["paper_style"], n)} if self.paper_style else {})
+        return scores | (
+            {"paper_style_gIoU": percent(total["paper_style"], n)} if self.paper_style else {}
+        )

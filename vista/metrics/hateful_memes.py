@@ -33,7 +33,10 @@ def auroc(scores: Sequence[float], labels: Sequence[int]) -> float:
     """Area under the ROC curve, 0..100, ties counting one half; 0 with a warning where there is one class only."""
     if not labels:
         return 0.0
-    preds, target = torch.tensor(scores, dtype=torch.float64), torch.tensor(labels, dtype=torch.long)
+    preds, target = (
+        torch.tensor(scores, dtype=torch.float64),
+        torch.tensor(labels, dtype=torch.long),
+    )
     return 100.0 * float(binary_auroc(preds, target))
 
 
@@ -53,14 +56,21 @@ class HatefulMemesMetric(CorpusEvaluator):
         decision = None if pred.malformed else first_word_decision(pred.answer, YES_WORDS, NO_WORDS)
         share = yes_share(pred.scores)
         # -1 stands for "no probabilities", so that records can be sorted.
-        self.records.append((int(ref["label"]), -1.0 if share is None else share, _SCORE_OF[decision]))
-        return {"right": decision is not None and decision == bool(ref["label"]), "parse_failures": decision is None}
+        self.records.append(
+            (int(ref["label"]), -1.0 if share is None else share, _SCORE_OF[decision])
+        )
+        return {
+            "right": decision is not None and decision == bool(ref["label"]),
+            "parse_failures": decision is None,
+        }
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """The share of right decisions, and the ranking over the whole set."""
         records = self.gathered()
         labels = [label for label, _, _ in records]
         from_text = bool(records) and all(share < 0 for _, share, _ in records)
-        values = [text if from_text else (share if share >= 0 else 0.5) for _, share, text in records]
+        values = [
+            text if from_text else (share if share >= 0 else 0.5) for _, share, text in records
+        ]
         name = "auroc_from_text" if from_text else "auroc"
         return {"accuracy": percent(total["right"], total["n"]), name: auroc(values, labels)}

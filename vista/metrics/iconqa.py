@@ -52,7 +52,11 @@ def choose_option(text: str, choices: Sequence[str]) -> int | None:
 
 def _contained_choice(answer: str, choices: Sequence[str]) -> int | None:
     words, forms = _plain(answer), [_plain(choice) for choice in choices]
-    found = [i for i, form in enumerate(forms) if form and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", words)]
+    found = [
+        i
+        for i, form in enumerate(forms)
+        if form and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", words)
+    ]
     longest = max((len(forms[i]) for i in found), default=0)
     best = [i for i in found if len(forms[i]) == longest]
     return best[0] if len(best) == 1 else None
@@ -68,12 +72,18 @@ class IconQAMetric(Evaluator):
     """
 
     def __init__(self, skills: tuple[str, ...] = SKILLS) -> None:
-        super().__init__("right", *(f"{kind}_{skill}" for kind in ("right", "n") for skill in skills))
+        super().__init__(
+            "right", *(f"{kind}_{skill}" for kind in ("right", "n") for skill in skills)
+        )
         self.skills = tuple(skills)
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
         """Whether the right choice was made; an answer that means none is wrong."""
-        choice = pred.choice if pred.choice is not None else choose_option(pred.text or pred.answer, ref["choices"])
+        choice = (
+            pred.choice
+            if pred.choice is not None
+            else choose_option(pred.text or pred.answer, ref["choices"])
+        )
         choice = None if pred.malformed else choice
         right = choice is not None and choice == ref["label"]
         added: dict[str, float] = {"right": right, "parse_failures": choice is None}
@@ -83,5 +93,8 @@ class IconQAMetric(Evaluator):
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Shares of all problems and of those of each skill."""
-        skills = {f"accuracy_{skill}": percent(total[f"right_{skill}"], total[f"n_{skill}"]) for skill in self.skills}
+        skills = {
+            f"accuracy_{skill}": percent(total[f"right_{skill}"], total[f"n_{skill}"])
+            for skill in self.skills
+        }
         return {"accuracy": percent(total["right"], total["n"])} | skills

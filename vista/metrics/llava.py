@@ -33,4 +33,6 @@ class LLaVAMetric(CorpusEvaluator):
         """Score the answers of all processes on the first one."""
         records = self.gathered()
         answers, references = [r[0] for r in records], [[r[1]] for r in records]
-        return self.on_first(lambda: caption_scores(answers, references, ("ROUGE_L",), self.tokenizer))
+        return self.on_first(
+            lambda: caption_scores(answers, references, ("ROUGE_L",), self.tokenizer)
+        )

@@ -50,11 +50,16 @@ class NLVR2Metric(CorpusEvaluator):
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
         """Whether the statement was judged right; an unreadable answer is wrong."""
-        decision = None if pred.malformed else first_word_decision(pred.answer, TRUE_WORDS, FALSE_WORDS)
+        decision = (
+            None if pred.malformed else first_word_decision(pred.answer, TRUE_WORDS, FALSE_WORDS)
+        )
         right = decision is not None and str(decision).lower() == ref["label"].lower()
         self.records.append((statement_of(ref["identifier"]), right))
         return {"right": float(right), "parse_failures": float(decision is None)}
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Means over examples and over statements."""
-        return {"accuracy": percent(total["right"], total["n"]), "consistency": consistency(self.gathered())}
+        return {
+            "accuracy": percent(total["right"], total["n"]),
+            "consistency": consistency(self.gathered()),
+        }

@@ -51,7 +51,11 @@ def tokenize(captions: Sequence[str], tokenizer: str = "auto") -> list[str]:
     # would shift all later captions to the wrong image.
     # Lone surrogates, which no file can hold, become question marks.
     lines = [" ".join(caption.encode("utf-8", "replace").decode().split()) for caption in captions]
-    return tokenize_python(lines) if tokenizer == "python" or problem is not None else tokenize_java(lines)
+    return (
+        tokenize_python(lines)
+        if tokenizer == "python" or problem is not None
+        else tokenize_java(lines)
+    )
 
 
 def java_problem() -> OSError | None:
@@ -60,7 +64,9 @@ def java_problem() -> OSError | None:
     if shutil.which("java") is None:
         return FileNotFoundError("`java` is not on PATH")
     if not os.access(folder, os.W_OK):
-        return PermissionError(f"pycocoevalcap writes temporary files into {folder}, which is not writable")
+        return PermissionError(
+            f"pycocoevalcap writes temporary files into {folder}, which is not writable"
+        )
     return None
 
 
@@ -81,7 +87,9 @@ def tokenize_java(captions: Sequence[str]) -> list[str]:
     if not filled:
         return words
     with contextlib.redirect_stdout(io.StringIO()):
-        lines = ptbtokenizer.PTBTokenizer().tokenize({i: [{"caption": captions[i]}] for i in filled})
+        lines = ptbtokenizer.PTBTokenizer().tokenize(
+            {i: [{"caption": captions[i]}] for i in filled}
+        )
     if len(lines) != len(filled):
         raise RuntimeError(f"the PTB tokenizer gave {len(lines)} lines for {len(filled)} captions")
     for i, (line,) in lines.items():
@@ -103,5 +111,7 @@ def tokenize_python(captions: Sequence[str]) -> list[str]:
     for caption in captions:
         # A final run of dots is one full stop to the Stanford tokenizer; nltk leaves "chair.." together.
         text = re.sub(r"\.+\s*$", " .", caption.lower().translate(_QUOTES))
-        words.append(" ".join(_BRACKETS.get(word, word) for word in cut(text) if word not in _DROPPED))
+        words.append(
+            " ".join(_BRACKETS.get(word, word) for word in cut(text) if word not in _DROPPED)
+        )
     return words

@@ -27,7 +27,9 @@ class RESMetric(Evaluator):
     """
 
     def __init__(self, paper_style: bool = True) -> None:
-        super().__init__("iou", "shared", "union", "paper_style", *(f"above_{x}" for x in THRESHOLDS))
+        super().__init__(
+            "iou", "shared", "union", "paper_style", *(f"above_{x}" for x in THRESHOLDS)
+        )
         self.paper_style = paper_style
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
@@ -42,6 +44,11 @@ class RESMetric(Evaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Means over all expressions, and the ratio of sums."""
         n = total["n"]
-        scores = {"mIoU": percent(total["iou"], n), "oIoU": percent(total["shared"], total["union"])}
+        scores = {
+            "mIoU": percent(total["iou"], n),
+            "oIoU": percent(total["shared"], total["union"]),
+        }
         scores |= {f"pr{x}": percent(total[f"above_{x}"], n) for x in THRESHOLDS}
-        return scores | ({"paper_style_mIoU": percent(total["paper_style"], n)} if self.paper_style else {})
+        return scores | (
+            {"paper_style_mIoU": percent(total["paper_style"], n)} if self.paper_style else {}
+        )

@@ -60,7 +60,10 @@ def spice_score(references: dict[int, list[str]], captions: dict[int, list[str]]
     values = np.array([score["All"]["f"] for score in per_image], dtype=np.float64)
     missing = int(np.isnan(values).sum())
     if missing:
-        warnings.warn(f"SPICE: {missing} of {len(values)} images have no tuples and are left out", stacklevel=2)
+        warnings.warn(
+            f"SPICE: {missing} of {len(values)} images have no tuples and are left out",
+            stacklevel=2,
+        )
     return float(np.nanmean(values)) if missing < len(values) else 0.0
 
 

@@ -45,7 +45,9 @@ def spotted_phrases(text: str, boxes: Sequence[Box]) -> list[tuple[list[str], Bo
     return [(before, box) for before, box in zip(words, boxes, strict=True) if before]
 
 
-def link_phrases(spotted: Sequence[tuple[list[str], Box]], phrases: Sequence[str]) -> dict[int, Box]:
+def link_phrases(
+    spotted: Sequence[tuple[list[str], Box]], phrases: Sequence[str]
+) -> dict[int, Box]:
     """Give each annotated phrase the box of the predicted phrase with the same words.
 
     Where a predicted phrase starts is not marked in the text, so the longest annotated phrase that ends the words
@@ -61,7 +63,11 @@ def link_phrases(spotted: Sequence[tuple[list[str], Box]], phrases: Sequence[str
     wanted = [content_words(phrase) for phrase in phrases]
     linked: dict[int, Box] = {}
     for before, box in spotted:
-        ending = [i for i, words in enumerate(wanted) if i not in linked and words and before[-len(words) :] == words]
+        ending = [
+            i
+            for i, words in enumerate(wanted)
+            if i not in linked and words and before[-len(words) :] == words
+        ]
         if ending:
             linked[max(ending, key=lambda i: (len(wanted[i]), -i))] = box
     return linked
@@ -79,23 +85,34 @@ class SpotCaptionMetric(CorpusEvaluator):
         tokenizer: `auto`, `java` or `python`.
     """
 
-    def __init__(self, metrics: Sequence[str] = ("CIDEr", "METEOR"), tokenizer: str = "auto") -> None:
+    def __init__(
+        self, metrics: Sequence[str] = ("CIDEr", "METEOR"), tokenizer: str = "auto"
+    ) -> None:
         super().__init__(
-            "hit", "hit_merged", "phrases", *(f"{kind}_{name}" for kind in ("hit", "phrases") for name in TYPES)
+            "hit",
+            "hit_merged",
+            "phrases",
+            *(f"{kind}_{name}" for kind in ("hit", "phrases") for name in TYPES),
         )
         self.metrics, self.tokenizer = tuple(metrics), tokenizer
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
         """Hits and phrases of one sentence, in all and by type; the caption is kept."""
-        self.records.append(("" if pred.malformed else strip_markup(pred.text), tuple(ref["captions"])))
+        self.records.append(
+            ("" if pred.malformed else strip_markup(pred.text), tuple(ref["captions"]))
+        )
         phrases = [phrase for phrase in ref["phrases"] if phrase["boxes"]]
         spotted = [] if pred.malformed else spotted_phrases(pred.text, pred.boxes)
         linked = link_phrases(spotted, [phrase["phrase"] for phrase in phrases])
         added: dict[str, float] = dict.fromkeys(self.sums[2:], 0)
         for i, phrase in enumerate(phrases):
             box = linked.get(i)
-            hit = box is not None and max(box_iou(box, true) for true in phrase["boxes"]) >= MATCH_IOU
-            added["hit_merged"] += box is not None and box_iou(box, enclosing_box(phrase["boxes"])) >= MATCH_IOU
+            hit = (
+                box is not None and max(box_iou(box, true) for true in phrase["boxes"]) >= MATCH_IOU
+            )
+            added["hit_merged"] += (
+                box is not None and box_iou(box, enclosing_box(phrase["boxes"])) >= MATCH_IOU
+            )
             for suffix in ("", *(f"_{name}" for name in phrase.get("types", ()) if name in TYPES)):
                 added[f"hit{suffix}"] += hit
                 added[f"phrases{suffix}"] += 1
@@ -111,4 +128,6 @@ class SpotCaptionMetric(CorpusEvaluator):
             "recall_at_1": percent(total["hit"], total["phrases"]),
             "recall_at_1_merged": percent(total["hit_merged"], total["phrases"]),
         }
-        return scores | {f"recall_at_1_{x}": percent(total[f"hit_{x}"], total[f"phrases_{x}"]) for x in TYPES}
+        return scores | {
+            f"recall_at_1_{x}": percent(total[f"hit_{x}"], total[f"phrases_{x}"]) for x in TYPES
+        }

@@ -17,7 +17,9 @@ REFERENCES = 10
 
 def normalize_text(text: str) -> str:
     """The normal form of a TextVQA answer: a first pass over `,`, `?` and `'s`, then VQA's."""
-    return normalize(strip_blanks(text.lower().replace(",", "").replace("?", "").replace("'s", " 's")))
+    return normalize(
+        strip_blanks(text.lower().replace(",", "").replace("?", "").replace("'s", " 's"))
+    )
 
 
 def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
@@ -28,7 +30,9 @@ def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """
     if len(references) != REFERENCES:
         raise InputError(f"a TextVQA question has {REFERENCES} answers, not {len(references)}")
-    return soft_score(normalize_text(answer), [normalize_text(reference) for reference in references])
+    return soft_score(
+        normalize_text(answer), [normalize_text(reference) for reference in references]
+    )
 
 
 class TextVQAMetric(Evaluator):

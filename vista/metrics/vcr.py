@@ -57,6 +57,9 @@ class VCRMetric(CorpusEvaluator):
         """Shares of the answers, of the rationales and of the questions."""
         joint, halves = joint_accuracy(self.gathered())
         if halves:
-            warnings.warn(f"{halves} VCR questions have only one of answer and rationale: not in q_ar", stacklevel=2)
+            warnings.warn(
+                f"{halves} VCR questions have only one of answer and rationale: not in q_ar",
+                stacklevel=2,
+            )
         single = {mode: percent(total[f"right_{mode}"], total[f"n_{mode}"]) for mode in MODES}
         return single | {"q_ar": joint}

@@ -78,7 +78,9 @@ def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     return soft_score(answer, references)
 
 
-def evalai_results(question_ids: Sequence[int], preds: Sequence[Prediction]) -> list[dict[str, Any]]:
+def evalai_results(
+    question_ids: Sequence[int], preds: Sequence[Prediction]
+) -> list[dict[str, Any]]:
     """The rows of the result file for splits with hidden answers (test-dev, test-std).
 
     Args:
@@ -99,7 +101,10 @@ class VQAMetric(Evaluator):
     """
 
     def __init__(self) -> None:
-        super().__init__("right", *(f"{kind}_{name}" for name in ANSWER_TYPES.values() for kind in ("right", "n")))
+        super().__init__(
+            "right",
+            *(f"{kind}_{name}" for name in ANSWER_TYPES.values() for kind in ("right", "n")),
+        )
 
     def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
         """The accuracy of one question, beside that of its answer type."""
@@ -114,6 +119,7 @@ class VQAMetric(Evaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Means over all questions and over those of each answer type."""
         kinds = {
-            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"]) for kind in ANSWER_TYPES.values()
+            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"])
+            for kind in ANSWER_TYPES.values()
         }
         return {"accuracy": percent(total["right"], total["n"])} | kinds

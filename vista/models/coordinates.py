@@ -15,7 +15,9 @@ from vista.data import InputError
 
 CoordinateInit = Literal["sinusoid", "mean"]
 
-SHORTEST = 100.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
+SHORTEST = (
+    100.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
+)
 
 
 def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:
@@ -29,8 +31,12 @@ def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:
         float (num_bins, dim), rows of equal norm where `dim` is even.
     """
     half = (dim + 1) // 2
-    wavelengths = torch.logspace(math.log10(SHORTEST), math.log10(2.0 * num_bins), half, dtype=torch.float64)
-    phase = 2 * math.pi * torch.arange(num_bins, dtype=torch.float64)[:, None] / wavelengths  # (num_bins, half)
+    wavelengths = torch.logspace(
+        math.log10(SHORTEST), math.log10(2.0 * num_bins), half, dtype=torch.float64
+    )
+    phase = (
+        2 * math.pi * torch.arange(num_bins, dtype=torch.float64)[:, None] / wavelengths
+    )  # (num_bins, half)
     return torch.stack((phase.sin(), phase.cos()), dim=-1).flatten(1)[:, :dim].float()
 
 

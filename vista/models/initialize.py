@@ -41,4 +41,6 @@ def grid_sinusoids(side: int, width: int) -> torch.Tensor:
     frequencies = torch.exp(torch.arange(width // 4) * (-math.log(100.0) / (width // 4)))
     angles = torch.arange(side)[:, None] * frequencies  # (side, width / 4)
     axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, width / 2)
-    return torch.cat([axis[:, None].expand(-1, side, -1), axis[None].expand(side, -1, -1)], dim=2).flatten(0, 1)
+    return torch.cat(
+        [axis[:, None].expand(-1, side, -1), axis[None].expand(side, -1, -1)], dim=2
+    ).flatten(0, 1)

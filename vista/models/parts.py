@@ -13,7 +13,10 @@ from transformers.models.instructblip.configuration_instructblip import (
     InstructBlipQFormerConfig,
     InstructBlipVisionConfig,
 )
-from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel, InstructBlipVisionModel
+from transformers.models.instructblip.modeling_instructblip import (
+    InstructBlipQFormerModel,
+    InstructBlipVisionModel,
+)
 
 from vista.models.initialize import grid_sinusoids, initialize
 from vista.models.weights import load_part
@@ -59,7 +62,9 @@ class Encoder(InstructBlipVisionModel):
         with torch.no_grad():
             self.embeddings.class_embedding.normal_(std=hidden_size**-0.5)
             self.embeddings.position_embedding.zero_()
-            self.embeddings.position_embedding[0, 1:] = 0.5 * grid_sinusoids(image_size // patch_size, hidden_size)
+            self.embeddings.position_embedding[0, 1:] = 0.5 * grid_sinusoids(
+                image_size // patch_size, hidden_size
+            )
 
 
 class QFormer(InstructBlipQFormerModel):

@@ -58,7 +58,9 @@ class VistaLLM(nn.Module):
         Returns:
             float (J, L, D of the LLM), uses in reading order.
         """
-        image_embeds = self.vision_model(pixel_values=batch["pixel_values"]).last_hidden_state  # (I, P, D)
+        image_embeds = self.vision_model(
+            pixel_values=batch["pixel_values"]
+        ).last_hidden_state  # (I, P, D)
         image_embeds = image_embeds[batch["image_index"]]  # (J, P, D)
         queries = self.query_tokens.expand(len(image_embeds), -1, -1)  # (J, L, Dq)
         text_mask = batch["instruction_mask"][batch["sample_index"]]
@@ -85,7 +87,9 @@ class VistaLLM(nn.Module):
         places = input_ids == self.image_token_id
         uses = torch.bincount(batch["sample_index"], minlength=len(input_ids))
         if not torch.equal(places.sum(dim=1), uses * visual.shape[1]):
-            raise ValueError(f"a sample needs {visual.shape[1]} <image> tokens for each of its images")
+            raise ValueError(
+                f"a sample needs {visual.shape[1]} <image> tokens for each of its images"
+            )
         return inputs_embeds.masked_scatter(places[..., None], visual.to(inputs_embeds.dtype))
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
@@ -128,4 +132,6 @@ class VistaLLM(nn.Module):
 
     def logits(self, batch: dict[str, Any]) -> Tensor:
         """Logits of every position, float (B, T, V)."""
-        return self.language_model(inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]).logits
+        return self.language_model(
+            inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]
+        ).logits

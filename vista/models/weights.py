@@ -27,7 +27,9 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise MissingFileError(f"no .safetensors file at {path}; download the weights into that folder")
+        raise MissingFileError(
+            f"no .safetensors file at {path}; download the weights into that folder"
+        )
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
         try:
@@ -57,7 +59,9 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     state = part.state_dict()
     missing = [name for name in state if name not in tensors and not _tied(part, name)]
     if missing:
-        raise InputError(f"{path} lacks {len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}")
+        raise InputError(
+            f"{path} lacks {len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}"
+        )
     with torch.no_grad():
         for name, own in state.items():
             if name in tensors:
@@ -72,7 +76,11 @@ def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
     """
     queries = read_tensors(path, "query_tokens").get("")
     if queries is None or queries.shape != query_tokens.shape:
-        found = "no query_tokens" if queries is None else f"query_tokens of shape {tuple(queries.shape)}"
+        found = (
+            "no query_tokens"
+            if queries is None
+            else f"query_tokens of shape {tuple(queries.shape)}"
+        )
         raise InputError(f"{path} has {found}, the model needs {tuple(query_tokens.shape)}")
     with torch.no_grad():
         query_tokens.copy_(queries)
@@ -86,11 +94,15 @@ def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -
     """
     if differing := sorted(saved.keys() ^ own.keys()):
         where = "the checkpoint" if differing[0] in saved else "this model"
-        raise InputError(f"only {where} has {differing[0]}; {len(differing)} parameters differ in name")
+        raise InputError(
+            f"only {where} has {differing[0]}; {len(differing)} parameters differ in name"
+        )
     for name, tensor in own.items():
         if saved[name].shape != tensor.shape:
             shapes = tuple(saved[name].shape), tuple(tensor.shape)
-            raise InputError(f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model")
+            raise InputError(
+                f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model"
+            )
 
 
 def _tied(part: nn.Module, name: str) -> bool:
@@ -105,6 +117,8 @@ def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None
         return
     table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
     if not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
-        raise InputError(f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}")
+        raise InputError(
+            f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}"
+        )
     own[: len(other)].copy_(other)
     own[len(other) :].normal_(other.float().mean().item(), other.float().std().item())

@@ -46,7 +46,11 @@ class Sample:
 
 
 def encode_example(
-    example: Example, tokenizer: Tokenizer, template: str = "plain", answer: bool = True, max_instruction: int = 512
+    example: Example,
+    tokenizer: Tokenizer,
+    template: str = "plain",
+    answer: bool = True,
+    max_instruction: int = 512,
 ) -> Sample:
     """Write an example as a conversation.
 
@@ -69,10 +73,18 @@ def encode_example(
             input_ids += answer_ids
             labels += answer_ids
     instruction = next((p for p, _ in example.turns if "<image>" in p), example.turns[0][0])
-    instruction_ids = tokenizer.encode_instruction(" ".join(instruction.replace("<image>", " ").split()))
+    instruction_ids = tokenizer.encode_instruction(
+        " ".join(instruction.replace("<image>", " ").split())
+    )
     if len(instruction_ids) > max_instruction:
-        warnings.warn(f"the QFormer reads only the first {max_instruction} tokens of an instruction", stacklevel=2)
-        instruction_ids = [*instruction_ids[: max_instruction - 1], instruction_ids[-1]]  # BERT's last ends the text
+        warnings.warn(
+            f"the QFormer reads only the first {max_instruction} tokens of an instruction",
+            stacklevel=2,
+        )
+        instruction_ids = [
+            *instruction_ids[: max_instruction - 1],
+            instruction_ids[-1],
+        ]  # BERT's last ends the text
     return Sample(example.images, input_ids, labels, instruction_ids)
 
 
@@ -87,8 +99,12 @@ def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list
             f"{len(sample.images)} images but {sample.input_ids.count(image_id)} <image> marks in a prompt"
         )
     repeats = [num_queries if token == image_id else 1 for token in sample.input_ids]
-    expand = [(t, label, n) for t, label, n in zip(sample.input_ids, sample.labels, repeats, strict=True)]
-    return [t for t, _, n in expand for _ in range(n)], [label for _, label, n in expand for _ in range(n)]
+    expand = [
+        (t, label, n) for t, label, n in zip(sample.input_ids, sample.labels, repeats, strict=True)
+    ]
+    return [t for t, _, n in expand for _ in range(n)], [
+        label for _, label, n in expand for _ in range(n)
+    ]
 
 
 def collate(
@@ -111,7 +127,9 @@ def collate(
         the batch of `VistaLLM.forward`.
     """
     keys = list(dict.fromkeys(key for sample in samples for key in sample.images))
-    rows, labels = zip(*(expand_images(s, tokenizer.image_id, num_queries) for s in samples), strict=True)
+    rows, labels = zip(
+        *(expand_images(s, tokenizer.image_id, num_queries) for s in samples), strict=True
+    )
     instructions = [s.instruction_ids for s in samples]
     return {
         "pixel_values": torch.stack([images[key] for key in keys]),

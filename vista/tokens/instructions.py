@@ -25,7 +25,9 @@ class InstructionTokenizer:
         """
         file = Path(folder) / "tokenizer.json"
         if not file.is_file():
-            raise MissingFileError(f"{folder} holds no tokenizer.json; --tokenizer.instructions names such a folder")
+            raise MissingFileError(
+                f"{folder} holds no tokenizer.json; --tokenizer.instructions names such a folder"
+            )
         self._setup(file.read_text(), str(file))
 
     @classmethod

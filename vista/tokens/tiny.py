@@ -30,20 +30,28 @@ def build_tiny(sentences: Iterable[str], vocab_size: int = 1600) -> PreTrainedTo
     vocabulary, merges = _train(sentences, vocab_size)
     model = models.BPE(vocabulary, merges, unk_token=_SPECIAL[0], fuse_unk=True, byte_fallback=True)
     tokenizer = Tokenizer(model)
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _SPECIAL])
+    tokenizer.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True) for token in _SPECIAL]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     unk, bos, eos = _SPECIAL
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token=unk, bos_token=bos, eos_token=eos, pad_token=unk
     )
 
 
-def _train(sentences: Iterable[str], vocab_size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def _train(
+    sentences: Iterable[str], vocab_size: int
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Pieces with their ids, and merges in order of rank."""
     tokenizer = Tokenizer(models.BPE())
     alone = pre_tokenizers.Split(Regex(r"[^\p{L} ]"), behavior="isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([alone, pre_tokenizers.Metaspace(prepend_scheme="first")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [alone, pre_tokenizers.Metaspace(prepend_scheme="first")]
+    )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,  # one is left for "▁["
         special_tokens=[*_SPECIAL, *_BYTES],
@@ -59,7 +67,9 @@ def _train(sentences: Iterable[str], vocab_size: int) -> tuple[dict[str, int], l
 def main() -> None:
     """Build the tokenizer of a text file, one sentence a line, and write its folder."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--sentences", default="-", help="text file, one sentence a line; - is standard input")
+    parser.add_argument(
+        "--sentences", default="-", help="text file, one sentence a line; - is standard input"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--vocab_size", type=int, default=1600, help="at most this many pieces")
     args = parser.parse_args()

@@ -19,13 +19,24 @@ from transformers import PreTrainedTokenizerFast
 
 from vista.data import InputError, neutralise
 from vista.tokens.instructions import InstructionTokenizer
-from vista.tokens.vocabulary import MARKS, Words, add_tokens, fast_from_json, fast_to_json, load_fast, visible_bytes
+from vista.tokens.vocabulary import (
+    MARKS,
+    Words,
+    add_tokens,
+    fast_from_json,
+    fast_to_json,
+    load_fast,
+    visible_bytes,
+)
 
 BracketLayout = Literal["paper", "compact"]
 NumberTokens = Literal["brackets", "everywhere", "digits"]
 
 SETTINGS_FILE = "vista_tokenizer.json"
-_VALUES = {"bracket_layout": ("paper", "compact"), "number_tokens": ("brackets", "everywhere", "digits")}
+_VALUES = {
+    "bracket_layout": ("paper", "compact"),
+    "number_tokens": ("brackets", "everywhere", "digits"),
+}
 _NUMBER = "(?:0|[1-9][0-9]{0,2})"
 _PAIR = f"{_NUMBER} *, *{_NUMBER}"
 _BRACKET = rf" ?\[(?: *{_PAIR}(?: *, *{_PAIR})* *)?\]"  # 0, 2, 4 ... numbers; its blank belongs to the piece "▁["
@@ -79,9 +90,13 @@ class Tokenizer:
     def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
         for name, value in settings.items():
             if value not in _VALUES[name]:
-                raise InputError(f"{name} is {value!r}; it must be one of {', '.join(_VALUES[name])}")
+                raise InputError(
+                    f"{name} is {value!r}; it must be one of {', '.join(_VALUES[name])}"
+                )
         if settings == {"bracket_layout": "compact", "number_tokens": "digits"}:
-            raise InputError("bracket_layout `compact` needs one token per number; number_tokens `digits` has several")
+            raise InputError(
+                "bracket_layout `compact` needs one token per number; number_tokens `digits` has several"
+            )
         self.fast, self.settings = add_tokens(fast), settings
         self._compact = settings["bracket_layout"] == "compact"
         self._set_ids(fast.get_vocab())
@@ -94,7 +109,9 @@ class Tokenizer:
     def _set_ids(self, vocabulary: dict[str, int]) -> None:
         special = (self.fast.bos_token, self.fast.eos_token, self.fast.pad_token)
         self.bos_id, self.eos_id, self.pad_id = (vocabulary[str(token)] for token in special)
-        self.open_id, self.bare_open_id, self.close_id = (vocabulary[piece] for piece in ("▁[", "[", "]"))
+        self.open_id, self.bare_open_id, self.close_id = (
+            vocabulary[piece] for piece in ("▁[", "[", "]")
+        )
         self.comma_id, self.blank_id = vocabulary[","], vocabulary["▁"]
         self._marks = {mark: vocabulary[mark] for mark in MARKS}
         self.image_id, self.bsep_id, self.msep_id = self._marks.values()
@@ -102,7 +119,9 @@ class Tokenizer:
         self._number_set = set(self.number_ids)
         self._numbers = {str(n): [i] for n, i in enumerate(self.number_ids)}
         if self.settings["number_tokens"] == "digits":
-            self._numbers = {number: [vocabulary[digit] for digit in number] for number in self._numbers}
+            self._numbers = {
+                number: [vocabulary[digit] for digit in number] for number in self._numbers
+            }
         self._between = [] if self._compact else [self.comma_id, self.blank_id]
         self._as_bytes = {c: [vocabulary[f"<0x{byte:02X}>"] for byte in c.encode()] for c in "▁["}
 
@@ -117,7 +136,9 @@ class Tokenizer:
     def __len__(self) -> int:
         return len(self._visible)
 
-    def encode(self, text: str, bos: bool = False, eos: bool = False, continued: bool = False) -> list[int]:
+    def encode(
+        self, text: str, bos: bool = False, eos: bool = False, continued: bool = False
+    ) -> list[int]:
         """Text to ids.
 
         Args:
@@ -191,7 +212,10 @@ class Tokenizer:
             number = i in self._number_set
             if opened and after_number and number:
                 parts.append(b", ")
-            opened, after_number = i in (self.open_id, self.bare_open_id) or (opened and number), number
+            opened, after_number = (
+                i in (self.open_id, self.bare_open_id) or (opened and number),
+                number,
+            )
             parts.append(self._visible[i])
         return parts
 
@@ -220,4 +244,6 @@ def check_settings(saved: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Refuse, by a ValueError, a tokenizer that was saved under other settings."""
     for name, value in wanted.items():
         if saved[name] != value:
-            raise InputError(f"the tokenizer was made with {name} {saved[name]!r}, not {value!r}; its ids differ")
+            raise InputError(
+                f"the tokenizer was made with {name} {saved[name]!r}, not {value!r}; its ids differ"
+            )

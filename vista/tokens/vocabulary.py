@@ -53,11 +53,20 @@ def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     backend.normalizer = None  # the older normaliser puts a blank after every added token
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     backend.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
     )
     # `special=True` would let `decode(skip_special_tokens=True)` drop them.
     known = fast.get_vocab()
-    new = [AddedToken(t, normalized=False, special=False) for t in (*COORDINATES, *MARKS) if t not in known]
+    new = [
+        AddedToken(t, normalized=False, special=False)
+        for t in (*COORDINATES, *MARKS)
+        if t not in known
+    ]
     fast.add_tokens(new)
     return fast
 
@@ -95,7 +104,10 @@ def visible_bytes(fast: PreTrainedTokenizerFast) -> list[bytes]:
     vocabulary = fast.get_vocab()
     visible = [b""] * (max(vocabulary.values()) + 1)
     for piece, i in vocabulary.items():
-        byte, number = re.fullmatch("<0x([0-9A-F]{2})>", piece), re.fullmatch(r"<\|([0-9]+)\|>", piece)
+        byte, number = (
+            re.fullmatch("<0x([0-9A-F]{2})>", piece),
+            re.fullmatch(r"<\|([0-9]+)\|>", piece),
+        )
         text = number[1] if number else piece.replace("▁", " ")
         visible[i] = bytes.fromhex(byte[1]) if byte else text.encode()
     return visible
@@ -119,7 +131,9 @@ class Words:
         for word in _WORD.findall(text):
             pieces = self._known.get(word)
             if pieces is None:
-                pieces = self._model.encode(word.replace(" ", "▁").encode(errors="replace").decode()).ids
+                pieces = self._model.encode(
+                    word.replace(" ", "▁").encode(errors="replace").decode()
+                ).ids
                 if len(word) <= self.max_length and len(self._known) < self.max_words:
                     self._known[word] = pieces
             ids += pieces

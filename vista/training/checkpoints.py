@@ -34,7 +34,9 @@ ALLOWED = {
 
 class _MetadataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in ALLOWED or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+        if (module, name) in ALLOWED or (
+            module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        ):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
@@ -87,7 +89,9 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except RuntimeError as error:  # torch trips over its own file's end and hides why it could not write
+    except (
+        RuntimeError
+    ) as error:  # torch trips over its own file's end and hides why it could not write
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
@@ -104,7 +108,9 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         with (folder / ".metadata").open("rb") as file:
             metadata: Metadata = _MetadataUnpickler(file).load()
-        missing = {info.relative_path for info in metadata.storage_data.values()} - {p.name for p in folder.iterdir()}
+        missing = {info.relative_path for info in metadata.storage_data.values()} - {
+            p.name for p in folder.iterdir()
+        }
     except Exception as error:
         raise InputError(f"{folder} is no sharded checkpoint, or is damaged: {error}") from error
     if missing:

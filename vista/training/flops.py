@@ -23,7 +23,12 @@ def step_flops(model: VistaLLM, batch: dict[str, Any]) -> float:
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             tokens, passes_gradient = next((n, g) for part, n, g in routes if part in name)
-            flops += 2 * layer.weight.numel() * tokens * (1 + layer.weight.requires_grad + passes_gradient)
+            flops += (
+                2
+                * layer.weight.numel()
+                * tokens
+                * (1 + layer.weight.requires_grad + passes_gradient)
+            )
     return flops
 
 

@@ -18,7 +18,9 @@ MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
 
 
-def parameter_groups(model: nn.Module, head: nn.Parameter, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module, head: nn.Parameter, weight_decay: float
+) -> list[dict[str, Any]]:
     """Trained parameters in groups.
 
     Args:
@@ -32,8 +34,15 @@ def parameter_groups(model: nn.Module, head: nn.Parameter, weight_decay: float) 
     trained = [p for p in model.parameters() if p.requires_grad]
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - {id(head)}
     return [
-        {"params": [p for p in trained if id(p) in linear], "weight_decay": weight_decay, "matrix": True},
-        {"params": [p for p in trained if p.dim() > 1 and id(p) not in linear], "weight_decay": weight_decay},
+        {
+            "params": [p for p in trained if id(p) in linear],
+            "weight_decay": weight_decay,
+            "matrix": True,
+        },
+        {
+            "params": [p for p in trained if p.dim() > 1 and id(p) not in linear],
+            "weight_decay": weight_decay,
+        },
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
 
@@ -72,9 +81,13 @@ class Muon(torch.optim.AdamW):
             if parameter.grad is not None:
                 alike[parameter.shape].append(parameter)
         for shape, parameters in alike.items():
-            moves = shared(torch.stack([self._ahead(p) for p in parameters])) * (0.2 * max(shape) ** 0.5)
+            moves = shared(torch.stack([self._ahead(p) for p in parameters])) * (
+                0.2 * max(shape) ** 0.5
+            )
             for parameter, move in zip(parameters, moves, strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(move, alpha=group["lr"])
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(
+                    move, alpha=group["lr"]
+                )
 
     def _ahead(self, parameter: nn.Parameter) -> Tensor:
         """Nesterov's momentum, after the gradient was added to it."""

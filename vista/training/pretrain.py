@@ -70,7 +70,11 @@ class EncoderPretraining(LightningModule):
         self.encoder = encoder
         self.word_head = nn.Linear(width, num_words)
         self.box_head = nn.Linear(width, 4 * 2 * len(WAVES))
-        self.learning_rate, self.weight_decay, self.warmup_share = learning_rate, weight_decay, warmup_share
+        self.learning_rate, self.weight_decay, self.warmup_share = (
+            learning_rate,
+            weight_decay,
+            warmup_share,
+        )
         self.out = out
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -84,7 +88,9 @@ class EncoderPretraining(LightningModule):
             `loss`; `category_accuracy`, the share of object patches whose words are all right; `box_error` in shares of
             the image's side.
         """
-        tokens = self.encoder(pixel_values=batch["pixel_values"]).last_hidden_state[:, 1:]  # without the class token
+        tokens = self.encoder(pixel_values=batch["pixel_values"]).last_hidden_state[
+            :, 1:
+        ]  # without the class token
         words, objects = batch["words"], batch["words"].any(2)
         logits = self.word_head(tokens)
         nll = nn.functional.binary_cross_entropy_with_logits(logits, words, reduction="none").sum(2)
@@ -105,7 +111,9 @@ class EncoderPretraining(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Measures on held-out scenes."""
-        self.log_dict({f"val/{k}": v for k, v in self.losses(batch).items()}, batch_size=len(batch["words"]))
+        self.log_dict(
+            {f"val/{k}": v for k, v in self.losses(batch).items()}, batch_size=len(batch["words"])
+        )
 
     def on_train_end(self) -> None:
         """Write the encoder, and nothing else."""
@@ -117,6 +125,11 @@ class EncoderPretraining(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW under a cosine with warm-up."""
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=self.weight_decay
+            self.parameters(),
+            lr=self.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=self.weight_decay,
         )
-        return warmup_cosine(optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share)
+        return warmup_cosine(
+            optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share
+        )

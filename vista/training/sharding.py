@@ -10,13 +10,18 @@ from torch import nn
 from torch.distributed._composable import checkpoint
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from transformers.models.instructblip.modeling_instructblip import InstructBlipEncoderLayer, InstructBlipQFormerLayer
+from transformers.models.instructblip.modeling_instructblip import (
+    InstructBlipEncoderLayer,
+    InstructBlipQFormerLayer,
+)
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 LAYERS = (InstructBlipEncoderLayer, InstructBlipQFormerLayer, LlamaDecoderLayer)
 
 
-def shard(model: nn.Module, mesh: DeviceMesh, bf16: bool = False, checkpointing: bool = True) -> None:
+def shard(
+    model: nn.Module, mesh: DeviceMesh, bf16: bool = False, checkpointing: bool = True
+) -> None:
     """Shard a model in place; once.
 
     Args:

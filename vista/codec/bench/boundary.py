@@ -26,6 +26,9 @@ def boundary_f(prediction: Mask, target: Mask, tolerance: int = 2) -> float:
     counts = [np.count_nonzero(edge) for edge in edges]
     if not all(counts):
         return float(counts[0] == counts[1])
-    near = [np.count_nonzero(cv2.multiply(one, cv2.dilate(other, disc))) for one, other in (edges, edges[::-1])]
+    near = [
+        np.count_nonzero(cv2.multiply(one, cv2.dilate(other, disc)))
+        for one, other in (edges, edges[::-1])
+    ]
     precision, recall = near[0] / counts[0], near[1] / counts[1]
     return 2 * precision * recall / max(precision + recall, 1e-12)

@@ -92,14 +92,18 @@ def codec_bench(
         decode(encode(warm_up, n, method, policy, num_bins), warm_up.shape, num_bins)
     notes = {setting: Measurements() for setting in settings}
     single: list[bool] = []
-    for i, mask in enumerate(track(read_masks(masks, min_box), "masks", transient=True, console=Console(stderr=True))):
+    for i, mask in enumerate(
+        track(read_masks(masks, min_box), "masks", transient=True, console=Console(stderr=True))
+    ):
         if i == limit:
             break
         single.append(len(find_rings(mask)) == 1)
         for setting, note in notes.items():
             _measure(note, mask, *setting, num_bins)
     if not single:
-        raise InputError(f"no mask with a box of at least {min_box:.0%} of its image in {', '.join(map(str, masks))}")
+        raise InputError(
+            f"no mask with a box of at least {min_box:.0%} of its image in {', '.join(map(str, masks))}"
+        )
     rows = [_summary(*setting, note, np.array(single)) for setting, note in notes.items()]
     out.mkdir(parents=True, exist_ok=True)
     _print(rows, single)
@@ -111,7 +115,9 @@ def codec_bench(
     print(f"wrote {out / 'codec_bench.csv'} and {out / 'codec_bench.png'}")
 
 
-def _measure(note: Measurements, mask: Mask, method: Method, multipart: Multipart, points: int, num_bins: int) -> None:
+def _measure(
+    note: Measurements, mask: Mask, method: Method, multipart: Multipart, points: int, num_bins: int
+) -> None:
     start = perf_counter()
     sequences = encode(mask, points, method, multipart, num_bins)
     middle = perf_counter()
@@ -124,7 +130,9 @@ def _measure(note: Measurements, mask: Mask, method: Method, multipart: Multipar
     note.sequences.append(len(sequences))
 
 
-def _summary(method: str, multipart: str, points: int, note: Measurements, single: np.ndarray) -> Row:
+def _summary(
+    method: str, multipart: str, points: int, note: Measurements, single: np.ndarray
+) -> Row:
     iou, sequences = np.array(note.iou), float(np.mean(note.sequences))
     return Row(
         method=method,
@@ -147,13 +155,19 @@ def _summary(method: str, multipart: str, points: int, note: Measurements, singl
 def _print(rows: Sequence[Row], single: Sequence[bool]) -> None:
     console = Console()
     console.width = max(console.width, 150)
-    table = Table(title=f"{len(single)} masks, {sum(single)} of one part without holes; IoU and boundary F in percent")
+    table = Table(
+        title=f"{len(single)} masks, {sum(single)} of one part without holes; IoU and boundary F in percent"
+    )
     for column in fields(Row):
         if column.name != "masks":
-            table.add_column(column.name.replace("_", " "), justify="left" if column.type is str else "right")
+            table.add_column(
+                column.name.replace("_", " "), justify="left" if column.type is str else "right"
+            )
     for row in rows:
         cells = zip(fields(row), astuple(row), strict=True)
-        table.add_row(*[_cell(column.name, value) for column, value in cells if column.name != "masks"])
+        table.add_row(
+            *[_cell(column.name, value) for column, value in cells if column.name != "masks"]
+        )
     console.print(table)
 
 
@@ -167,7 +181,12 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([column.name for column in fields(Row)])
-        writer.writerows([[_cell(c.name, v) for c, v in zip(fields(row), astuple(row), strict=True)] for row in rows])
+        writer.writerows(
+            [
+                [_cell(c.name, v) for c, v in zip(fields(row), astuple(row), strict=True)]
+                for row in rows
+            ]
+        )
 
 
 def _as_lists(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -193,7 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jsonargparse import auto_cli
 
     words = _as_lists(
-        sys.argv[1:] if arguments is None else arguments, ("--masks", "--points", "--methods", "--multipart")
+        sys.argv[1:] if arguments is None else arguments,
+        ("--masks", "--points", "--methods", "--multipart"),
     )
     auto_cli(codec_bench, args=words, as_positional=False)
 

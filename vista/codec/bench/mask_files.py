@@ -48,7 +48,9 @@ def _read_file(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
     elif path.suffix == ".json":
         yield from _read_coco(path)
     else:
-        raise InputError(f"masks are read from .json and .png files and folders of .png files, not from {path}")
+        raise InputError(
+            f"masks are read from .json and .png files and folders of .png files, not from {path}"
+        )
 
 
 def _read_png(path: Path) -> Mask:
@@ -61,7 +63,11 @@ def _read_png(path: Path) -> Mask:
 
 def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
     content: Any = json.loads(path.read_text())
-    annotations = content["annotations"] if isinstance(content, dict) and "annotations" in content else content
+    annotations = (
+        content["annotations"]
+        if isinstance(content, dict) and "annotations" in content
+        else content
+    )
     if not isinstance(annotations, list):
         raise InputError(f"{path} is neither COCO annotations nor COCO results")
     images = content.get("images", []) if isinstance(content, dict) else []
@@ -74,7 +80,9 @@ def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
         if size is None and isinstance(segmentation, dict):
             size = tuple(segmentation["size"])
         if size is None:
-            raise InputError(f"{path} holds polygons, but not the size of image {annotation['image_id']}")
+            raise InputError(
+                f"{path} holds polygons, but not the size of image {annotation['image_id']}"
+            )
         yield decode_segmentation(segmentation, size), annotation.get("bbox")
 
 

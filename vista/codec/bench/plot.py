@@ -11,15 +11,42 @@ Curve = Sequence[tuple[float, float]]
 
 SIZE = (900, 460)  # of the figure; all lengths below are in these units
 LEFT, TOP, RIGHT, BOTTOM = 70, 16, 640, 402  # the axes
-RESOLUTION, SMOOTHING = 2, 2  # pixels per unit in the file, and how much larger it is drawn before it is shrunk
+RESOLUTION, SMOOTHING = (
+    2,
+    2,
+)  # pixels per unit in the file, and how much larger it is drawn before it is shrunk
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DASHES = (0.0, 7.0, 2.5)  # length of a dash; 0: an unbroken line
-SCORES = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9)
+SCORES = (
+    10,
+    20,
+    30,
+    40,
+    50,
+    60,
+    70,
+    80,
+    85,
+    90,
+    93,
+    95,
+    97,
+    98,
+    98.5,
+    99,
+    99.3,
+    99.5,
+    99.7,
+    99.8,
+    99.9,
+)
 
 
-def plot_curves(curves: Mapping[tuple[str, str], Curve], x_label: str, y_label: str, path: Path) -> None:
+def plot_curves(
+    curves: Mapping[tuple[str, str], Curve], x_label: str, y_label: str, path: Path
+) -> None:
     """Write one line per curve to a PNG file.
 
     Both axes are logarithmic, the upright one in what is missing to 100, so that 98 and 99 are as far apart as 80
@@ -79,7 +106,9 @@ class _Figure:
                 last = at
                 self.line([(LEFT, at), (RIGHT, at)], "#dddddd", 0.8)
                 self.text(LEFT - 7, at, f"{score:g}", "rm")
-        self.line([(LEFT, TOP), (RIGHT, TOP), (RIGHT, BOTTOM), (LEFT, BOTTOM), (LEFT, TOP)], "#333333", 1)
+        self.line(
+            [(LEFT, TOP), (RIGHT, TOP), (RIGHT, BOTTOM), (LEFT, BOTTOM), (LEFT, TOP)], "#333333", 1
+        )
         self.text((LEFT + RIGHT) / 2, SIZE[1] - 6, x_label, "mb", 15)
         self.upright_text(16, (TOP + BOTTOM) / 2, y_label, 15)
 
@@ -89,7 +118,9 @@ class _Figure:
         for (x0, y0), (x1, y1) in pairwise(places):
             pieces = 2 * round(math.dist((x0, y0), (x1, y1)) / dash / 2) + 1 if dash else 1
             for k in range(0, pieces, 2):
-                ends = [(x0 + (x1 - x0) * t / pieces, y0 + (y1 - y0) * t / pieces) for t in (k, k + 1)]
+                ends = [
+                    (x0 + (x1 - x0) * t / pieces, y0 + (y1 - y0) * t / pieces) for t in (k, k + 1)
+                ]
                 self.line(ends, color, 1.8)
         for x, y in places:
             self.mark(x, y, i, color)
@@ -110,7 +141,9 @@ class _Figure:
     def text(self, x: float, y: float, text: str, anchor: str, size: int = 13) -> None:
         """Words at a place in units, anchored as Pillow says."""
         font = ImageFont.load_default(size * self.scale)
-        self.draw.text((x * self.scale, y * self.scale), text, fill="#222222", font=font, anchor=anchor)
+        self.draw.text(
+            (x * self.scale, y * self.scale), text, fill="#222222", font=font, anchor=anchor
+        )
 
     def upright_text(self, x: float, y: float, text: str, size: int) -> None:
         """Words that run upwards, centred at a place."""
@@ -119,7 +152,10 @@ class _Figure:
         strip = Image.new("RGB", (math.ceil(right - left), math.ceil(bottom - top)), "white")
         ImageDraw.Draw(strip).text((-left, -top), text, fill="#222222", font=font)
         strip = strip.rotate(90, expand=True)
-        self.image.paste(strip, (round(x * self.scale - strip.width / 2), round(y * self.scale - strip.height / 2)))
+        self.image.paste(
+            strip,
+            (round(x * self.scale - strip.width / 2), round(y * self.scale - strip.height / 2)),
+        )
 
 
 def _rank(score: float) -> float:
