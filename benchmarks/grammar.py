@@ -83,7 +83,7 @@ def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
     words += [f"--data.root={given.root}"] if given.root else []
     words += [
         f"--ckpt_path={checkpoint}",
-        f"--model.grammar={grammar}",
+        f"--model.decoding.grammar={grammar}",
         f"--data.max_test={given.samples}",
     ]
     words += ["--data.unseen_wording=0", "--trainer.devices=1", "--trainer.strategy=auto"]

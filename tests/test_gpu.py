@@ -20,7 +20,7 @@ from tests.training.test_processes import losses
 from vista.codec.codec import Codec
 from vista.data import Example
 from vista.decoding.beam import beam_search
-from vista.decoding.decoder import Answering
+from vista.decoding.decoder import Decoder
 from vista.decoding.grammar import compile_grammar
 from vista.decoding.greedy import Sampling, generate
 from vista.decoding.options import option_probabilities
@@ -123,7 +123,7 @@ def test_every_task_in_bfloat16(name, dataset, split):
     asked = list(annotations(name, dataset, split))[:8]
     batch = moved(ask_task(task, asked, "compact"), dtype=torch.bfloat16)
     model = tiny_model().to(DEVICE, torch.bfloat16)
-    preds = Answering(tokenizer())(model, batch, [task] * len(asked), asked)
+    preds = Decoder(tokenizer())(model, batch, [task] * len(asked), asked)
     assert not any(p.malformed for p in preds)
     evaluator = task.evaluator().to(DEVICE)
     evaluator.update(preds, [task.reference(a) for a in asked])
@@ -189,7 +189,7 @@ def test_bfloat16_and_loader_processes(tiny_world, tmp_path, monkeypatch):
 def test_a_sharded_run_on_one_device(tiny_world, tmp_path, monkeypatch):
     """`fsdp.yaml` as it is, of which one device is the smallest case: losses near those of a run without it."""
     monkeypatch.chdir(tmp_path)
-    alike = ["--model.optimizer=adamw", "--model.learning_rate=1.5e-3"]
+    alike = ["--model.optimization.optimizer=adamw", "--model.optimization.learning_rate=1.5e-3"]
     fit("plain", tiny_world, *GPU, *alike, "--trainer.precision=bf16-mixed")
     launcher = [
         sys.executable,

@@ -81,6 +81,18 @@ def test_no_arguments_are_a_cry_for_help():
             ["fit", "--data.bach_size", "3"],
             "no setting 'data.bach_size'; did you mean 'data.batch_size'?",
         ),
+        (
+            ["fit", "--model.optimization.learning_rat=1"],
+            "did you mean 'model.optimization.learning_rate'?",
+        ),
+        (
+            ["fit", "--model.decoding.num_beams=few"],
+            "model.decoding.num_beams is 'few'; it must be int",
+        ),
+        (
+            ["fit", "--model.decoding={num_beams: 2, temperature: 1}", *FLAGS],
+            "decode with num_beams 2 or with temperature 1.0, not with both",
+        ),
         (["fit", "--encoder.size=3"], "there is no setting 'encoder.size'"),
         (["fit", "--config", "stage1", "word"], "'word' is no setting; settings begin with --"),
         (["fit", "--data.batch_size", "abc"], "data.batch_size is 'abc'; it must be int"),
@@ -323,10 +335,16 @@ def test_every_config_fits_the_signatures(name):
         yaml.safe_load(outcome.out),
         yaml.safe_load((ROOT / "configs" / name).read_text()),
     )
-    for group, settings in wanted.items():
-        for key, value in settings.items() if isinstance(settings, dict) else ():
-            if not isinstance(value, dict):
-                assert parsed[group][key] == value, f"{group}.{key}"
+    assert_says(parsed, wanted, "")
+
+
+def assert_says(parsed: dict, wanted: dict, prefix: str) -> None:
+    """Every setting of a config stands in what was parsed; sources and strategies are filled up by the parser."""
+    for key, value in wanted.items():
+        if not isinstance(value, dict):
+            assert parsed[key] == value, f"{prefix}{key}"
+        elif key not in ("sources", "strategy"):
+            assert_says(parsed[key], value, f"{prefix}{key}.")
 
 
 def test_the_config_of_stage_0_fits_the_signatures():

@@ -20,8 +20,8 @@ from vista.training.checkpoints import read_checkpoint, read_metadata
 
 SETTINGS = [
     "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.epoch_samples=128", "--data.max_val=6",
-    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4", "--model.optimizer=adamw",
-    "--model.learning_rate=1.5e-3",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4",
+    "--model.optimization.optimizer=adamw", "--model.optimization.learning_rate=1.5e-3",
 ]  # fmt: skip
 
 

@@ -141,7 +141,12 @@ def test_answers_do_not_depend_on_the_batch(trained):
 
 
 @pytest.mark.parametrize(
-    "way", ["--model.num_beams=2", "--model.temperature=0.5", "--model.grammar=true"]
+    "way",
+    [
+        "--model.decoding.num_beams=2",
+        "--model.decoding.temperature=0.5",
+        "--model.decoding.grammar=true",
+    ],
 )
 def test_answers_in_true_bfloat16(trained, way):
     """Lightning makes bfloat16 the type of new tensors too; what is computed in float32 must not mind."""

@@ -5,7 +5,7 @@ batch -> grammar of each question -> generate, beam_search, option_probabilities
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vista.data import Annotation, InputError, Prediction
@@ -19,36 +19,44 @@ from vista.models.vistallm import VistaLLM
 from vista.tokens.tokenizer import Tokenizer
 
 
-class Answering:
-    """Settings of decoding."""
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are written.
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        grammar: bool = True,
-        rank_options: bool = False,
-        num_beams: int = 1,
-        temperature: float = 0.0,
-    ) -> None:
+    Attributes:
+        grammar: decode under each task's grammar; else any words, up to the task's `max_new_tokens`.
+        rank_options: answer a question whose grammar is a choice by its likeliest option, and keep the
+            probabilities of all of them in `Prediction.scores`; else decode.
+        num_beams: of beam search; 1: greedy.
+        temperature: above 0, tokens are drawn.
+    """
+
+    grammar: bool = True
+    rank_options: bool = False
+    num_beams: int = 1
+    temperature: float = 0.0
+
+
+class Decoder:
+    """From a batch of questions to predictions, in the way that the settings say."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: Decoding | None = None) -> None:
         """Keep the settings.
 
         Args:
             tokenizer: of the language model.
-            grammar: decode under each task's grammar; else any words, up to the task's `max_new_tokens`.
-            rank_options: answer a question whose grammar is a choice by its likeliest option, and keep the
-                probabilities of all of them in `Prediction.scores`; else decode.
-            num_beams: of beam search; 1: greedy.
-            temperature: above 0, tokens are drawn.
+            settings: of decoding; None: greedy, under each task's grammar.
 
         Raises:
             InputError: both beams and a temperature.
         """
-        if num_beams > 1 and temperature > 0:
+        settings = settings or Decoding()
+        if settings.num_beams > 1 and settings.temperature > 0:
             raise InputError(
-                f"decode with num_beams {num_beams} or with temperature {temperature}, not with both"
+                f"decode with num_beams {settings.num_beams} or with temperature "
+                f"{settings.temperature}, not with both"
             )
-        self.tokenizer, self.grammar, self.rank_options = tokenizer, grammar, rank_options
-        self.num_beams, self.temperature = num_beams, temperature
+        self.tokenizer, self.settings = tokenizer, settings
 
     def __call__(
         self,
@@ -66,11 +74,11 @@ class Answering:
             annotations: what is asked about.
         """
         grammars = [
-            task.grammar(a) if self.grammar else (Text(),)
+            task.grammar(a) if self.settings.grammar else (Text(),)
             for task, a in zip(tasks, annotations, strict=True)
         ]
         choices = [g[0].options for g in grammars if len(g) == 1 and isinstance(g[0], Choice)]
-        if self.rank_options and len(choices) == len(grammars):
+        if self.settings.rank_options and len(choices) == len(grammars):
             return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         limits = [
@@ -86,9 +94,10 @@ class Answering:
     def _decode(
         self, model: VistaLLM, batch: dict[str, Any], automata: Any, limits: list[int]
     ) -> list[Answer]:
-        if self.num_beams > 1:
-            return beam_search(model, batch, automata, limits, self.num_beams)
-        sampling = Sampling(self.temperature) if self.temperature > 0 else None
+        beams, temperature = self.settings.num_beams, self.settings.temperature
+        if beams > 1:
+            return beam_search(model, batch, automata, limits, beams)
+        sampling = Sampling(temperature) if temperature > 0 else None
         return generate(model, batch, automata, limits, sampling)
 
     def _parse(
