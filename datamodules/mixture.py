@@ -12,7 +12,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Batch, Encoding, EvaluationSet, LossOn, TrainingSet
+from datamodules.dataset import Encoding, EvaluationSet, LossOn, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
 from datamodules.loading import Loading, asked, in_unseen_words, limit
 from datamodules.order import GlobalBatches, Order
@@ -24,6 +24,7 @@ from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import InputError, MissingFileError
 from vista.images import ImageTransform
+from vista.tokens.batch import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 
@@ -231,7 +232,7 @@ class MixtureData(LightningDataModule):
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+    ) -> dict[str, object]:
         """Tensors move; annotations and names, which Lightning would copy field by field, stay."""
         return {
             k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v

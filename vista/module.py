@@ -18,6 +18,8 @@ from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.predictions import Record, from_record
+from vista.task import Task
+from vista.tokens.batch import EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import Muon, Optimization, parameter_groups
@@ -95,7 +97,7 @@ class VistaModule(LightningModule):
         self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
         self.new_words: set[str] = set()
         self.evaluators: dict[str, Metric] = {}
-        self.tasks: dict[str, Any] = {}
+        self.tasks: dict[str, Task] = {}
         self.recorded: dict[
             str, dict[str, Record]
         ] = {}  # answers of an unfinished test, by source and id
@@ -129,7 +131,7 @@ class VistaModule(LightningModule):
             len(self.trainer.datamodule.train_sources), 2, device=self.device
         )  # type: ignore[attr-defined]
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
 
         Not by the length of each answer: "none" would then be many times likelier than any list of masks.
@@ -143,7 +145,7 @@ class VistaModule(LightningModule):
             (weights * lengths).sum(), reduce_op="mean"
         ).clamp(min=1e-6)
         self._note_words(self._said(batch["labels"]))
-        self._log_losses(loss.detach().sum(1), lengths, batch["source"])
+        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"])
         total = (loss.sum(1) * weights).sum() / total_weight
         self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
         return total
@@ -205,7 +207,7 @@ class VistaModule(LightningModule):
         """Take the tasks of the scored sources."""
         self.tasks = {s.name: s.task for s in getattr(self.trainer.datamodule, "eval_sources", [])}  # type: ignore[attr-defined]
 
-    def answer(self, batch: dict[str, Any], tasks: Iterable[Any]) -> list[Prediction]:
+    def answer(self, batch: EvaluationBatch, tasks: Iterable[Task]) -> list[Prediction]:
         """Parsed answers to a batch of questions.
 
         Args:
@@ -218,7 +220,7 @@ class VistaModule(LightningModule):
             for p, ok in zip(answers, batch["readable"], strict=True)
         ]
 
-    def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
+    def _evaluate(self, batch: EvaluationBatch) -> list[Prediction]:
         source, annotations = batch["source"], batch["annotations"]
         task, recorded = self.tasks[source], self.recorded.get(source, {})
         if all(a.id in recorded for a in annotations):
@@ -229,19 +231,19 @@ class VistaModule(LightningModule):
         return preds
 
     def validation_step(  # type: ignore[override]
-        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 
     def test_step(  # type: ignore[override]
-        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 
     def predict_step(
-        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers without a score."""
         return self.answer(batch, [self.tasks[batch["source"]]] * len(batch["annotations"]))

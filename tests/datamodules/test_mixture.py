@@ -137,7 +137,7 @@ def test_batches_of_the_loader_with_and_without_workers(tiny_world):
     for one, other in zip(*batches, strict=True):
         assert all(
             np.array_equal(one[key], other[key])
-            for key in ("input_ids", "labels", "pixel_values", "source")
+            for key in ("input_ids", "labels", "pixel_values", "source_index")
         )
 
 

@@ -6,9 +6,9 @@ batch -> grammar of each question -> generate, beam_search, option_probabilities
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from vista.data import Annotation, InputError, Prediction
+from vista.decoding.automaton import Automaton
 from vista.decoding.beam import beam_search
 from vista.decoding.grammar import Choice, Text, compile_grammar
 from vista.decoding.greedy import Sampling, generate
@@ -16,6 +16,8 @@ from vista.decoding.hypothesis import Answer
 from vista.decoding.lengths import longest_answer
 from vista.decoding.options import option_probabilities
 from vista.models.vistallm import VistaLLM
+from vista.task import Task
+from vista.tokens.batch import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 
@@ -61,8 +63,8 @@ class Decoder:
     def __call__(
         self,
         model: VistaLLM,
-        batch: dict[str, Any],
-        tasks: Sequence[Any],
+        batch: Batch,
+        tasks: Sequence[Task],
         annotations: Sequence[Annotation],
     ) -> list[Prediction]:
         """Answer every question of a batch.
@@ -92,7 +94,7 @@ class Decoder:
         ]
 
     def _decode(
-        self, model: VistaLLM, batch: dict[str, Any], automata: Any, limits: list[int]
+        self, model: VistaLLM, batch: Batch, automata: Sequence[Automaton], limits: list[int]
     ) -> list[Answer]:
         beams, temperature = self.settings.num_beams, self.settings.temperature
         if beams > 1:
@@ -101,7 +103,7 @@ class Decoder:
         return generate(model, batch, automata, limits, sampling)
 
     def _parse(
-        self, task: Any, annotation: Annotation, answer: Answer, scores: dict[str, float]
+        self, task: Task, annotation: Annotation, answer: Answer, scores: dict[str, float]
     ) -> Prediction:
         """What an answer says, and how sure the model was."""
         prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
@@ -113,7 +115,7 @@ class Decoder:
         )
 
     def _score_words(
-        self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any]
+        self, model: VistaLLM, batch: Batch, tasks: Sequence[Task]
     ) -> list[dict[str, float]]:
         """Probabilities of the words that a task's metric needs, as the first of the answer, among each other."""
         words = [
@@ -128,7 +130,7 @@ class Decoder:
         ]
 
     def _rank(
-        self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any], annotations: Sequence[Annotation],
+        self, model: VistaLLM, batch: Batch, tasks: Sequence[Task], annotations: Sequence[Annotation],
         options: Sequence[Sequence[str]],
     ) -> list[Prediction]:  # fmt: skip
         """The likeliest option of each question."""

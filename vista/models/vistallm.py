@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vista.models.length_groups import buckets
 from vista.models.parts import QFormer
+from vista.tokens.batch import Batch
 
 
 class VistaLLM(nn.Module):
@@ -48,7 +49,7 @@ class VistaLLM(nn.Module):
         nn.init.zeros_(self.language_projection.bias)
         self.language_model = language_model
 
-    def encode_images(self, batch: dict[str, Any]) -> Tensor:
+    def encode_images(self, batch: Batch) -> Tensor:
         """Visual tokens of every use of an image.
 
         Args:
@@ -72,7 +73,7 @@ class VistaLLM(nn.Module):
         ).last_hidden_state
         return self.language_projection(output[:, : queries.shape[1]])  # (J, L, D)
 
-    def embed(self, batch: dict[str, Any]) -> Tensor:
+    def embed(self, batch: Batch) -> Tensor:
         """Token embeddings with the visual tokens in their places.
 
         Returns:
@@ -92,7 +93,7 @@ class VistaLLM(nn.Module):
             )
         return inputs_embeds.masked_scatter(places[..., None], visual.to(inputs_embeds.dtype))
 
-    def forward(self, batch: dict[str, Any]) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Next-token loss of every answer token (Section 3.1, "LLM").
 
         Only the positions before an answer token go through the head: a vocabulary is wide, answers are short.
@@ -130,7 +131,7 @@ class VistaLLM(nn.Module):
             ).last_hidden_state
         return hidden
 
-    def logits(self, batch: dict[str, Any]) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         """Logits of every position, float (B, T, V)."""
         return self.language_model(
             inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]
