@@ -12,7 +12,7 @@ from torch import Tensor
 from vista.decoding.automaton import Automaton
 from vista.decoding.greedy import coordinate_spreads, legal_log_probs, read_prompts
 from vista.decoding.hypothesis import Answer
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import Batch
 

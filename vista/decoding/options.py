@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vista.decoding.greedy import read_prompts
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import Batch
 
