@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from inspect import signature
 from operator import attrgetter
@@ -329,12 +330,12 @@ class PretrainingCLI(LightningCLI):
 def known_settings(*classes: type) -> list[str]:
     """Dotted names of the settings of model, data, parts and trainer, to find the one that was meant."""
     groups = {"model": classes[0], "data": classes[1], "trainer": Trainer, **PARTS}
-    names = [
-        f"{g}.{n}"
-        for g, c in groups.items()
-        for n in signature(c.__init__).parameters
-        if n != "self"
-    ]  # type: ignore[misc]
+    names: list[str] = []
+    for group, kind in groups.items():
+        for name, parameter in signature(kind).parameters.items():
+            names.append(f"{group}.{name}")
+            if is_dataclass(parameter.annotation):  # a group of settings of its own
+                names += [f"{group}.{name}.{field.name}" for field in fields(parameter.annotation)]
     others = (
         "name",
         "plugin",
