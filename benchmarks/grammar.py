@@ -84,9 +84,9 @@ def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
     words += [
         f"--ckpt_path={checkpoint}",
         f"--model.decoding.grammar={grammar}",
-        f"--data.max_test={given.samples}",
+        f"--data.scoring.max_test={given.samples}",
     ]
-    words += ["--data.unseen_wording=0", "--trainer.devices=1", "--trainer.strategy=auto"]
+    words += ["--data.scoring.unseen_prompts=0", "--trainer.devices=1", "--trainer.strategy=auto"]
     words += ["--trainer.callbacks+=benchmarks.grammar.Clock"]
     done = subprocess.run([sys.executable, str(ROOT / "main.py"), "test", *words])
     if done.returncode:

@@ -98,8 +98,12 @@ def test_no_arguments_are_a_cry_for_help():
         (["fit", "--data.batch_size", "abc"], "data.batch_size is 'abc'; it must be int"),
         (["fit", "--data.replay", "much"], "data.replay is 'much'; it must be float"),
         (
-            ["fit", "--data.epoch_samples", "1.5"],
-            "data.epoch_samples is '1.5'; it must be int or null",
+            ["fit", "--data.order.epoch_samples", "1.5"],
+            "data.order.epoch_samples is '1.5'; it must be int or null",
+        ),
+        (
+            ["fit", "--data.scoring.max_vall=3"],
+            "no setting 'data.scoring.max_vall'; did you mean 'data.scoring.max_val'?",
         ),
         (["fit", "--codec.method", "adaptve"], "or optimal, did you mean 'adaptive'?"),
         (
@@ -355,12 +359,12 @@ def test_the_config_of_stage_0_fits_the_signatures():
 
 def test_words_that_are_left_unsaid(here):
     arguments, name = resolve_arguments(
-        "fit", ["--config", "stage2", "--config=tiny_stage2.yaml", "--data.seed=1"]
+        "fit", ["--config", "stage2", "--config=tiny_stage2.yaml", "--data.order.seed=1"]
     )
     assert name == "stage2"
     settings = yaml.safe_load(Path(arguments[1].partition("=")[2]).read_text())
     assert settings == stack(["default", "stage2", "tiny_stage2"]) and arguments[2:] == [
-        "--data.seed=1"
+        "--data.order.seed=1"
     ]
     assert resolve_arguments("fit", [])[1] == "default"
     assert resolve_arguments("test", ["--help"])[0][2:] == ["--help"]  # without a run, too
