@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -23,6 +24,7 @@ from datamodules.splits import Splits, code_of
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from tests.tiny import read_split, tokenizer
+from vista.app.plugins import load_plugin
 from vista.codec.codec import Codec
 from vista.data import Annotation, annotation_from_json, annotation_to_json
 
@@ -147,6 +149,50 @@ def test_another_reader_code_or_root_is_another_table(root: Path, tmp_path: Path
     read(root)
     read_split("lines", other, "train", root / "compiled")
     assert Lines.passes == 2 and len(list((root / "compiled").iterdir())) == 2
+
+
+PLUGIN = """
+from helper import SPLITS
+from datamodules.readers.reader import Reader
+class Mine(Reader):
+    splits = SPLITS
+"""
+
+
+def test_the_code_behind_a_table_is_that_of_the_classes_and_of_what_they_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    plugin, helper, neighbour = (tmp_path / f"{n}.py" for n in ("mine", "helper", "neighbour"))
+    plugin.write_text(PLUGIN)
+    helper.write_text("from splits import SPLITS\n")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "__init__.py").write_text("from .names import SPLITS\n")
+    (tmp_path / "splits" / "names.py").write_text("import json\nSPLITS = ('train',)\n")
+    neighbour.write_bytes(b"# \xe9t\xe9, in Latin-1\n")
+    load_plugin(plugin)
+    kind = sys.modules["plugin_mine"].Mine
+    codes = [code_of(kind)]
+    for file in (neighbour, tmp_path / "json.py"):
+        file.write_bytes(b"SPLITS = 'caf\xe9'\n")
+        assert code_of(kind) == codes[0]
+    for file in (plugin, helper, tmp_path / "splits/__init__.py", tmp_path / "splits/names.py"):
+        file.write_text(f"{file.read_text()}# changed\n")
+        codes.append(code_of(kind))
+    assert len(set(codes)) == len(codes)
+
+
+def test_a_plugin_beside_a_file_that_is_not_utf_8(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    (tmp_path / "latin.py").write_bytes(b"# \xe9t\xe9\n")
+    plugin = "from tests.datamodules.test_compiled import Lines\nclass Mine(Lines):\n    pass\n"
+    (tmp_path / "mine.py").write_text(plugin)
+    load_plugin(tmp_path / "mine.py")
+    monkeypatch.setitem(READERS, "lines", sys.modules["plugin_mine"].Mine)
+    assert len(read(root)) == 200
 
 
 @pytest.mark.parametrize(
