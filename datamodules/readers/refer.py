@@ -19,10 +19,8 @@ Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016 (RefC
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.coco import sound_box
-from datamodules.readers.coco_images import CocoImages
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import CocoImages, Reader, intact_box
 from vista.data import Annotation, Size
 
 IMAGES = ("refer/images/mscoco/images/train2014",)
@@ -65,7 +63,7 @@ class RefCOCOReader(Reader):
             )
             return
         size = sizes[ref["image_id"]]
-        box = sound_box(self, record, size)
+        box = intact_box(self, record, size)
         if box is None:
             return
         for sentence in ref["sentences"]:
