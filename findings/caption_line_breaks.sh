@@ -13,11 +13,11 @@
 #   10 to 2.08. In a real test set the score is merely low, and reads like a bad model.
 # Way out: " ".join(caption.split()) on each caption beforehand.
 #
-# Needs: python3 (3.10 to 3.13) with venv, java, and a package index for pip (about 130 MB).
+# Needs: python3 (3.11) with venv, java, and a package index for pip (about 130 MB).
 set -euo pipefail
 
 missing() {
-    echo "missing: $1 (needed: python3 3.10 to 3.13 with venv, java, a package index for pip)" >&2
+    echo "missing: $1 (needed: python3 3.11 with venv, java, a package index for pip)" >&2
     exit 2
 }
 python3 -c "import ensurepip, venv" 2>/dev/null || missing "python3 with venv"

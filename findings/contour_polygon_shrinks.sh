@@ -17,11 +17,11 @@
 #   the thinner the object the worse, and two mean IoUs can differ by the painter alone. Paint truth
 #   and answer with one painter, that of the source.
 #
-# Needs: python3 (3.10 to 3.13) with venv, and a package index for pip (about 150 MB).
+# Needs: python3 (3.11) with venv, and a package index for pip (about 150 MB).
 set -euo pipefail
 
 missing() {
-    echo "missing: $1 (needed: python3 3.10 to 3.13 with venv, a package index for pip)" >&2
+    echo "missing: $1 (needed: python3 3.11 with venv, a package index for pip)" >&2
     exit 2
 }
 python3 -c "import ensurepip, venv" 2>/dev/null || missing "python3 with venv"

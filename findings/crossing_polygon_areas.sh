@@ -15,11 +15,11 @@
 #   compared with itself in pixels, has an IoU of 1.0 after make_valid and 0.5 after buffer(0). A
 #   filter "area > 0" throws it out. Score pixels, or repair by make_valid.
 #
-# Needs: python3 (3.10 to 3.13) with venv, and a package index for pip.
+# Needs: python3 (3.11) with venv, and a package index for pip.
 set -euo pipefail
 
 missing() {
-    echo "missing: $1 (needed: python3 3.10 to 3.13 with venv, a package index for pip)" >&2
+    echo "missing: $1 (needed: python3 3.11 with venv, a package index for pip)" >&2
     exit 2
 }
 python3 -c "import ensurepip, venv" 2>/dev/null || missing "python3 with venv"

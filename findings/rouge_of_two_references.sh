@@ -13,11 +13,11 @@
 #   caption: do not compare it across data sets, and read it beside the best score against one
 #   reference.
 #
-# Needs: python3 (3.10 to 3.13) with venv, and a package index for pip (about 130 MB).
+# Needs: python3 (3.11) with venv, and a package index for pip (about 130 MB).
 set -euo pipefail
 
 missing() {
-    echo "missing: $1 (needed: python3 3.10 to 3.13 with venv, a package index for pip)" >&2
+    echo "missing: $1 (needed: python3 3.11 with venv, a package index for pip)" >&2
     exit 2
 }
 python3 -c "import ensurepip, venv" 2>/dev/null || missing "python3 with venv"

@@ -13,11 +13,11 @@
 #   recall and mean IoU and cannot be won by any model; the annotation's own "area" field does not
 #   tell. Count the empty masks of the truth before comparing scores.
 #
-# Needs: python3 (3.10 to 3.13) with venv, and a package index for pip.
+# Needs: python3 (3.11) with venv, and a package index for pip.
 set -euo pipefail
 
 missing() {
-    echo "missing: $1 (needed: python3 3.10 to 3.13 with venv, a package index for pip)" >&2
+    echo "missing: $1 (needed: python3 3.11 with venv, a package index for pip)" >&2
     exit 2
 }
 python3 -c "import ensurepip, venv" 2>/dev/null || missing "python3 with venv"
