@@ -86,10 +86,10 @@ def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
     words += [f"--data.root={given.root}"] if given.root else []
     words += [
         f"--ckpt_path={checkpoint}",
-        f"--model.grammar={grammar}",
-        f"--data.max_test={given.samples}",
+        f"--model.decoding.grammar={grammar}",
+        f"--data.scoring.max_test={given.samples}",
     ]
-    words += ["--data.unseen_wording=0", "--trainer.devices=1", "--trainer.strategy=auto"]
+    words += ["--data.scoring.unseen_prompts=0", "--trainer.devices=1", "--trainer.strategy=auto"]
     words += ["--trainer.callbacks+=benchmarks.grammar.Clock"]
     done = subprocess.run([sys.executable, str(ROOT / "main.py"), "test", *words])
     if done.returncode:

@@ -96,7 +96,7 @@ def test_own_task(
     Path("where.py").write_text(code("python"))
     Path("where.yaml").write_text(code("yaml"))
     write_world(Path("small"), num_train=24, num_val=8, num_test=8, num_workers=1)
-    few = ["--data.epoch_samples", "128", "--data.num_workers", "0"]
+    few = ["--data.order.epoch_samples", "128", "--data.num_workers", "0"]
     main(["fit", "--config", "where.yaml", "--data.root", "small", *few])
     main(["test", "--data.num_workers", "0"])
     image = next(Path("small/coco/val2017").glob("*.jpg"))

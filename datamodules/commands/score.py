@@ -4,7 +4,7 @@
     python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
 
 A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
-counted, or every one that `test --data.max_test N` asks about: one without an answer is wrong. All scores go to
+counted, or every one that `test --data.scoring.max_test N` asks about: one without an answer is wrong. All scores go to
 `<score>.scores.json` beside the first file.
 """
 
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
         "--max_test",
         type=int,
         metavar="N",
-        help="score only what `test --data.max_test N` asks about",
+        help="score only what `test --data.scoring.max_test N` asks about",
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
@@ -177,7 +177,7 @@ def score_files(
         f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
     )
     advice = (
-        " (--max_test N scores what a `test --data.max_test N` asked)"
+        " (--max_test N scores what a `test --data.scoring.max_test N` asked)"
         if missing and most is None
         else ""
     )

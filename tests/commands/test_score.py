@@ -353,7 +353,9 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(
         ignore=shutil.ignore_patterns("logs", "pictures", "predictions"),
     )
     monkeypatch.chdir(tmp_path)
-    code, _, err = run("test", "--task", "rec", "vqav2", *(f"--data.max_test={n}" for n in most))
+    code, _, err = run(
+        "test", "--task", "rec", "vqav2", *(f"--data.scoring.max_test={n}" for n in most)
+    )
     assert code == 0, err
     tested = json.loads((folder / "scores_test.json").read_text())
     files = sorted((folder / "predictions").glob("*.jsonl"))

@@ -21,7 +21,7 @@ from vista.decoding.automaton import END
 from vista.decoding.grammar import Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
 from vista.decoding.greedy import Sampling, generate
 from vista.decoding.hypothesis import Answer
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.decoding.lengths import legal_tokens, longest_answer, shortest_endings
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}

@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from datetime import timedelta
 from inspect import signature
 from operator import attrgetter
@@ -334,12 +335,9 @@ class PretrainingCLI(LightningCLI):
 def known_settings(*classes: type) -> list[str]:
     """Dotted names of the settings of model, data, parts and trainer, to find the one that was meant."""
     groups = {"model": classes[0], "data": classes[1], "trainer": Trainer, **PARTS}
-    names = [
-        f"{g}.{n}"
-        for g, c in groups.items()
-        for n in signature(c.__init__).parameters
-        if n != "self"
-    ]  # type: ignore[misc]
+    names: list[str] = []
+    for group, part in groups.items():
+        names += _settings_of(part, group)
     others = (
         "name",
         "plugin",
@@ -353,6 +351,16 @@ def known_settings(*classes: type) -> list[str]:
         "print_config",
     )
     return [*names, *others]
+
+
+def _settings_of(part: type, prefix: str) -> list[str]:
+    """Dotted names of the arguments of a class; an argument that is a dataclass is a group of its own."""
+    names = []
+    for name, parameter in signature(part).parameters.items():
+        names.append(f"{prefix}.{name}")
+        if is_dataclass(parameter.default):
+            names += _settings_of(type(parameter.default), names[-1])
+    return names
 
 
 PARSER_ERRORS = (ArgumentError, MisconfigurationException)

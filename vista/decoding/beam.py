@@ -5,7 +5,6 @@ grammar left open, among the legal ones. With free text it is transformers' beam
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +12,9 @@ from torch import Tensor
 from vista.decoding.automaton import Automaton
 from vista.decoding.greedy import coordinate_spreads, legal_log_probs, read_prompts
 from vista.decoding.hypothesis import Answer
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
+from vista.tokens.batch import Batch
 
 
 class _Search:
@@ -64,7 +64,7 @@ class _Search:
 @torch.inference_mode()
 def beam_search(
     model: VistaLLM,
-    batch: dict[str, Any],
+    batch: Batch,
     automata: Sequence[Automaton],
     max_new_tokens: int | Sequence[int] = 512,
     num_beams: int = 4,

@@ -5,10 +5,10 @@ batch -> grammar of each question -> generate, beam_search, option_probabilities
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from vista.data import Annotation, InputError, Prediction
+from vista.decoding.automaton import Automaton
 from vista.decoding.beam import beam_search
 from vista.decoding.grammar import Choice, Text, compile_grammar
 from vista.decoding.greedy import Sampling, generate
@@ -16,45 +16,55 @@ from vista.decoding.hypothesis import Answer
 from vista.decoding.lengths import longest_answer
 from vista.decoding.options import option_probabilities
 from vista.models.vistallm import VistaLLM
+from vista.task import Task
+from vista.tokens.batch import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 
-class Answering:
-    """Settings of decoding."""
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are written.
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        grammar: bool = True,
-        rank_options: bool = False,
-        num_beams: int = 1,
-        temperature: float = 0.0,
-    ) -> None:
+    Attributes:
+        grammar: decode under each task's grammar; else any words, up to the task's `max_new_tokens`.
+        rank_options: answer a question whose grammar is a choice by its likeliest option, and keep the
+            probabilities of all of them in `Prediction.scores`; else decode.
+        num_beams: of beam search; 1: greedy.
+        temperature: above 0, tokens are drawn.
+    """
+
+    grammar: bool = True
+    rank_options: bool = False
+    num_beams: int = 1
+    temperature: float = 0.0
+
+
+class Decoder:
+    """From a batch of questions to predictions, in the way that the settings say."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: Decoding | None = None) -> None:
         """Keep the settings.
 
         Args:
             tokenizer: of the language model.
-            grammar: decode under each task's grammar; else any words, up to the task's `max_new_tokens`.
-            rank_options: answer a question whose grammar is a choice by its likeliest option, and keep the
-                probabilities of all of them in `Prediction.scores`; else decode.
-            num_beams: of beam search; 1: greedy.
-            temperature: above 0, tokens are drawn.
+            settings: of decoding; None: greedy, under each task's grammar.
 
         Raises:
             InputError: both beams and a temperature.
         """
-        if num_beams > 1 and temperature > 0:
+        settings = settings or Decoding()
+        if settings.num_beams > 1 and settings.temperature > 0:
             raise InputError(
-                f"decode with num_beams {num_beams} or with temperature {temperature}, not with both"
+                f"decode with num_beams {settings.num_beams} or with temperature "
+                f"{settings.temperature}, not with both"
             )
-        self.tokenizer, self.grammar, self.rank_options = tokenizer, grammar, rank_options
-        self.num_beams, self.temperature = num_beams, temperature
+        self.tokenizer, self.settings = tokenizer, settings
 
     def __call__(
         self,
         model: VistaLLM,
-        batch: dict[str, Any],
-        tasks: Sequence[Any],
+        batch: Batch,
+        tasks: Sequence[Task],
         annotations: Sequence[Annotation],
     ) -> list[Prediction]:
         """Answer every question of a batch.
@@ -66,11 +76,11 @@ class Answering:
             annotations: what is asked about.
         """
         grammars = [
-            task.grammar(a) if self.grammar else (Text(),)
+            task.grammar(a) if self.settings.grammar else (Text(),)
             for task, a in zip(tasks, annotations, strict=True)
         ]
         choices = [g[0].options for g in grammars if len(g) == 1 and isinstance(g[0], Choice)]
-        if self.rank_options and len(choices) == len(grammars):
+        if self.settings.rank_options and len(choices) == len(grammars):
             return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         limits = [
@@ -84,15 +94,16 @@ class Answering:
         ]
 
     def _decode(
-        self, model: VistaLLM, batch: dict[str, Any], automata: Any, limits: list[int]
+        self, model: VistaLLM, batch: Batch, automata: Sequence[Automaton], limits: list[int]
     ) -> list[Answer]:
-        if self.num_beams > 1:
-            return beam_search(model, batch, automata, limits, self.num_beams)
-        sampling = Sampling(self.temperature) if self.temperature > 0 else None
+        beams, temperature = self.settings.num_beams, self.settings.temperature
+        if beams > 1:
+            return beam_search(model, batch, automata, limits, beams)
+        sampling = Sampling(temperature) if temperature > 0 else None
         return generate(model, batch, automata, limits, sampling)
 
     def _parse(
-        self, task: Any, annotation: Annotation, answer: Answer, scores: dict[str, float]
+        self, task: Task, annotation: Annotation, answer: Answer, scores: dict[str, float]
     ) -> Prediction:
         """What an answer says, and how sure the model was."""
         prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
@@ -104,7 +115,7 @@ class Answering:
         )
 
     def _score_words(
-        self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any]
+        self, model: VistaLLM, batch: Batch, tasks: Sequence[Task]
     ) -> list[dict[str, float]]:
         """Probabilities of the words that a task's metric needs, as the first of the answer, among each other."""
         words = [
@@ -119,7 +130,7 @@ class Answering:
         ]
 
     def _rank(
-        self, model: VistaLLM, batch: dict[str, Any], tasks: Sequence[Any], annotations: Sequence[Annotation],
+        self, model: VistaLLM, batch: Batch, tasks: Sequence[Task], annotations: Sequence[Annotation],
         options: Sequence[Sequence[str]],
     ) -> list[Prediction]:  # fmt: skip
         """The likeliest option of each question."""

@@ -8,15 +8,15 @@ its place. Beam search stands in `beam.py`, the likelihood of given answers in `
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vista.decoding.automaton import Automaton
 from vista.decoding.hypothesis import Answer
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
+from vista.tokens.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Sampling:
 @torch.inference_mode()
 def generate(
     model: VistaLLM,
-    batch: dict[str, Any],
+    batch: Batch,
     automata: Sequence[Automaton],
     max_new_tokens: int | Sequence[int] = 512,
     sampling: Sampling | None = None,
@@ -83,7 +83,7 @@ def generate(
     return answers
 
 
-def read_prompts(model: VistaLLM, batch: dict[str, Any]) -> list[Tensor]:
+def read_prompts(model: VistaLLM, batch: Batch) -> list[Tensor]:
     """Embeddings of each sample's prompt without its padding, float (t, D) each."""
     real = batch["attention_mask"].bool()
     return [row[keep] for row, keep in zip(model.embed(batch), real, strict=True)]

@@ -8,21 +8,21 @@ option. As InstructBLIP ranks the choices of IconQA, but whole likelihoods are c
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vista.decoding.greedy import read_prompts
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
+from vista.tokens.batch import Batch
 
 Options = Sequence[list[int]]
 
 
 @torch.inference_mode()
 def option_probabilities(
-    model: VistaLLM, batch: dict[str, Any], options: Sequence[Options], max_rows: int = 64
+    model: VistaLLM, batch: Batch, options: Sequence[Options], max_rows: int = 64
 ) -> list[list[float]]:
     """Probabilities of the options of each sample, given that one of them is the answer.
 
