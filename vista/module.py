@@ -120,7 +120,7 @@ class VistaModule(LightningModule):
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
-                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does"
+                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/places/fsdp.yaml does"
             )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))

@@ -65,8 +65,8 @@ def main(arguments: list[str]) -> None:
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
-    configs = given.config or [_run_config(given.predictions[0])]
-    setup = read_setup(["default", *configs], given.root, given.plugin)
+    configs = given.config or _run_config(given.predictions[0])
+    setup = read_setup(configs, given.root, given.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in given.predictions:
         files[choose_score(setup, given.task, given.source, path)].append(path)
@@ -77,14 +77,11 @@ def main(arguments: list[str]) -> None:
     print_table(rows)
 
 
-def _run_config(predictions: Path) -> str:
-    """The config of the run that a file lies in (its codec wrote the answers), else the default."""
-    config = predictions.absolute().parents[1] / "config.yaml"
-    return (
-        str(config)
-        if predictions.absolute().parent.name == "predictions" and config.is_file()
-        else "default"
-    )
+def _run_config(predictions: Path) -> list[str]:
+    """The config of the run that a file lies in (its codec wrote the answers), else none."""
+    folder = predictions.absolute().parent
+    config = folder.parent / "config.yaml"
+    return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
 def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
