@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests.tiny import ask, question, tiny_model, tokenizer
 from vista.decoding import greedy as decoding
+from vista.decoding.automaton import END
 from vista.decoding.grammar import (
-    END,
     Choice,
     Grammar,
     Literal,
