@@ -6,7 +6,7 @@ Both data sets answer `__getitems__`, so that an image several samples of a batc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,13 +16,19 @@ from torch.utils.data import Dataset
 from datamodules.order import Key
 from datamodules.source import LoadedSource
 from vista.data import Annotation, Example
-from vista.decoding.automaton import learn_free_tokens
+from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
-from vista.tokens.batch import IGNORE, Sample, collate, encode_example
+from vista.tokens.batch import (
+    IGNORE,
+    EvaluationBatch,
+    Sample,
+    TrainingBatch,
+    collate,
+    encode_example,
+)
 from vista.tokens.tokenizer import Tokenizer
 
-Batch = dict[str, Any]
 LossOn = Literal["all", "free"]
 Turns = tuple[tuple[str, str], ...]
 PROBED = 100  # samples that tell how long a source's answers are
@@ -91,7 +97,7 @@ class Encoding:
         ]
 
 
-class TrainingSet(Dataset[Batch]):
+class TrainingSet(Dataset[TrainingBatch]):
     """Batches for `VistaLLM.forward`."""
 
     def __init__(
@@ -143,7 +149,7 @@ class TrainingSet(Dataset[Batch]):
             sample = learn_free_tokens(sample, grammar)
         return f"{loaded.name}:{annotation.id}", sample
 
-    def __getitems__(self, keys: list[Key]) -> Batch:
+    def __getitems__(self, keys: list[Key]) -> TrainingBatch:
         """The batch of these keys, with the source of each sample and what could not be used."""
         ids, samples = zip(*map(self._sample, keys), strict=True)
         images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
@@ -155,8 +161,9 @@ class TrainingSet(Dataset[Batch]):
             for s, n in zip(samples, lengths, strict=True)
         ]
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
-        return collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries) | {
-            "source": torch.tensor([key[2] for key in keys]),
+        return {
+            **collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries),
+            "source_index": torch.tensor([key[2] for key in keys]),
             "usual_length": self.usual_lengths[[key[2] for key in keys]],
             "ids": list(ids),
             "unusable": len(keys) - sum(usable),
@@ -169,7 +176,7 @@ class TrainingSet(Dataset[Batch]):
         return replace(sample, input_ids=marks, labels=[IGNORE] * len(marks))
 
 
-class EvaluationSet(Dataset[Batch]):
+class EvaluationSet(Dataset[EvaluationBatch]):
     """Prompts for `vista.decoding.greedy.generate`, in the order of the files."""
 
     def __init__(self, source: LoadedSource, encoding: Encoding) -> None:
@@ -185,7 +192,7 @@ class EvaluationSet(Dataset[Batch]):
         """Number of questions."""
         return len(self.source.annotations)
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: list[int]) -> EvaluationBatch:
         """The batch of these questions, padded on the left, with annotations and readability."""
         annotations = [self.source.annotations[i] for i in indices]
         questions = [self.source.question(a) for a in annotations]
@@ -195,7 +202,8 @@ class EvaluationSet(Dataset[Batch]):
         batch = collate(
             samples, images, self.encoding.tokenizer, self.encoding.num_queries, pad_left=True
         )
-        return batch | {
+        return {
+            **batch,
             "source": self.source.name,
             "annotations": annotations,
             "readable": [self.encoding.readable(s) for s in samples],

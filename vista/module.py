@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -12,15 +12,17 @@ from torchmetrics import Metric
 
 from vista.codec.codec import Codec
 from vista.data import InputError, Prediction
-from vista.decoding.decoder import Answering
+from vista.decoding.decoder import Decoder, Decoding
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.predictions import Record, from_record
+from vista.task import Task
+from vista.tokens.batch import EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
-from vista.training.optimizer import Muon, parameter_groups
+from vista.training.optimizer import Muon, Optimization, parameter_groups
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import gather, release, shard
 
@@ -42,18 +44,11 @@ class VistaModule(LightningModule):
         tokenizer: Tokenizer,
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
-        optimizer: Literal["adamw", "muon"] = "adamw",
-        learning_rate: float = 1.5e-3,
-        betas: tuple[float, float] = (0.9, 0.98),
-        weight_decay: float = 0.05,
-        warmup_share: float = 0.03,
+        optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
         length_power: float = 0.0,
         length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
-        grammar: bool = True,
-        rank_options: bool = False,
-        num_beams: int = 1,
-        temperature: float = 0.0,
+        decoding: Decoding = Decoding(),  # noqa: B008 (frozen)
         weights: Path | None = None,
         init_from: Path | None = None,
     ) -> None:
@@ -67,20 +62,13 @@ class VistaModule(LightningModule):
             codec: how regions are written as text.
             trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
                 projection) and `llm`; the others are frozen.
-            optimizer: `adamw` (the paper), or `muon`, see `vista.training.optimizer`.
-            learning_rate: peak of the schedule.
-            betas: of AdamW.
-            weight_decay: of AdamW.
-            warmup_share: share of all steps in which the learning rate rises.
+            optimization: the optimizer and its schedule.
             length_power: a token of a source whose answers have n tokens on average weighs n ** -length_power; 0: every
                 token alike (the paper), 1: sources alike, 0.5: between them (InternVL, arXiv:2412.05271, does so with
                 each answer), so that one word is not drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
-            grammar: decode under each task's grammar.
-            rank_options: answer multiple-choice questions by the likeliest option instead of decoding.
-            num_beams: of beam search; 1: greedy.
-            temperature: above 0, tokens are drawn.
+            decoding: how answers are written.
             weights: InstructBLIP checkpoint (file or folder) whose queries and projection are taken.
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
 
@@ -103,23 +91,13 @@ class VistaModule(LightningModule):
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.tokenizer, self.codec = tokenizer, codec
-        self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
-        self.trainable, self.optimizer, self.learning_rate, self.betas = (
-            trainable,
-            optimizer,
-            learning_rate,
-            betas,
-        )
-        self.weight_decay, self.warmup_share, self.length_power = (
-            weight_decay,
-            warmup_share,
-            length_power,
-        )
+        self.decoder = Decoder(tokenizer, decoding)
+        self.trainable, self.optimization, self.length_power = trainable, optimization, length_power
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
         self.new_words: set[str] = set()
         self.evaluators: dict[str, Metric] = {}
-        self.tasks: dict[str, Any] = {}
+        self.tasks: dict[str, Task] = {}
         self.recorded: dict[
             str, dict[str, Record]
         ] = {}  # answers of an unfinished test, by source and id
@@ -142,7 +120,7 @@ class VistaModule(LightningModule):
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
-                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does"
+                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/places/fsdp.yaml does"
             )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
@@ -150,10 +128,12 @@ class VistaModule(LightningModule):
     def on_train_start(self) -> None:
         """Sums behind the mean loss of each source."""
         self.loss_sums = torch.zeros(
-            len(self.trainer.datamodule.train_sources), 2, device=self.device
+            len(self.trainer.datamodule.train_sources),
+            2,
+            device=self.device,  # type: ignore[attr-defined]
         )  # type: ignore[attr-defined]
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
 
         Not by the length of each answer: "none" would then be many times likelier than any list of masks.
@@ -167,7 +147,7 @@ class VistaModule(LightningModule):
             (weights * lengths).sum(), reduce_op="mean"
         ).clamp(min=1e-6)
         self._note_words(self._said(batch["labels"]))
-        self._log_losses(loss.detach().sum(1), lengths, batch["source"])
+        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"])
         total = (loss.sum(1) * weights).sum() / total_weight
         self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
         return total
@@ -179,7 +159,9 @@ class VistaModule(LightningModule):
         if every and (self.global_step + 1) % every == 0:
             sums = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
             for loaded, (nats, tokens) in zip(
-                self.trainer.datamodule.train_sources, sums, strict=True
+                self.trainer.datamodule.train_sources,
+                sums,
+                strict=True,  # type: ignore[attr-defined]
             ):  # type: ignore[attr-defined]
                 if tokens:
                     self.log(f"train/{loaded.name}/loss", nats / tokens)
@@ -210,17 +192,18 @@ class VistaModule(LightningModule):
         Raises:
             InputError: Muon is asked to train sharded matrices.
         """
-        if self.optimizer == "muon" and self.device_mesh is not None:
+        settings = self.optimization
+        if settings.optimizer == "muon" and self.device_mesh is not None:
             raise InputError(
-                "Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw"
+                "Muon needs whole matrices, which a sharded model has not; "
+                "set --model.optimization.optimizer adamw"
             )
         head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
-        groups = parameter_groups(self.model, head.weight, self.weight_decay)
-        kind = Muon if self.optimizer == "muon" else torch.optim.AdamW
-        optimizer = kind(groups, lr=self.learning_rate, betas=self.betas)
-        return warmup_cosine(
-            optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share
-        )
+        groups = parameter_groups(self.model, head.weight, settings.weight_decay)
+        kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
+        optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        return warmup_cosine(optimizer, num_steps, settings.warmup_share)
 
     # Evaluation
 
@@ -228,20 +211,20 @@ class VistaModule(LightningModule):
         """Take the tasks of the scored sources."""
         self.tasks = {s.name: s.task for s in getattr(self.trainer.datamodule, "eval_sources", [])}  # type: ignore[attr-defined]
 
-    def answer(self, batch: dict[str, Any], tasks: Iterable[Any]) -> list[Prediction]:
+    def answer(self, batch: EvaluationBatch, tasks: Iterable[Task]) -> list[Prediction]:
         """Parsed answers to a batch of questions.
 
         Args:
             batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
             tasks: of each question.
         """
-        answers = self.answering(self.model, batch, list(tasks), batch["annotations"])
+        answers = self.decoder(self.model, batch, list(tasks), batch["annotations"])
         return [
             p if ok else Prediction(malformed=True)
             for p, ok in zip(answers, batch["readable"], strict=True)
         ]
 
-    def _evaluate(self, batch: dict[str, Any]) -> list[Prediction]:
+    def _evaluate(self, batch: EvaluationBatch) -> list[Prediction]:
         source, annotations = batch["source"], batch["annotations"]
         task, recorded = self.tasks[source], self.recorded.get(source, {})
         if all(a.id in recorded for a in annotations):
@@ -252,19 +235,19 @@ class VistaModule(LightningModule):
         return preds
 
     def validation_step(  # type: ignore[override]
-        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 
     def test_step(  # type: ignore[override]
-        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers of one batch, for callbacks."""
         return self._evaluate(batch)
 
     def predict_step(
-        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers without a score."""
         return self.answer(batch, [self.tasks[batch["source"]]] * len(batch["annotations"]))

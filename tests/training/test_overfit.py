@@ -18,6 +18,7 @@ from vista.data import Annotation
 from vista.images import ImageTransform
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.module import VistaModule
+from vista.training.optimizer import Optimization
 
 WIDTH, QUERIES, SIZE = 64, 4, 32
 CODEC = Codec(num_points=4)
@@ -56,9 +57,8 @@ def small_module() -> VistaModule:
         num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes
     )
     llm = LLM(vocab_size=vocabulary, num_layers=2, **sizes)
-    return VistaModule(
-        encoder, qformer, llm, tokenizer(), CODEC, learning_rate=3e-3, weight_decay=0.0
-    )
+    optimization = Optimization(learning_rate=3e-3, weight_decay=0.0)
+    return VistaModule(encoder, qformer, llm, tokenizer(), CODEC, optimization=optimization)
 
 
 def learn(data: ByHeart, steps: int) -> tuple[VistaModule, float]:
