@@ -203,11 +203,11 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     for answer in answers:
         if answer.id not in known:
             raise InputError(
-                f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
+                f"{answer.location}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
             )
         if answer.id in found:
             raise InputError(
-                f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}"
+                f"{answer.location}: {answer.id!r} is answered twice, first at {found[answer.id].location}"
             )
         found[answer.id] = answer
     return found
