@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from datamodules.synthetic.files import INFO, LICENSE, json_lines, write_document
+from datamodules.synthetic.files import INFO, LICENSE, WorldError, json_lines, write_document
 from datamodules.synthetic.outline import segmentation
 from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Kind, Scene
 
@@ -31,10 +31,10 @@ def image_id(stream: str, index: int) -> int:
     """A number that no scene of another stream has.
 
     Raises:
-        ValueError: the index leaves the stream's range of numbers.
+        WorldError: the index leaves the stream's range of numbers.
     """
     if not 0 <= index < SCENES_PER_STREAM:
-        raise ValueError(
+        raise WorldError(
             f"scene {index} of {stream} is out of range: a split has at most {SCENES_PER_STREAM} scenes"
         )
     return (1 + STREAMS.index(stream)) * SCENES_PER_STREAM + index

@@ -25,6 +25,10 @@ _OPTIONS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COM
 LICENSE = {"url": "https://creativecommons.org/publicdomain/zero/1.0/", "id": 1, "name": "CC0 1.0"}
 
 
+class WorldError(ValueError):
+    """A sentence for people: this world cannot be written, and why."""
+
+
 def save_image(path: Path, image: np.ndarray) -> None:
     """Writes an image, uint8 (H, W, 3) in RGB, as JPEG of quality 95, PNG or BMP; the folder must be there."""
     if not cv2.imwrite(str(path), image[..., ::-1], _OPTIONS.get(path.suffix, [])):
@@ -73,7 +77,7 @@ def write_once(root: Path, settings: dict[str, Any], write: Callable[[Path], Non
     Returns at once where `root` already holds a world with the same settings (`world.json`, written last).
 
     Raises:
-        ValueError: `root` holds a world with other settings, or other files.
+        WorldError: `root` holds a world with other settings, or other files.
     """
     root = root.absolute()
     if _is_written(root, settings):
@@ -99,10 +103,10 @@ def _is_written(root: Path, settings: dict[str, Any]) -> bool:
     if path.is_file():
         found = json.loads(path.read_text())
         if found != settings:
-            raise ValueError(
+            raise WorldError(
                 f"{root} holds a world of other settings, {found}, not {settings}: choose another root"
             )
         return True
     if root.exists() and any(root.iterdir()):
-        raise ValueError(f"{root} is not empty and holds no {SETTINGS}; choose another root")
+        raise WorldError(f"{root} is not empty and holds no {SETTINGS}; choose another root")
     return False

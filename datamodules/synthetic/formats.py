@@ -22,7 +22,7 @@ from datamodules.synthetic import (
     visual_genome,
 )
 from datamodules.synthetic.chunks import Chunk, run
-from datamodules.synthetic.files import write_once
+from datamodules.synthetic.files import WorldError, write_once
 from datamodules.synthetic.format import Format
 
 CORE = ("coco", "refcoco", "vqav2", "nlvr2")  # always there, see core.py
@@ -50,14 +50,14 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
         names: names of formats, or "all".
 
     Raises:
-        ValueError: there is no such format.
+        WorldError: there is no such format.
     """
     wanted = [names] if isinstance(names, str) else list(names)
     if "all" in wanted:
         return list(FORMATS)
     if unknown := [name for name in wanted if name not in (*CORE, *FORMATS)]:
         there = ", ".join((*CORE, *FORMATS))
-        raise ValueError(
+        raise WorldError(
             f"the world has no format {', '.join(map(repr, unknown))}; there are {there}, and all"
         )
     with_needs = {
@@ -78,7 +78,7 @@ def write_format(
         pool: processes for the work.
 
     Raises:
-        ValueError: the folder holds a format of other settings, or other files.
+        WorldError: the folder holds a format of other settings, or other files.
     """
     chosen = FORMATS[name]
     jobs = chosen.jobs(settings["seed"], settings, settings["image_size"])

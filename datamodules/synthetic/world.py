@@ -21,7 +21,7 @@ from typing import Any
 
 from datamodules.synthetic.chunks import chunks, workers
 from datamodules.synthetic.core import core_jobs, write_core, write_scenes
-from datamodules.synthetic.files import write_once
+from datamodules.synthetic.files import WorldError, write_once
 from datamodules.synthetic.formats import CORE, FORMATS, chosen_formats, write_format
 from datamodules.synthetic.scene import REFERENCE_SIZE
 
@@ -51,12 +51,12 @@ def write_world(
         formats: names of formats, or "all"; the default four are always written, and those that a format refers to.
 
     Raises:
-        ValueError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
+        WorldError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
             format.
     """
     numbers = {"num_train": num_train, "num_val": num_val, "num_test": num_test}
     if bad := [f"{name} {number}" for name, number in numbers.items() if number < 1]:
-        raise ValueError(f"a world needs at least one scene of each split, not {', '.join(bad)}")
+        raise WorldError(f"a world needs at least one scene of each split, not {', '.join(bad)}")
     chosen = chosen_formats(formats)
     settings = {
         "world": "all",
@@ -84,7 +84,7 @@ def write_pretraining(
     They come from a stream of their own, so that they share no scene with `write_world` of any seed.
 
     Raises:
-        ValueError: `root` holds a world of other settings, or other files.
+        WorldError: `root` holds a world of other settings, or other files.
     """
     settings = {"world": "pretraining", "version": VERSION, "seed": seed, "num_scenes": num_scenes}
     jobs = chunks(seed, "pretrain", num_scenes, image_size)
