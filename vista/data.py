@@ -35,6 +35,10 @@ class MissingFileError(InputError, FileNotFoundError):
     """A sentence for people about a file or folder that is not there."""
 
 
+class SampleError(Exception):
+    """A fault of code, of a task's or a reader's: first where, then what. Its cause has the traceback."""
+
+
 @dataclass(slots=True)
 class Annotation:
     """One record of an official file. Which fields are filled is the reader's promise (`Reader.fields`).
