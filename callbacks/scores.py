@@ -52,7 +52,9 @@ class ScoreTable(Callback):
             k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(f"{stage}/")
         }
         rows = [
-            row for s in trainer.datamodule.eval_sources if (row := score_row(s, stage, metrics))
+            row
+            for s in trainer.datamodule.eval_sources
+            if (row := score_row(s, stage, metrics))  # type: ignore[attr-defined]
         ]  # type: ignore[attr-defined]
         if not rows:
             return

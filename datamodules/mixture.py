@@ -17,6 +17,7 @@ from datamodules.leakage import images_tested, keep_clean
 from datamodules.loading import Loading, asked, in_unseen_words, limit
 from datamodules.order import GlobalBatches, Order
 from datamodules.readers import READERS
+from datamodules.settings import SampleOrder, Scoring, World
 from datamodules.source import LoadedSource, Source, check_source, chosen_tasks, group_by_image
 from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
@@ -44,22 +45,15 @@ class MixtureData(LightningDataModule):
         num_queries: int = 8,
         template: str = "plain",
         batch_size: int = 64,
-        eval_batch_size: int = 128,
-        epoch_samples: int | None = None,
-        sorted_epochs: int = 0,
-        questions_per_image: int = 4,
         max_tokens: int = 2048,
         loss_on: LossOn = "all",
-        max_val: int | None = 256,
-        max_test: int | None = None,
-        unseen_wording: int = 0,
         num_workers: int = 1,
         cache: Path = Path("data/compiled"),
         allow_missing: bool = False,
         drop_test_images: bool = True,
-        world_scenes: int = 20000,
-        world_formats: list[str] | None = None,
-        seed: int = 0,
+        order: SampleOrder = SampleOrder(),
+        scoring: Scoring = Scoring(),
+        world: World = World(),
     ) -> None:
         """Keep the settings; nothing is read before `setup`.
 
@@ -76,39 +70,24 @@ class MixtureData(LightningDataModule):
             num_queries: visual tokens L per image, filled in by the command line.
             template: conversation form, `plain` or `vicuna_v1`.
             batch_size: samples in a global batch, over all processes.
-            eval_batch_size: questions in a batch of each process.
-            epoch_samples: samples in an epoch; none: every sample as often as its source's weight says.
-            sorted_epochs: first epochs in which samples come in the order of their files, for the generated world from
-                one object an image to many; later ones are shuffled.
-            questions_per_image: most samples of one image that stand together, so that it is encoded once.
             max_tokens: longest sequence; a longer sample is not learned from.
             loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
-            max_val: questions of each source that are scored while training; none: all.
-            max_test: questions of each source that `test` scores; none: all.
-            unseen_wording: questions of each source that `test` asks again in instructions that are never trained on.
             num_workers: loader processes.
             cache: where annotations are kept once they are compiled (`datamodules/compiled.py`); it may be deleted.
             allow_missing: leave out samples whose image is missing, however many.
             drop_test_images: leave out training samples whose image is tested on by any source of the config.
-            world_scenes: training scenes of the generated world.
-            world_formats: its formats beside COCO, RefCOCO, VQA v2 and NLVR2; `all`: every one there is.
-            seed: of the order of samples and of the choice of templates.
+            order: of training samples.
+            scoring: how many questions are scored.
+            world: the generated world.
         """
         super().__init__()
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
         self.replay = replay
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
-        self.batch_size, self.eval_batch_size, self.epoch_samples = (
-            batch_size,
-            eval_batch_size,
-            epoch_samples,
-        )
-        self.sorted_epochs, self.questions_per_image = sorted_epochs, questions_per_image
-        self.max_tokens, self.loss_on = max_tokens, loss_on
-        self.max_val, self.max_test, self.unseen_wording = max_val, max_test, unseen_wording
+        self.order, self.scoring, self.world = order, scoring, world
+        self.batch_size, self.max_tokens, self.loss_on = batch_size, max_tokens, loss_on
         self.num_workers, self.drop_test_images = num_workers, drop_test_images
         self.loading = Loading(root, codec, cache, allow_missing)
-        self.world_scenes, self.world_formats, self.seed = world_scenes, world_formats or [], seed
         self.question_images: list[str] = []
         self.question_text = ""
         self.place = 0, 0  # epoch, and batch in it, at which training begins
@@ -136,7 +115,7 @@ class MixtureData(LightningDataModule):
         if stage == "predict":
             return
         if self.root.name == "world":
-            write_world(self.root, num_train=self.world_scenes, formats=self.world_formats)
+            write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
         elif not self.root.is_dir():
             name, source = next(iter(self.sources.items()), ("", None))
             where = (
@@ -165,12 +144,12 @@ class MixtureData(LightningDataModule):
             self._setup_training()
         if stage in ("fit", "validate"):
             self.eval_sources = self.loading.load(self._scored(), "val")
-            limit(self.eval_sources, self.max_val)
+            limit(self.eval_sources, self.scoring.max_val)
         if stage == "test":
             self.eval_sources = self.loading.load(self._scored(), "test")
-            unseen = in_unseen_words(self.eval_sources) if self.unseen_wording else []
-            limit(self.eval_sources, self.max_test)
-            limit(unseen, self.unseen_wording)
+            unseen = in_unseen_words(self.eval_sources) if self.scoring.unseen_prompts else []
+            limit(self.eval_sources, self.scoring.max_test)
+            limit(unseen, self.scoring.unseen_prompts)
             self.eval_sources += unseen
         if stage == "predict":
             self.eval_sources = [self._questions()]
@@ -206,10 +185,15 @@ class MixtureData(LightningDataModule):
         if old.any():
             weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
         groups = [
-            group_by_image(s.annotations, self.questions_per_image) for s in self.train_sources
+            group_by_image(s.annotations, self.order.questions_per_image)
+            for s in self.train_sources
         ]
-        self.order = Order(
-            groups, weights.tolist(), self.seed, self.epoch_samples, self.sorted_epochs
+        self.train_order = Order(
+            groups,
+            weights.tolist(),
+            self.order.seed,
+            self.order.epoch_samples,
+            self.order.sorted_epochs,
         )
 
     def _drop_test_images(self) -> None:
@@ -242,13 +226,13 @@ class MixtureData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the current epoch, from the current batch on."""
         dataset = TrainingSet(
-            self.train_sources, self.encoding, self.seed, self.max_tokens, self.loss_on
+            self.train_sources, self.encoding, self.order.seed, self.max_tokens, self.loss_on
         )
         if (trainer := self.trainer) is None:
-            return self._loader(dataset, GlobalBatches(self.order, self.batch_size))
+            return self._loader(dataset, GlobalBatches(self.train_order, self.batch_size))
         epoch, start = max(self.place, (trainer.current_epoch, 0))
         self.batches = GlobalBatches(
-            self.order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start
+            self.train_order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start
         )
         return self._loader(dataset, self.batches)
 
@@ -289,8 +273,8 @@ class MixtureData(LightningDataModule):
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         indices = list(range(rank, len(source.annotations), world_size))
         batches = [
-            indices[i : i + self.eval_batch_size]
-            for i in range(0, len(indices), self.eval_batch_size)
+            indices[i : i + self.scoring.eval_batch_size]
+            for i in range(0, len(indices), self.scoring.eval_batch_size)
         ]
         return self._loader(EvaluationSet(source, self.encoding), batches)
 

@@ -61,13 +61,8 @@ class IconQA(Task):
         )
 
     def reference(self, annotation: Annotation) -> dict[str, Any]:
-        """Choices, the right one, and the skills that the problem needs."""
-        skills = annotation.extra["skills"]
-        return {
-            "choices": self._choices(annotation),
-            "label": int(annotation.label),
-            "skills": skills,
-        }
+        """The right choice, and the skills that the problem needs."""
+        return {"label": int(annotation.label), "skills": annotation.extra["skills"]}
 
     def evaluator(self) -> IconQAMetric:
         """Accuracy, by skill too."""

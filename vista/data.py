@@ -93,6 +93,9 @@ class Prediction:
         boxes: xyxy in pixels.
         masks: bool (H, W) each, at the original size.
         choice: index of the chosen option, None where nothing was chosen.
+        decision: yes or true, no or false; None where neither was said.
+        numbers: numbers that the answer names, such as those of images, in the order of the text.
+        phrases: the words before each of `boxes`, in a caption that holds boxes.
         scores: likelihoods that some metrics need, by name.
         confidence: mean log-probability, in nats, of the tokens that the answer's grammar left open; 0 is certain.
         spreads: standard deviation, in bins, of what the model thought of each coordinate, in the order of the text.
@@ -104,6 +107,9 @@ class Prediction:
     boxes: list[Box] = field(default_factory=list)
     masks: list[Mask] = field(default_factory=list)
     choice: int | None = None
+    decision: bool | None = None
+    numbers: list[int] = field(default_factory=list)
+    phrases: list[str] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
     confidence: float | None = None
     spreads: list[float] = field(default_factory=list)

@@ -120,7 +120,7 @@ class VistaModule(LightningModule):
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
-                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does"
+                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/places/fsdp.yaml does"
             )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
@@ -128,7 +128,9 @@ class VistaModule(LightningModule):
     def on_train_start(self) -> None:
         """Sums behind the mean loss of each source."""
         self.loss_sums = torch.zeros(
-            len(self.trainer.datamodule.train_sources), 2, device=self.device
+            len(self.trainer.datamodule.train_sources),
+            2,
+            device=self.device,  # type: ignore[attr-defined]
         )  # type: ignore[attr-defined]
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
@@ -157,7 +159,9 @@ class VistaModule(LightningModule):
         if every and (self.global_step + 1) % every == 0:
             sums = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
             for loaded, (nats, tokens) in zip(
-                self.trainer.datamodule.train_sources, sums, strict=True
+                self.trainer.datamodule.train_sources,
+                sums,
+                strict=True,  # type: ignore[attr-defined]
             ):  # type: ignore[attr-defined]
                 if tokens:
                     self.log(f"train/{loaded.name}/loss", nats / tokens)

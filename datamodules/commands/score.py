@@ -4,7 +4,7 @@
     python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
 
 A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
-counted, or every one that `test --data.max_test N` asks about: one without an answer is wrong. All scores go to
+counted, or every one that `test --data.scoring.max_test N` asks about: one without an answer is wrong. All scores go to
 `<score>.scores.json` beside the first file.
 """
 
@@ -61,12 +61,12 @@ def main(arguments: list[str]) -> None:
         "--max_test",
         type=int,
         metavar="N",
-        help="score only what `test --data.max_test N` asks about",
+        help="score only what `test --data.scoring.max_test N` asks about",
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
-    configs = given.config or [_run_config(given.predictions[0])]
-    setup = read_setup(["default", *configs], given.root, given.plugin)
+    configs = given.config or _run_config(given.predictions[0])
+    setup = read_setup(configs, given.root, given.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in given.predictions:
         files[choose_score(setup, given.task, given.source, path)].append(path)
@@ -77,14 +77,11 @@ def main(arguments: list[str]) -> None:
     print_table(rows)
 
 
-def _run_config(predictions: Path) -> str:
-    """The config of the run that a file lies in (its codec wrote the answers), else the default."""
-    config = predictions.absolute().parents[1] / "config.yaml"
-    return (
-        str(config)
-        if predictions.absolute().parent.name == "predictions" and config.is_file()
-        else "default"
-    )
+def _run_config(predictions: Path) -> list[str]:
+    """The config of the run that a file lies in (its codec wrote the answers), else none."""
+    folder = predictions.absolute().parent
+    config = folder.parent / "config.yaml"
+    return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
 def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
@@ -180,7 +177,7 @@ def score_files(
         f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
     )
     advice = (
-        " (--max_test N scores what a `test --data.max_test N` asked)"
+        " (--max_test N scores what a `test --data.scoring.max_test N` asked)"
         if missing and most is None
         else ""
     )

@@ -66,7 +66,7 @@ def known(monkeypatch):
 
 @pytest.fixture
 def setup():
-    return read_setup(["default"], FORMATS, [])
+    return read_setup([], FORMATS, [])
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def setup(config):
-    return read_setup(["default", config], None, [])
+    return read_setup([config], None, [])
 
 
 def rec_answers(setup, split="val"):
@@ -252,7 +252,7 @@ def test_a_form_of_another_benchmark_is_refused(setup):
 
 
 def test_missing_files_are_named_with_source_path_and_address(config, tmp_path):
-    setup = read_setup(["default", config], tmp_path / "nowhere", [])
+    setup = read_setup([config], tmp_path / "nowhere", [])
     with pytest.raises(
         FileNotFoundError,
         match=r"source rec: refcoco \(val\) needs .*nowhere.*refs\(unc\)\.p.*https://",
@@ -353,7 +353,9 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(
         ignore=shutil.ignore_patterns("logs", "pictures", "predictions"),
     )
     monkeypatch.chdir(tmp_path)
-    code, _, err = run("test", "--task", "rec", "vqav2", *(f"--data.max_test={n}" for n in most))
+    code, _, err = run(
+        "test", "--task", "rec", "vqav2", *(f"--data.scoring.max_test={n}" for n in most)
+    )
     assert code == 0, err
     tested = json.loads((folder / "scores_test.json").read_text())
     files = sorted((folder / "predictions").glob("*.jsonl"))

@@ -296,4 +296,4 @@ def test_one_process_compiles_and_all_open(
         == [s.name for s in second.eval_sources]
         == ["rec", "reg"]
     )
-    assert len(second.train_sources[0].annotations) == second.order.counts[0] > 0
+    assert len(second.train_sources[0].annotations) == second.train_order.counts[0] > 0

@@ -28,6 +28,10 @@ from vista.training.checkpoints import read_checkpoint, write_checkpoint
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
+# Of every size and place; a stage says for how many epochs it trains.
+TRAINER_DEFAULTS = {
+    "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
+}  # fmt: skip
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
@@ -130,6 +134,7 @@ class VistaCLI(LightningCLI):
             data,
             save_config_callback=None,
             seed_everything_default=0,
+            trainer_defaults=TRAINER_DEFAULTS,
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False}
             | {
                 v: {"exit_on_error": False, "allow_abbrev": False}
