@@ -49,6 +49,7 @@ ALLOWED = {
             "codec",
             "data",
             "decoding",
+            "metrics.evaluator",
             "models",
             "predictions",
             "task",

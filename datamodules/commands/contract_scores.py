@@ -8,6 +8,7 @@ from torch import Tensor
 
 from datamodules.commands.contract_case import SHORT, BrokenLaw, Case, at
 from vista.data import Annotation, Prediction
+from vista.metrics.evaluator import Evaluator
 
 GARBAGE = (
     "", "lorem ipsum dolor sit amet", "[", "]", "[1, 2", "[1, 2, 3]", "[1 2 3 4]", "[[1, 2, 3, 4]]", "[-1, 2, 3, 4]",
@@ -26,7 +27,8 @@ def scores_of(
 ) -> dict[str, Tensor]:
     """The scores of one prediction for each annotation, whatever the batches and the order."""
     evaluator, pairs = case.task.evaluator(), list(zip(preds, case.references, strict=True))
-    evaluator.quick, evaluator.tokenizer = True, "python"  # caption scores are to start no Java
+    if isinstance(evaluator, Evaluator):  # caption scores are to start no Java
+        evaluator.quick, evaluator.tokenizer = True, "python"
     pairs = pairs[::-1] if backwards else pairs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -116,7 +118,7 @@ def _worst(case: Case) -> str:
     k = min(range(len(case.annotations)), key=alone)
     read = {
         f: v
-        for f in ("answer", "boxes", "masks", "choice")
+        for f in ("answer", "boxes", "masks", "choice", "decision", "numbers")
         if (v := getattr(case.right[k], f)) not in ("", [], None)
     }
     return (
