@@ -14,13 +14,12 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
 from datamodules.commands.result_files import FORMS, Answer, read_answers
 from datamodules.source import LoadedSource, check_source, nearest, whole_images
 from tasks import Task
-from vista.app.report import print_table, score_row
+from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
@@ -154,7 +153,7 @@ def read_scored(
 
 def score_files(
     setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl", most: int | None = None
-) -> dict[str, Any]:
+) -> Row:
     """Score the answers of one or several files, and write all scores beside the first.
 
     Args:
