@@ -13,11 +13,13 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.result_files import FORMS, Answer, read_answers
-from datamodules.source import LoadedSource, check_source, nearest, whole_images
+from datamodules.questions import limit
+from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
 from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
@@ -146,9 +148,10 @@ def read_scored(
         raise InputError(
             f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}"
         )
-    task = Task.known[source.task](setup.codec)
-    annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
-    return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
+    only = replace(source, test={name: source.test[name]})
+    loaded = setup.splits.load({source_name: only}, "test")
+    limit(loaded, most)
+    return loaded[0]
 
 
 def score_files(
