@@ -102,7 +102,7 @@ def one_arm(arm: str, folder: Path, cpu_s: float, seed: int) -> dict[str, Any]:
     if result.is_file():
         return json.loads(result.read_text())
     name = str((folder / arm).relative_to(ROOT / "runs"))
-    setup = read_setup(["default", *configs(arm)], None, [])
+    setup = read_setup(configs(arm), None, [])
     step, rest = measure_step(arm, f"{name}.short", seed)
     samples = epoch_steps(cpu_s, step) * setup.settings["data"]["batch_size"]
     used = train(arm, name, seed, f"--data.order.epoch_samples={samples}")

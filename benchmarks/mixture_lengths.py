@@ -85,7 +85,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    setup = read_setup(["default", *given.config], given.root, [])
+    setup = read_setup(given.config, given.root, [])
     found = {}
     for name, (samples, per_image) in STATED.items():
         source = setup.sources[LIKE.get(name, name)]

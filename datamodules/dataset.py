@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from datamodules.order import Key
 from datamodules.source import LoadedSource
 from vista.data import Annotation, Example, located
-from vista.decoding.automaton import learn_free_tokens
+from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
 from vista.tokens.batch import IGNORE, Sample, TrainingBatch, collate, encode_example

@@ -24,6 +24,7 @@ from datamodules.readers import READERS
 from datamodules.settings import SampleOrder, Scoring, World
 from datamodules.source import LoadedSource, Source, check_source, chosen_tasks
 from datamodules.splits import Splits
+from datamodules.synthetic.files import WorldError
 from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task
@@ -123,7 +124,10 @@ class MixtureData(LightningDataModule):
         if stage == "predict":
             return
         if self.root.name == "world":
-            write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
+            try:
+                write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
+            except WorldError as error:
+                raise InputError(str(error)) from error
         elif not self.root.is_dir():
             raise MissingFileError(self._missing_root())
         if stage is not None:

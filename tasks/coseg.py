@@ -9,12 +9,19 @@ et al., CVPR 2013), iCoSeg (Batra et al., CVPR 2010). They have no training spli
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from vista.codec.codec import Codec
-from vista.data import Annotation, InputError, Mask, Prediction, Size, decode_segmentation
+from vista.data import (
+    Annotation,
+    InputError,
+    Mask,
+    Prediction,
+    Reference,
+    Size,
+    decode_segmentation,
+)
 from vista.decoding.grammar import Grammar, Literal, Regions
 from vista.metrics.coseg import CoSegMetric
 from vista.metrics.evaluator import Evaluator
@@ -78,7 +85,7 @@ class CoSeg(Task):
             self.codec.parse_masks(b, size)[0][0] for b, size in zip(brackets, sizes, strict=False)
         ], False
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated masks, the class, and which images are scored."""
         extra = annotation.extra
         return {"masks": masks_of(annotation), "class": extra["class"], "count": extra["count"]}

@@ -16,6 +16,7 @@ import pytest
 from datamodules.synthetic.world import write_world
 from main import main
 from tasks import Task
+from vista.app.runs import find_config
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -82,7 +83,7 @@ def test_every_named_config_exists() -> None:
         "where.yaml",
         "examples/easy_vqa.yaml",
     }
-    assert all((ROOT / "configs" / name).is_file() for name in named)
+    assert all(find_config(name).is_file() for name in named)
 
 
 def test_own_task(

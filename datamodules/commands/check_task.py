@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
-    setup = read_setup(["default", *given.config], given.root, given.plugin)
+    setup = read_setup(given.config, given.root, given.plugin)
     if given.name not in Task.known:
         raise InputError(nearest(given.name, list(Task.known), "task"))
     task, broken = Task.known[given.name], 0

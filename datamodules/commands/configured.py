@@ -1,6 +1,6 @@
 """The sources of configs without Lightning: what the verbs `score` and `check-task` start from.
 
-    setup = read_setup(["default", "coinit"], root=None, plugins=[])
+    setup = read_setup(["coinit"], root=None, plugins=[])
     setup.sources["res_refcoco"].test       # {"res_refcoco_val": "val", ...}
     setup.codec                             # as the configs say
     setup.splits.load(setup.sources, "test")        # as `test` reads them, but for the look at the images
@@ -18,7 +18,7 @@ from datamodules.missing import name_left_out
 from datamodules.source import Source
 from datamodules.splits import Splits
 from vista.app.plugins import load_entry_points, load_plugin
-from vista.app.settings import make_part, plugin_files, stack
+from vista.app.settings import defaults, make_part, plugin_files, stack
 from vista.codec.codec import Codec
 from vista.data import InputError
 
@@ -66,7 +66,7 @@ def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]
     """Load what comes from outside, then stack the configs.
 
     Args:
-        configs: names or paths; the later decides.
+        configs: names or paths; the later decides. Size and place may be left unsaid.
         root: the data root, None for the one of the configs.
         plugins: files beside those that the configs name.
 
@@ -77,7 +77,7 @@ def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]
     load_entry_points()
     for path in dict.fromkeys([*plugin_files(configs), *plugins]):
         load_plugin(path)
-    settings = stack(configs)
+    settings = stack([*defaults(configs), *configs])
     data = settings.get("data") or {}
     sources = {name: _source(name, values) for name, values in (data.get("sources") or {}).items()}
     codec = make_part(Codec, settings, "codec")

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
-    setup = read_setup(["default", *given.config], given.root, given.plugin)
+    setup = read_setup(given.config, given.root, given.plugin)
     (audit if given.check == "audit" else verify)(setup)
 
 

@@ -15,14 +15,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.result_files import FORMS, Answer, read_answers
 from datamodules.questions import limit
 from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
-from vista.app.report import print_table, score_row
+from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
@@ -67,8 +66,8 @@ def main(arguments: list[str]) -> None:
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
-    configs = given.config or [_run_config(given.predictions[0])]
-    setup = read_setup(["default", *configs], given.root, given.plugin)
+    configs = given.config or _run_config(given.predictions[0])
+    setup = read_setup(configs, given.root, given.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in given.predictions:
         files[choose_score(setup, given.task, given.source, path)].append(path)
@@ -79,14 +78,11 @@ def main(arguments: list[str]) -> None:
     print_table(rows)
 
 
-def _run_config(predictions: Path) -> str:
-    """The config of the run that a file lies in (its codec wrote the answers), else the default."""
-    config = predictions.absolute().parents[1] / "config.yaml"
-    return (
-        str(config)
-        if predictions.absolute().parent.name == "predictions" and config.is_file()
-        else "default"
-    )
+def _run_config(predictions: Path) -> list[str]:
+    """The config of the run that a file lies in (its codec wrote the answers), else none."""
+    folder = predictions.absolute().parent
+    config = folder.parent / "config.yaml"
+    return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
 def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
@@ -160,7 +156,7 @@ def read_scored(
 
 def score_files(
     setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl", most: int | None = None
-) -> dict[str, Any]:
+) -> Row:
     """Score the answers of one or several files, and write all scores beside the first.
 
     Args:
@@ -209,11 +205,11 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     for answer in answers:
         if answer.id not in known:
             raise InputError(
-                f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
+                f"{answer.location}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
             )
         if answer.id in found:
             raise InputError(
-                f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}"
+                f"{answer.location}: {answer.id!r} is answered twice, first at {found[answer.id].location}"
             )
         found[answer.id] = answer
     return found

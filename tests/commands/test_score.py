@@ -48,7 +48,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def setup(config):
-    return read_setup(["default", config], None, [])
+    return read_setup([config], None, [])
 
 
 def rec_answers(setup, split="val"):
@@ -254,7 +254,7 @@ def test_a_form_of_another_benchmark_is_refused(setup):
 
 
 def test_missing_files_are_named_with_source_path_and_address(config, tmp_path):
-    setup = read_setup(["default", config], tmp_path / "nowhere", [])
+    setup = read_setup([config], tmp_path / "nowhere", [])
     with pytest.raises(
         FileNotFoundError,
         match=r"source rec: refcoco \(val\) needs .*nowhere.*refs\(unc\)\.p.*https://",

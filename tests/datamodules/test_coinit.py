@@ -17,7 +17,7 @@ from vista.app.settings import stack
 from vista.codec.codec import Codec
 
 DOCS = Path(__file__).parents[2] / "docs" / "sources.md"
-SETUPS = {name: read_setup(["default", name], None, []) for name in ("coinit", "eval")}
+SETUPS = {name: read_setup([name], None, []) for name in ("coinit", "eval")}
 ROWS = [(config, name) for config, setup in SETUPS.items() for name in setup.sources]
 REFER = {
     f"{task}_{dataset}_{split}"

@@ -102,7 +102,7 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
 
 def test_the_older_fsdp_is_refused():
     module: Any = SimpleNamespace(trainer=SimpleNamespace(strategy=FSDPStrategy()))
-    with pytest.raises(ValueError, match=r"take FSDP2, as configs/fsdp\.yaml does"):
+    with pytest.raises(ValueError, match=r"take FSDP2, as configs/places/fsdp\.yaml does"):
         VistaModule.configure_model(module)
 
 

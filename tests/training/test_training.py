@@ -66,7 +66,7 @@ def test_files_of_a_run(finished_run):
         and config["llm"]["hidden_size"] == 32
         and config["name"] == "stage1"
     )
-    assert config["trainer"]["gradient_clip_val"] == 1.0  # of default.yaml
+    assert config["trainer"]["gradient_clip_val"] == 1.0  # of every run
 
 
 def test_what_is_printed(finished_run):
