@@ -4,10 +4,7 @@ A reader reads the official files as they are downloaded and yields annotations.
 and opens no image, but for datasets that keep their truth in images. What it yields is compiled once
 (datamodules/compiled.py) and made anew when a file that went through `file` or `watch` changes.
 
-    reader = RefCOCOReader(Path("data"), "val")
-    annotations = list(reader)      # vista.data.Annotation, in the order of the file
-    reader.problems                 # [("423_1203", "the expression is empty"), ...]
-    reader.watched                  # {".../instances.json": (89364211, 1700000000000000000), ...}
+    list(RefCOCOReader(Path("data"), "val"))        # vista.data.Annotation, in the order of the file
 """
 
 import json
@@ -32,7 +29,7 @@ class Reader:
         fields: names of the `Annotation` fields that it fills.
         splits: the splits there are.
         source: where the files are to be had.
-        problems: (id, why) of each record that the last pass left out.
+        problems: of each record that the last pass left out: ("423_1203", "the expression is empty").
         watched: each file and folder on which the last pass depends, with its stamp before it was read.
 
     Args:
@@ -121,9 +118,8 @@ def stamp(path: str) -> Stamp | None:
 class CocoImages:
     """Finds COCO's images by id below a data root; looks at the disk once per image.
 
-    They were released twice under other names: `train2014/COCO_train2014_000000000009.jpg` is the same picture as
-    `train2017/000000000009.jpg`, and train2017 + val2017 = train2014 + val2014. Datasets built on the first release
-    (RefCOCO, VQAv2, POPE) are read with either release on the disk.
+    They were released twice: `train2014/COCO_train2014_000000000009.jpg` is the picture `train2017/000000000009.jpg`.
+    Datasets built on the first release (RefCOCO, VQAv2, POPE) are read with either release on the disk.
 
     Args:
         reader: whose data root is looked at, and who watches the folders.

@@ -156,7 +156,7 @@ def test_a_person_asks(tiny_world):
     (batch,) = data.predict_dataloader()[0]
     assert "the red circle" in tokenizer().decode(batch["input_ids"][0].tolist())
     assert batch["annotations"][0].sizes == ((96, 96),) and batch["pixel_values"].std() > 0
-    data.tasks = ["rec", "res"]
+    data.choice.tasks = ["rec", "res"]
     with pytest.raises(ValueError, match="a question is of one task, not of rec, res"):
         data.setup("predict")
 
