@@ -1,14 +1,13 @@
 """`check-task`: does a task keep the contract of `vista/task.py`? In plain words, one line for each law.
 
     python main.py check-task res
-    python main.py check-task my_task --plugin my_task.py --config my_source.yaml --root data
+    python main.py check-task my_task --plugin my_task.py --config my_source.yaml --data.root data
 
 The task is checked on annotations of its sources, or, where the configs have none, of the data sets that it names.
 Where their files are missing, a small generated world is written to a temporary folder. A task without either gets
 annotations made by hand: every field is filled, but `extra` is empty.
 """
 
-import argparse
 import re
 import tempfile
 import warnings
@@ -18,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup, read_split
 from datamodules.commands.contract import Finding, check_task
+from datamodules.commands.options import CheckTaskOptions
 from datamodules.readers import READERS
 from datamodules.source import Source, check_source, group_by_image, nearest
 from datamodules.synthetic.world import write_world
@@ -33,38 +33,35 @@ from vista.tokens.tokenizer import Tokenizer
 SMALL_WORLD = {"num_train": 12, "num_val": 5, "num_test": 40}  # scenes
 
 
-def main(arguments: list[str]) -> None:
-    """The command line of the verb.
+def main(options: CheckTaskOptions) -> None:
+    """Check every task that is named, and print what is found.
 
     Raises:
         InputError: a law is broken, or there is no such task.
     """
-    parser = argparse.ArgumentParser(
-        "main.py check-task", description="Check that a task keeps the contract."
-    )
-    parser.add_argument("name", help="name of the task")
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=60,
-        metavar="N",
-        help="annotations of each source (default: 60)",
-    )
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    setup = read_setup(["default", *given.config], given.root, given.plugin)
-    if given.name not in Task.known:
-        raise InputError(nearest(given.name, list(Task.known), "task"))
-    task, broken = Task.known[given.name], 0
-    for what, annotations in annotations_of(setup, task, given.limit):
+    setup = read_setup(["default", *options.config], options.data.root, options.plugin)
+    for name in options.task:
+        if name not in Task.known:
+            raise InputError(nearest(name, list(Task.known), "task"))
+    broken = {name: count_broken(setup, Task.known[name], options.limit) for name in options.task}
+    if any(broken.values()):
+        counts = [
+            f"task {name} breaks the contract of vista/task.py in {number} places"
+            for name, number in broken.items()
+            if number
+        ]
+        raise InputError("; ".join(counts))
+
+
+def count_broken(setup: Setup, task: type[Task], limit: int) -> int:
+    """Print all findings on a task; how many laws it breaks."""
+    broken = 0
+    for what, annotations in annotations_of(setup, task, limit):
         print(f"{task.name} on {what}")
         for finding in check(setup, task, annotations):
             print(f"  {'ok  ' if finding.ok else 'FAIL'} {finding.law}: {finding.text}")
             broken += not finding.ok
-    if broken:
-        raise InputError(
-            f"task {task.name} breaks the contract of vista/task.py in {broken} places"
-        )
+    return broken
 
 
 def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> list[Finding]:
@@ -107,7 +104,7 @@ def annotations_of(
         ]
     if not any(found):
         raise MissingFileError(
-            f"no source of task {task.name} has its files; name their data root by --root"
+            f"no source of task {task.name} has its files; name their data root by --data.root"
         )
     return [each for each in found if each]
 

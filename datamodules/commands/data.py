@@ -4,34 +4,49 @@ python main.py data audit --config coinit        which training samples show a t
 python main.py data verify --config coinit       how many samples each split has, and how many it should have
 """
 
-import argparse
+from collections.abc import Sequence
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup, read_split
 from datamodules.commands.expected import EXPECTED
+from datamodules.commands.options import DataOptions
 from datamodules.leakage import clean, images_tested, names_of
+from datamodules.source import Source, nearest
+from vista.data import InputError
 
 
-def main(arguments: list[str]) -> None:
-    """The command line of the verb."""
-    parser = argparse.ArgumentParser("main.py data", description="Look at the data of a config.")
-    parser.add_argument(
-        "check",
-        choices=("audit", "verify"),
-        help="overlaps with test images, or numbers of samples",
-    )
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    setup = read_setup(["default", *given.config], given.root, given.plugin)
-    (audit if given.check == "audit" else verify)(setup)
+def main(options: DataOptions) -> None:
+    """Check the sources of the chosen tasks, or of all.
+
+    Raises:
+        InputError: no source is of a chosen task.
+    """
+    setup = read_setup(["default", *options.config], options.data.root, options.plugin)
+    if options.action == "audit":
+        audit(setup, options.task)
+    else:
+        verify(setup, options.task)
 
 
-def audit(setup: Setup) -> None:
-    """Print, for each source, how many training samples show an image that is tested on."""
+def chosen_sources(setup: Setup, tasks: Sequence[str]) -> dict[str, Source]:
+    """The sources of some tasks, of all where none is named.
+
+    Raises:
+        InputError: no source is of one of the tasks.
+    """
+    there = {source.task for source in setup.sources.values()}
+    for task in tasks:
+        if task not in there:
+            raise InputError(nearest(task, sorted(there), "task"))
+    return {name: each for name, each in setup.sources.items() if not tasks or each.task in tasks}
+
+
+def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
+    """Print, for each source of the tasks, how many training samples show an image that any source tests on."""
     root = setup.root
     tested, absent = images_tested(
         setup.sources, lambda name, source, split: read_split(name, source, root, split)
     )
-    for name, source in setup.sources.items():
+    for name, source in chosen_sources(setup, tasks).items():
         if not source.train:
             continue
         try:
@@ -53,10 +68,10 @@ def audit(setup: Setup) -> None:
     _say_absent(absent)
 
 
-def verify(setup: Setup) -> None:
+def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
     """Print the number of samples of each split, beside the number that the data set's authors state."""
     absent, wrong, seen = [], 0, set()
-    for name, source in setup.sources.items():
+    for name, source in chosen_sources(setup, tasks).items():
         for split in dict.fromkeys([source.train, source.val, *source.test.values()]):
             if not split or (source.dataset, split) in seen:
                 continue
