@@ -8,12 +8,11 @@ Sec. 4 of the paper. Its list is not public; the reader `attcoseg` builds one of
 import re
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from tasks.coseg import CoSeg, masks_of
-from vista.data import Annotation, InputError, Prediction
+from vista.data import Annotation, InputError, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar, Literal
 from vista.metrics.attcoseg import AttCoSegMetric
 
@@ -56,14 +55,17 @@ class AttCoSeg(CoSeg):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The numbers before the first bracket; the k-th mask at the size of the image that the k-th number names."""
-        numbers = [int(number) for number in _NUMBER.findall(text.split("[")[0])]
+        numbers = image_numbers(text)
         known = range(1, len(annotation.sizes) + 1)
         sizes = [annotation.sizes[number - 1 if number in known else 0] for number in numbers]
         masks, malformed = self._read_masks(text, sizes)
         answer = " ".join(map(str, numbers))
-        return Prediction(text=text, answer=answer, masks=masks, malformed=malformed or not numbers)
+        malformed = malformed or not numbers
+        return Prediction(
+            text=text, answer=answer, numbers=numbers, masks=masks, malformed=malformed
+        )
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The two numbers and the mask of each image, empty in the others."""
         return {"pair": pair_of(annotation), "masks": masks_of(annotation)}
 
@@ -74,8 +76,11 @@ class AttCoSeg(CoSeg):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """A random pair without masks."""
         rng = np.random.default_rng(0)
-        drawn = [rng.choice(len(a.images), size=2, replace=False) + 1 for a in annotations]
-        return [Prediction(answer=f"{i} {j}") for i, j in drawn]
+        predictions = []
+        for annotation in annotations:
+            pair = rng.choice(len(annotation.images), size=2, replace=False) + 1  # int (2,)
+            predictions.append(Prediction(numbers=pair.tolist()))
+        return predictions
 
 
 def pair_of(annotation: Annotation) -> list[int]:
@@ -83,6 +88,11 @@ def pair_of(annotation: Annotation) -> list[int]:
     return [
         number for number, segmentation in enumerate(annotation.segmentations, 1) if segmentation
     ]
+
+
+def image_numbers(text: str) -> list[int]:
+    """The numbers before the first bracket, as written: `"The images are 3 and 1. The masks are [..."` -> `[3, 1]`."""
+    return [int(number) for number in _NUMBER.findall(text.split("[")[0])]
 
 
 def _sentence(pair: Sequence[int]) -> str:

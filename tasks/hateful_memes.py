@@ -6,15 +6,16 @@ https://hatefulmemeschallenge.com, arXiv:2005.04790. Never trained on.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from vista.answers import first_word_decision
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
-from vista.metrics.hateful_memes import NO_WORDS, YES_WORDS, HatefulMemesMetric
+from vista.metrics.hateful_memes import HatefulMemesMetric
 from vista.task import Task, commonest
 
 ANSWERS = ("No", "Yes")
+YES_WORDS, NO_WORDS = frozenset(("yes", "true", "hateful")), frozenset(("no", "not", "false"))
 
 
 class HatefulMemes(Task):
@@ -39,9 +40,9 @@ class HatefulMemes(Task):
         """The first word that decides."""
         decision = first_word_decision(text, YES_WORDS, NO_WORDS)
         answer = "" if decision is None else ANSWERS[decision]
-        return Prediction(text=text, answer=answer, malformed=decision is None)
+        return Prediction(text=text, answer=answer, decision=decision, malformed=decision is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """1 for hateful, 0 for not."""
         return {"label": int(annotation.label)}
 
@@ -52,4 +53,4 @@ class HatefulMemes(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """The commoner label."""
         label = commonest(self.target(a) for a in annotations)
-        return [Prediction(answer=label) for _ in annotations]
+        return [self.parse(label, annotation) for annotation in annotations]

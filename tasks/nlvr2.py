@@ -6,13 +6,14 @@ https://lil.nlp.cornell.edu/nlvr, arXiv:1811.00491.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from vista.answers import first_word_decision
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.nlvr2 import NLVR2Metric
 from vista.task import Task, commonest
+
+TRUE_WORDS, FALSE_WORDS = frozenset(("true", "yes")), frozenset(("false", "no"))
 
 
 class NLVR2(Task):
@@ -35,12 +36,11 @@ class NLVR2(Task):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The first word that decides."""
-        decision = first_word_decision(text, {"true", "yes"}, {"false", "no"})
-        return Prediction(
-            text=text, answer="" if decision is None else str(decision), malformed=decision is None
-        )
+        decision = first_word_decision(text, TRUE_WORDS, FALSE_WORDS)
+        answer = "" if decision is None else str(decision)
+        return Prediction(text=text, answer=answer, decision=decision, malformed=decision is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Label and identifier."""
         return {"label": annotation.label, "identifier": annotation.extra["identifier"]}
 
@@ -51,4 +51,4 @@ class NLVR2(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """The commoner label."""
         label = commonest(a.label for a in annotations)
-        return [Prediction(answer=label) for _ in annotations]
+        return [self.parse(label, annotation) for annotation in annotations]

@@ -6,11 +6,11 @@ https://github.com/RUCAIBox/POPE, arXiv:2305.10355. Never trained on.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from vista.data import Annotation, Prediction
+from vista.answers import says_yes
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
-from vista.metrics.pope import POPEMetric, says_yes
+from vista.metrics.pope import POPEMetric
 from vista.task import Task
 
 
@@ -33,9 +33,10 @@ class POPE(Task):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """What does not say no is a yes, as in the official script."""
-        return Prediction(text=text, answer="yes" if says_yes(text) else "no")
+        decision = says_yes(text)
+        return Prediction(text=text, answer="yes" if decision else "no", decision=decision)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Yes or no."""
         return {"label": annotation.label}
 
@@ -45,4 +46,4 @@ class POPE(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Always yes."""
-        return [Prediction(text="Yes", answer="yes") for _ in annotations]
+        return [self.parse("Yes", annotation) for annotation in annotations]

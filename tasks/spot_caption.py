@@ -5,14 +5,16 @@
 Flickr30k Entities, https://github.com/BryanPlummer/flickr30k_entities, arXiv:1505.04870.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Any
 
-from vista.data import Annotation, Prediction, size_of
+from vista.data import Annotation, Box, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, TextWithBoxes
 from vista.metrics.caption import strip_markup
 from vista.metrics.spot_caption import SpotCaptionMetric
 from vista.task import Task
+
+_BRACKET = re.compile(r"\[[^\]]*\]")
 
 
 class SpotCaption(Task):
@@ -28,10 +30,9 @@ class SpotCaption(Task):
         """The caption, each phrase followed by its boxes."""
         caption, text, end = annotation.captions[0], "", 0
         for phrase in annotation.extra["phrases"]:
-            boxes = self.codec.boxes_to_text(
-                [annotation.boxes[i] for i in phrase["boxes"]], size_of(annotation)
-            )
-            text += f"{caption[end : phrase['end']]} {boxes}"
+            boxes = [annotation.boxes[i] for i in phrase["boxes"]]
+            written = self.codec.boxes_to_text(boxes, size_of(annotation))
+            text += f"{caption[end : phrase['end']]} {written}"
             end = phrase["end"]
         return " ".join((text + caption[end:]).split())
 
@@ -41,18 +42,24 @@ class SpotCaption(Task):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The caption without its boxes, and the boxes in order, xyxy in pixels; bare numbers are words."""
-        bracket = "[" in text or "]" in text
-        boxes, malformed = (
-            self.codec.parse_boxes(text, size_of(annotation)) if bracket else ([], False)
+        boxes: list[Box] = []
+        malformed = False
+        if "[" in text or "]" in text:
+            boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
+        return Prediction(
+            text=text,
+            malformed=malformed,
+            answer=strip_markup(text),
+            boxes=boxes,
+            phrases=words_before_boxes(text),
         )
-        return Prediction(text=text, answer=strip_markup(text), boxes=boxes, malformed=malformed)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The caption, and its phrases with their boxes."""
-        phrases = [
-            p | {"boxes": [annotation.boxes[i] for i in p["boxes"]]}
-            for p in annotation.extra["phrases"]
-        ]
+        phrases = []
+        for phrase in annotation.extra["phrases"]:
+            boxes = [annotation.boxes[i] for i in phrase["boxes"]]
+            phrases.append(phrase | {"boxes": boxes})
         return {"captions": list(annotation.captions), "phrases": phrases}
 
     def evaluator(self) -> SpotCaptionMetric:
@@ -62,3 +69,8 @@ class SpotCaption(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Empty captions."""
         return [Prediction() for _ in annotations]
+
+
+def words_before_boxes(text: str) -> list[str]:
+    """The text between each bracket and the one before: `"A man [..] <bsep> [..] runs"` -> `["A man ", " <bsep> "]`."""
+    return _BRACKET.split(text)[:-1]

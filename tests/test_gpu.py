@@ -37,8 +37,9 @@ pytestmark = [
 DEVICE = "cuda"
 GPU = ["--trainer.accelerator=gpu", "--trainer.devices=1"]
 SETTINGS = [
-    "--data.tasks=[caption,vqav2,rec,res]", "--data.batch_size=16", "--data.epoch_samples=160", "--data.max_val=12",
-    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4",
+    "--data.tasks=[caption,vqav2,rec,res]", "--data.batch_size=16", "--data.order.epoch_samples=160",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1",
+    "--data.scoring.max_val=12", "--data.scoring.eval_batch_size=4",
 ]  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def test_training_and_tests(tiny_world, tmp_path, monkeypatch):
             *FLAGS,
             SETTINGS[0],
         ]
-        outcome = run("validate", *words, "--data.max_val=12", *place)
+        outcome = run("validate", *words, "--data.scoring.max_val=12", *place)
         assert outcome.code == 0, outcome.err
         tables.append(
             [line for line in outcome.out.splitlines() if "coco" in line or "vqav2" in line]
@@ -175,7 +176,13 @@ def test_bfloat16_and_loader_processes(tiny_world, tmp_path, monkeypatch):
     rows = losses(Path("runs/half"))
     assert len(rows) == 10 and rows[-1]["train/loss"] < rows[0]["train/loss"]
     outcome = run(
-        "test", "--task", "rec", "res", "--data.max_test=8", *GPU, "--trainer.precision=bf16-true"
+        "test",
+        "--task",
+        "rec",
+        "res",
+        "--data.scoring.max_test=8",
+        *GPU,
+        "--trainer.precision=bf16-true",
     )
     assert outcome.code == 0, outcome.err
     answers = [

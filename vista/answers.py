@@ -3,6 +3,7 @@
     extract_answer("It is a cat. The answer is yes.")                    -> "yes"
     extract_letter("The answer is (B).", n_options=4)                    -> 1
     first_word_decision("That is True.", {"true", "yes"}, {"false", "no"}) -> True
+    says_yes("No, there is no dog.")                                     -> False
 
 All functions take the decoded text without special tokens, otherwise untouched. What cannot be read is None, never a
 guess and never an exception: the caller counts it as a wrong answer.
@@ -16,6 +17,7 @@ _LETTER_IN_PARENTHESES = re.compile(r"\(\s*([a-zA-Z])\s*\)")
 _LETTER_AFTER_WORD = re.compile(r"\b(answer is|option|choice)\s*:?\s*([a-z])\b(?!')", re.IGNORECASE)
 _LETTER_ALONE = re.compile(r"\s*([a-zA-Z])\s*[.):]?\s*")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_POPE_NO_WORDS = frozenset(("No", "not", "no"))
 
 
 def extract_answer(text: str) -> str:
@@ -87,3 +89,16 @@ def first_word_decision(
         if word in negative:
             return False
     return None
+
+
+def says_yes(text: str) -> bool:
+    """POPE's official reading, of "NO" and "There isn't" as yes: RUCAIBox/POPE `evaluate.py` @3df3ba1.
+
+    Args:
+        text: the generated text, untouched: neither stripped nor in lower case.
+
+    Returns:
+        False where the part before the first full stop, without commas, holds `No`, `not` or `no` between spaces.
+    """
+    words = text.split(".")[0].replace(",", "").split(" ")
+    return _POPE_NO_WORDS.isdisjoint(words)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vista.data import Annotation, Prediction
+from vista.task import Task
 
 Record = dict[str, Any]
 
@@ -31,11 +32,11 @@ def to_record(annotation: Annotation, prompt: str, prediction: Prediction) -> Re
     return record
 
 
-def from_record(task: Any, annotation: Annotation, record: Record) -> Prediction:
+def from_record(task: Task, annotation: Annotation, record: Record) -> Prediction:
     """The prediction of which a record was made."""
     if record["malformed"] and not record["text"]:  # the image could not be read
         return Prediction(malformed=True)
-    prediction: Prediction = task.parse(record["text"], annotation)
+    prediction = task.parse(record["text"], annotation)
     prediction.scores = prediction.scores | record.get("scores", {})
     prediction.confidence, prediction.spreads = record.get("confidence"), record.get("spreads", [])
     return prediction

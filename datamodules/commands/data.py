@@ -6,7 +6,7 @@ python main.py data verify --config coinit       how many samples each split has
 
 from collections.abc import Sequence
 
-from datamodules.commands.configured import Setup, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.expected import EXPECTED
 from datamodules.commands.options import DataOptions
 from datamodules.leakage import clean, images_tested, names_of
@@ -15,12 +15,12 @@ from vista.data import InputError
 
 
 def main(options: DataOptions) -> None:
-    """Check the sources of the chosen tasks, or of all.
+    """Look at the sources of the chosen tasks, or at all.
 
     Raises:
         InputError: no source is of a chosen task.
     """
-    setup = read_setup(["default", *options.config], options.data.root, options.plugin)
+    setup = read_setup(options.config, options.data.root, options.plugin)
     if options.action == "audit":
         audit(setup, options.task)
     else:
@@ -42,15 +42,12 @@ def chosen_sources(setup: Setup, tasks: Sequence[str]) -> dict[str, Source]:
 
 def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
     """Print, for each source of the tasks, how many training samples show an image that any source tests on."""
-    root = setup.root
-    tested, absent = images_tested(
-        setup.sources, lambda name, source, split: read_split(name, source, root, split)
-    )
+    tested, absent = images_tested(setup.sources, setup.splits.read)
     for name, source in chosen_sources(setup, tasks).items():
         if not source.train:
             continue
         try:
-            annotations = read_split(name, source, setup.root, source.train)
+            annotations = setup.splits.read(name, source, source.train)
         except FileNotFoundError as error:
             absent.append(f"{name}: {error}")
             continue
@@ -77,7 +74,7 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
                 continue
             seen.add((source.dataset, split))
             try:
-                annotations = read_split(name, source, setup.root, split)
+                annotations = setup.splits.read(name, source, split)
             except FileNotFoundError as error:
                 absent.append(f"{source.dataset} ({split}): {error}")
                 continue

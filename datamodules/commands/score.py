@@ -12,15 +12,16 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from datamodules.commands.configured import Setup, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.options import ScoreOptions
 from datamodules.commands.result_files import Answer, read_answers
-from datamodules.source import LoadedSource, check_source, nearest, whole_images
+from datamodules.questions import limit
+from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
-from vista.app.report import print_table, score_row
+from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
@@ -35,8 +36,8 @@ def main(options: ScoreOptions) -> None:
         InputError: one sentence about what does not fit.
     """
     paths = [Path(name) for name in options.predictions]
-    configs = options.config or [_run_config(paths[0])]
-    setup = read_setup(["default", *configs], options.data.root, options.plugin)
+    configs = options.config or _run_config(paths[0])
+    setup = read_setup(configs, options.data.root, options.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         files[choose_score(setup, options.task, options.source, path)].append(path)
@@ -46,14 +47,11 @@ def main(options: ScoreOptions) -> None:
     )
 
 
-def _run_config(predictions: Path) -> str:
-    """The config of the run that a file lies in (its codec wrote the answers), else the default."""
-    config = predictions.absolute().parents[1] / "config.yaml"
-    return (
-        str(config)
-        if predictions.absolute().parent.name == "predictions" and config.is_file()
-        else "default"
-    )
+def _run_config(predictions: Path) -> list[str]:
+    """The config of the run that a file lies in (its codec wrote the answers), else none."""
+    folder = predictions.absolute().parent
+    config = folder.parent / "config.yaml"
+    return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
 def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) -> str:
@@ -121,14 +119,15 @@ def read_scored(
         raise InputError(
             f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}"
         )
-    task = Task.known[source.task](setup.codec)
-    annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
-    return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
+    only = replace(source, test={name: source.test[name]})
+    loaded = setup.splits.load({source_name: only}, "test")
+    limit(loaded, most)
+    return loaded[0]
 
 
 def score_files(
     setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl", most: int | None = None
-) -> dict[str, Any]:
+) -> Row:
     """Score the answers of one or several files, and write all scores beside the first.
 
     Args:
@@ -177,11 +176,11 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     for answer in answers:
         if answer.id not in known:
             raise InputError(
-                f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
+                f"{answer.location}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
             )
         if answer.id in found:
             raise InputError(
-                f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}"
+                f"{answer.location}: {answer.id!r} is answered twice, first at {found[answer.id].location}"
             )
         found[answer.id] = answer
     return found

@@ -31,7 +31,12 @@ def tested(finished_run, tmp_path, monkeypatch):
     def test(*flags):
         asked.clear()
         outcome = run(
-            "test", "--task", "rec", "--data.eval_batch_size=4", "--data.max_test=10", *flags
+            "test",
+            "--task",
+            "rec",
+            "--data.scoring.eval_batch_size=4",
+            "--data.scoring.max_test=10",
+            *flags,
         )
         assert outcome.code == 0, outcome.err
         return len(asked)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
+from datamodules.dataset import Encoding, TrainingSet
+from datamodules.questions import EvaluationSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import QUERIES, tokenizer
@@ -58,7 +59,7 @@ def keys(n: int, epoch: int = 0) -> list[tuple[int, int, int, int]]:
 def test_a_training_batch(root):
     batch = TrainingSet([source(root, "red", "green", "red")], encoding()).__getitems__(keys(3))
     assert batch["image_index"].tolist() == [0, 1, 0] and len(batch["pixel_values"]) == 2
-    assert batch["source"].tolist() == [0, 0, 0]
+    assert batch["source_index"].tolist() == [0, 0, 0]
     assert batch["unusable"] == 0 and batch["problems"] == []
     for labels in batch["labels"]:
         text = tokenizer().decode(labels[labels != IGNORE].tolist())

@@ -14,7 +14,6 @@ from vista.data import Annotation, Example
 from vista.decoding import decoder
 from vista.decoding.decoder import Decoder, Decoding
 from vista.decoding.grammar import compile_grammar
-from vista.decoding.lengths import longest_answer
 from vista.tokens.batch import collate, encode_example
 
 CODECS = [
@@ -89,7 +88,7 @@ def test_every_task_states_its_longest_answer(name, dataset, split):
         task, t = Task.known[name](Codec(num_points=32)), tokenizer(layout)
         for annotation in annotations(name, dataset, split)[:5]:
             longest = (
-                longest_answer(compile_grammar(task.grammar(annotation), t)) or task.max_new_tokens
+                compile_grammar(task.grammar(annotation), t).longest_answer or task.max_new_tokens
             )
             assert len(t.encode(task.target(annotation), eos=True)) <= longest
 

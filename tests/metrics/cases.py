@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torchmetrics import Metric
 
+from vista.answers import says_yes
 from vista.data import Prediction
 from vista.metrics.attcoseg import AttCoSegMetric
 from vista.metrics.caption import CaptionMetric
@@ -16,7 +17,7 @@ from vista.metrics.counting import PointingQAMetric
 from vista.metrics.grec import GRECMetric
 from vista.metrics.gres import GRESMetric
 from vista.metrics.hateful_memes import HatefulMemesMetric
-from vista.metrics.iconqa import IconQAMetric
+from vista.metrics.iconqa import IconQAMetric, choose_option
 from vista.metrics.llava import LLaVAMetric
 from vista.metrics.nlvr2 import NLVR2Metric
 from vista.metrics.pope import POPEMetric
@@ -25,7 +26,7 @@ from vista.metrics.res import RESMetric
 from vista.metrics.spot_caption import SpotCaptionMetric
 from vista.metrics.textvqa import TextVQAMetric
 from vista.metrics.vcr import VCRMetric
-from vista.metrics.visual7w import Visual7WMetric
+from vista.metrics.visual7w import Visual7WMetric, chosen_candidate
 from vista.metrics.vqa import VQAMetric
 
 N = 13
@@ -97,7 +98,9 @@ def _counting(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, A
 
 def _visual7w(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     boxes = [box(rng) for _ in range(4)]
-    return Prediction(boxes=[boxes[rng.integers(4)]]), {"boxes": boxes, "label": k % 4}
+    pred = Prediction(boxes=[boxes[rng.integers(4)]])
+    pred.choice = chosen_candidate(pred, boxes)
+    return pred, {"boxes": boxes, "label": k % 4}
 
 
 def _textvqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
@@ -108,28 +111,28 @@ def _textvqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, An
 def _iconqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     label = int(rng.integers(3))
     ref = {
-        "choices": ["cat", "dog", "cow"],
         "label": label,
         "skills": ["counting", "time"][: k % 3],
     }
-    return Prediction(text=("(A)", "The answer is dog.", "cow", "nothing")[rng.integers(4)]), ref
+    text = ("(A)", "The answer is dog.", "cow", "nothing")[rng.integers(4)]
+    return Prediction(choice=choose_option(text, ["cat", "dog", "cow"])), ref
 
 
 def _hateful(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     scores = {"yes": float(rng.random()), "no": float(rng.random())}
-    return Prediction(answer=("Yes", "No", "maybe")[k % 3], scores=scores), {
+    return Prediction(decision=(True, False, None)[k % 3], scores=scores), {
         "label": int(rng.integers(2))
     }
 
 
 def _pope(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     text = ("Yes, there is.", "No, there is not.", "NO", "")[rng.integers(4)]
-    return Prediction(text=text), {"label": ("yes", "no")[k % 2]}
+    return Prediction(decision=says_yes(text)), {"label": ("yes", "no")[k % 2]}
 
 
 def _nlvr2(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     answer, label = (("True", "False")[i] for i in rng.integers(0, 2, 2))
-    return Prediction(answer=answer), {
+    return Prediction(decision=answer == "True"), {
         "label": label,
         "identifier": f"dev-{k // 4}-{k % 2}-{k % 4 // 2}",
     }
@@ -148,7 +151,7 @@ def _coseg(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]
 def _attcoseg(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     i, j = (int(x) for x in rng.choice(4, 2, replace=False) + 1)
     masks = [mask(rng) if n in (i, j) else np.zeros((6, 9), bool) for n in range(1, 5)]
-    return Prediction(answer=f"{j} and {1 + k % 5}", masks=[masks[j - 1], mask(rng)]), {
+    return Prediction(numbers=[j, 1 + k % 5], masks=[masks[j - 1], mask(rng)]), {
         "pair": [i, j],
         "masks": masks,
     }
@@ -161,7 +164,9 @@ def _spot(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]
         {"phrase": "the dog", "boxes": [box(rng), box(rng)][: k % 3], "types": ["animals"]},
     ]
     ref = {"captions": ["A man holds the dog ."], "phrases": phrases}
-    return Prediction(text="a man [1, 2, 3, 4] holds a dog [1, 2, 3, 4]", boxes=boxes), ref
+    return Prediction(
+        answer="a man holds a dog", boxes=boxes, phrases=["a man", "holds a dog"]
+    ), ref
 
 
 def _llava(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.spot_caption import words_before_boxes
 from tests.metrics.cases import score
-from vista.data import Prediction
+from vista.data import Prediction, box_iou
 from vista.metrics.grec import GRECMetric, f1_score, match_boxes
-from vista.metrics.overlap import box_giou, box_iou, enclosing_box
+from vista.metrics.overlap import box_giou, enclosing_box
 from vista.metrics.rec import RECMetric, rec_iou
 from vista.metrics.spot_caption import (
     SpotCaptionMetric,
@@ -135,7 +136,9 @@ def test_visual7w_choice_from_a_point():
 
 def test_visual7w_metric():
     def ask(label, **fields):
-        return Prediction(**fields), {"boxes": CANDIDATES, "label": label}
+        pred = Prediction(**fields)
+        pred.choice = chosen_candidate(pred, CANDIDATES)
+        return pred, {"boxes": CANDIDATES, "label": label}
 
     made = [
         ask(0, boxes=[UNIT]),
@@ -152,8 +155,12 @@ def test_visual7w_metric():
 
 def test_spotted_phrases():
     text = "A man [1, 2, 3, 4] <bsep> [5, 6, 7, 8] holds the dog [1, 1, 9, 9] ."
-    assert spotted_phrases(text, [UNIT, FAR, HALF]) == [(["man"], UNIT), (["holds", "dog"], HALF)]
-    assert spotted_phrases(text, [UNIT]) == []
+    phrases = words_before_boxes(text)
+    assert spotted_phrases(phrases, [UNIT, FAR, HALF]) == [
+        (["man"], UNIT),
+        (["holds", "dog"], HALF),
+    ]
+    assert spotted_phrases(phrases, [UNIT]) == []
     assert content_words("The man's well-worn Hat ,") == ["man's", "well-worn", "hat"]
 
 
@@ -178,7 +185,12 @@ def test_spot_caption_recall():
     ref = {"captions": ["A man holds the dog ."], "phrases": phrases}
     text = "a man [0, 0, 9, 9] holds the dog [0, 0, 9, 9]"
     metric = SpotCaptionMetric(metrics=("ROUGE_L",), tokenizer="python")
-    result = score(metric, [(Prediction(text=text, boxes=[UNIT, UNIT]), ref)])
+    fields = {
+        "answer": "a man holds the dog",
+        "boxes": [UNIT, UNIT],
+        "phrases": words_before_boxes(text),
+    }
+    result = score(metric, [(Prediction(**fields), ref)])
     assert result["recall_at_1"] == pytest.approx(200 / 3)  # IoU 0.5 is a hit
     assert result["recall_at_1_merged"] == pytest.approx(
         100 / 3
@@ -191,7 +203,7 @@ def test_spot_caption_recall():
     assert result["recall_at_1_clothing"] == result["recall_at_1_scene"] == 0
     assert result["ROUGE_L"] == pytest.approx(100)
     metric.reset()
-    malformed = score(metric, [(Prediction(text=text, boxes=[UNIT, UNIT], malformed=True), ref)])
+    malformed = score(metric, [(Prediction(**fields, malformed=True), ref)])
     assert malformed["recall_at_1"] == malformed["ROUGE_L"] == 0
 
 

@@ -5,12 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
+from tasks.hateful_memes import NO_WORDS, YES_WORDS
+from tasks.nlvr2 import FALSE_WORDS, TRUE_WORDS
 from tests.metrics.cases import score
+from vista.answers import first_word_decision, says_yes
 from vista.data import Prediction
 from vista.metrics.hateful_memes import HatefulMemesMetric, auroc, yes_share
 from vista.metrics.iconqa import IconQAMetric, choose_option
 from vista.metrics.nlvr2 import NLVR2Metric, consistency, statement_of
-from vista.metrics.pope import POPEMetric, says_yes
+from vista.metrics.pope import POPEMetric
 from vista.metrics.vcr import VCRMetric, joint_accuracy
 
 
@@ -41,7 +44,10 @@ def test_pope_reads_the_raw_text(text, yes):
 def test_pope_metric():
     texts = ["Yes", "No", "Yes", "No", "NO"]
     labels = ["yes", "yes", "no", "no", "no"]
-    made = [(Prediction(text=t), {"label": label}) for t, label in zip(texts, labels, strict=True)]
+    made = [
+        (Prediction(decision=says_yes(t)), {"label": label})
+        for t, label in zip(texts, labels, strict=True)
+    ]
     assert score(POPEMetric(), made) == pytest.approx(
         {
             "accuracy": 40,
@@ -55,7 +61,10 @@ def test_pope_metric():
     )
     unread = [(Prediction(malformed=True), {"label": label}) for label in ("yes", "no")]
     assert score(POPEMetric(), unread)["accuracy"] == 0
-    no = score(POPEMetric(), [(Prediction(text="no"), {"label": "no"})])
+    undecided = [(Prediction(text="Yes"), {"label": label}) for label in ("yes", "no")]
+    result = score(POPEMetric(), undecided)
+    assert (result["accuracy"], result["parse_failures"]) == (0, 2)  # no text is read a second time
+    no = score(POPEMetric(), [(Prediction(decision=False), {"label": "no"})])
     assert (no["accuracy"], no["precision"], no["recall"], no["f1"]) == (
         100,
         0,
@@ -66,7 +75,8 @@ def test_pope_metric():
 
 def test_nlvr2_metric():
     def judge(answer, label, identifier, **fields):
-        return Prediction(answer=answer, **fields), {"label": label, "identifier": identifier}
+        decision = first_word_decision(answer, TRUE_WORDS, FALSE_WORDS)
+        return Prediction(decision=decision, **fields), {"label": label, "identifier": identifier}
 
     made = [
         judge("That is True.", "True", "dev-1-0-0"),
@@ -87,7 +97,8 @@ def test_nlvr2_statements():
 
 
 def hateful(answer, label, scores=None, **fields):
-    return Prediction(answer=answer, scores=scores or {}, **fields), {"label": label}
+    decision = first_word_decision(answer, YES_WORDS, NO_WORDS)
+    return Prediction(decision=decision, scores=scores or {}, **fields), {"label": label}
 
 
 def test_hateful_memes_metric():
@@ -196,8 +207,9 @@ def test_iconqa_choice(text, choices, index):
 
 
 def test_iconqa_metric():
-    def ask(label, skills, **fields):
-        return Prediction(**fields), {"choices": ["cat", "dog"], "label": label, "skills": skills}
+    def ask(label, skills, text="", **fields):
+        fields = {"choice": choose_option(text, ["cat", "dog"])} | fields
+        return Prediction(text=text, **fields), {"label": label, "skills": skills}
 
     made = [
         ask(1, ["counting", "time"], text="dog"),

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from tasks.attcoseg import image_numbers
 from tests.metrics.cases import mask, score
 from vista.data import Prediction
-from vista.metrics.attcoseg import AttCoSegMetric, image_numbers, pair_overlap
+from vista.metrics.attcoseg import AttCoSegMetric, pair_overlap
 from vista.metrics.coseg import (
     CoSegMetric,
     coseg_scores,
@@ -253,14 +254,18 @@ def test_attcoseg_pair_overlap():
 def test_attcoseg_metric():
     ref = {"pair": [1, 3], "masks": TRUTH}
     right = [TRUTH[2], TRUTH[0]]
+    text = "The images are 3 and 1. The masks are [..] <msep> [..]."
     made = [
         (
-            Prediction(text="The images are 3 and 1. The masks are [..] <msep> [..].", masks=right),
+            Prediction(numbers=image_numbers(text), masks=right),
             ref,
         ),
-        (Prediction(answer="3 and 1", masks=right, malformed=True), ref),
-        (Prediction(answer="1, 3 and 9", masks=[TRUTH[0], TRUTH[2]]), ref),  # a number too many
-        (Prediction(answer="none"), ref),
+        (Prediction(numbers=[3, 1], masks=right, malformed=True), ref),
+        (
+            Prediction(numbers=image_numbers("1, 3 and 9"), masks=[TRUTH[0], TRUTH[2]]),
+            ref,
+        ),  # a number too many
+        (Prediction(numbers=image_numbers("none")), ref),
     ]
     assert score(AttCoSegMetric(), made) == pytest.approx(
         {"pair_acc": 25, "P": 100 * (1 + 0.6 + 1 + 0.6) / 4, "J": 50, "n": 4, "parse_failures": 2}

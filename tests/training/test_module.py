@@ -225,6 +225,6 @@ def test_answers_weigh_by_the_usual_length_of_their_source(monkeypatch, power, w
     monkeypatch.setattr(type(own.model), "forward", lambda self, batch: cost)
     monkeypatch.setattr(VistaModule, "trainer", SimpleNamespace(strategy=strategy))
     source, usual = torch.zeros(2, dtype=torch.long), torch.tensor([2.0, 8.0])
-    total = own.training_step({"labels": labels, "source": source, "usual_length": usual}, 0)
+    total = own.training_step({"labels": labels, "source_index": source, "usual_length": usual}, 0)
     first, second = weights
     assert total.item() == pytest.approx((3 * first + 8 * second) / (first + 8 * second))

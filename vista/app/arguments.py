@@ -9,8 +9,14 @@ from tempfile import mkdtemp
 import yaml
 
 from vista.app.parser import take
-from vista.app.runs import CONFIGS, find_checkpoint, find_config, run_of
-from vista.app.settings import plugin_files, stack
+from vista.app.runs import find_checkpoint, find_config, run_of
+from vista.app.settings import defaults, plugin_files, stack
+
+# What a run says of a config that is read without being named.
+UNSAID = {
+    "tiny": "size: tiny (another one: --config vicuna_7b.yaml)",
+    "world": "place: world, which is generated (another one: --config coinit.yaml)",
+}
 
 
 def config_paths(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -20,22 +26,35 @@ def config_paths(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def resolve_arguments(verb: str, words: Sequence[str]) -> tuple[list[str], str]:
-    """Write out what the command line leaves unsaid: paths of configs, the size's defaults, the newest run.
+    """Write out what the command line leaves unsaid: paths of configs, size and place, the newest run.
 
     Returns:
         the arguments for `VistaCLI`, with one config that says what all of them say, and a name for the run.
     """
     configs, words = config_paths(words)
     checkpoints, rest = take(words, "ckpt_path")
-    base = CONFIGS / "default.yaml"
-    if (verb != "fit" or checkpoints) and not {"-h", "--help"} & set(rest):
+    options = {word.partition("=")[0] for word in rest}
+    asks_for_help = bool(options & {"-h", "--help", "--print_config"})
+    run = None
+    if (verb != "fit" or checkpoints) and not options & {"-h", "--help"}:
         where = checkpoints[-1] if checkpoints else ""
         checkpoint = find_checkpoint(where, "last" if verb == "fit" else "best")
         rest.append(f"--ckpt_path={checkpoint}")
         run = run_of(checkpoint)
-        base = run / "config.yaml" if run else base  # of the run, in the place of the defaults
-    name = Path(configs[0]).stem if configs else base.stem
-    return [verb, f"--config={_one_file([str(base), *configs], name)}", *rest], name
+    # The config of a run says everything; without one, size and place may be left unsaid.
+    before = [str(run / "config.yaml")] if run else defaults(configs)
+    if not run and not asks_for_help:
+        _say_unsaid(before)
+    name = Path(configs[0]).stem if configs else "default"
+    return [verb, f"--config={_one_file([*before, *configs], name)}", *rest], name
+
+
+def _say_unsaid(names: Sequence[str]) -> None:
+    """A line for each config that nobody named, by one process of a run."""
+    from lightning.pytorch.utilities import rank_zero_only  # takes seconds, which help need not
+
+    for name in names:
+        rank_zero_only(print)(UNSAID[name], flush=True)
 
 
 def _one_file(configs: list[str], name: str) -> Path:

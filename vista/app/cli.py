@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from vista.app.errors import settings_blamed
 from vista.app.explain import explain
 from vista.app.parser import join_lists, settings_of
 from vista.app.run_folder import RunFolder
@@ -28,6 +29,10 @@ MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
 PARSER_ERRORS = (ArgumentError, MisconfigurationException)
 STRICT = {"exit_on_error": False, "allow_abbrev": False}  # of every parser: names are written out
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
+# Of every size and place; a stage says for how many epochs it trains.
+TRAINER_DEFAULTS = {
+    "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
+}  # fmt: skip
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
@@ -74,6 +79,7 @@ class VistaCLI(LightningCLI):
                 data,
                 save_config_callback=None,
                 seed_everything_default=0,
+                trainer_defaults=TRAINER_DEFAULTS,
                 parser_kwargs={**STRICT, **dict.fromkeys(verbs, STRICT)},
             )
         except PARSER_ERRORS as error:
@@ -193,7 +199,8 @@ class VistaCLI(LightningCLI):
             default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False
         )
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
-        return self._instantiate_trainer(trainer_config, callbacks)
+        with settings_blamed():
+            return self._instantiate_trainer(trainer_config, callbacks)
 
     def before_fit(self) -> None:
         """Say what is trained.

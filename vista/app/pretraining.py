@@ -1,12 +1,14 @@
 """The command line of stage 0: LightningCLI with the encoder as a group of settings."""
 
 import sys
+from typing import Any
 
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from vista.app.arguments import config_paths
 from vista.app.cli import PARSER_ERRORS, STRICT, settings_of_verbs
+from vista.app.errors import settings_blamed
 from vista.app.explain import explain
 from vista.app.parser import join_lists
 from vista.data import InputError
@@ -52,3 +54,8 @@ class PretrainingCLI(LightningCLI):
         parser.link_arguments("encoder", "model.encoder", apply_on="instantiate")
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("encoder.patch_size", "data.patch_size")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer as the settings want it."""
+        with settings_blamed():
+            return super().instantiate_trainer(**kwargs)

@@ -6,21 +6,14 @@ The paper (arXiv:2312.12423) gives no metric; this definition is ours. P and J a
 images that are in the true or the predicted pair.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Mask, Prediction
+from vista.data import Mask, Prediction, Reference
 from vista.metrics.coseg import image_overlap, precision_and_jaccard
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import union_mask
-
-
-def image_numbers(text: str) -> list[int]:
-    """The numbers before the first bracket, as written: `"The images are 3 and 1. The masks are [..."` -> `[3, 1]`."""
-    return [int(number) for number in re.findall(r"\d+", text.split("[")[0])]
 
 
 def pair_overlap(
@@ -55,16 +48,16 @@ def pair_overlap(
 class AttCoSegMetric(Evaluator):
     """Accuracy of the pair, P and J. Reference: `{"pair": [i, j], "masks": [bool (H, W) per image]}`, i and j from 1.
 
-    Prediction: `masks`, and the numbers in `answer`, or in `text` where `answer` is empty. A malformed answer names no
-    image. Keys: `pair_acc`, `P`, `J`.
+    Prediction: `numbers` of images, and `masks`, one for each number. A malformed answer names no image. Keys:
+    `pair_acc`, `P`, `J`.
     """
 
     def __init__(self) -> None:
         super().__init__("pair", "precision", "jaccard")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The pair, P and J of one group."""
-        numbers = [] if pred.malformed else image_numbers(pred.answer or pred.text)
+        numbers = [] if pred.malformed else pred.numbers
         precision, jaccard = pair_overlap(numbers, pred.masks, ref["pair"], ref["masks"])
         return {
             "pair": set(numbers) == set(ref["pair"]),

@@ -8,16 +8,13 @@ logged. arXiv:2005.04790.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torchmetrics.functional.classification import binary_auroc
 
-from vista.answers import first_word_decision
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator, percent
 
-YES_WORDS, NO_WORDS = frozenset(("yes", "true", "hateful")), frozenset(("no", "not", "false"))
 _SCORE_OF = {True: 1.0, False: 0.0, None: 0.5}
 
 
@@ -33,27 +30,25 @@ def auroc(scores: Sequence[float], labels: Sequence[int]) -> float:
     """Area under the ROC curve, 0..100, ties counting one half; 0 with a warning where there is one class only."""
     if not labels:
         return 0.0
-    preds, target = (
-        torch.tensor(scores, dtype=torch.float64),
-        torch.tensor(labels, dtype=torch.long),
-    )
+    preds = torch.tensor(scores, dtype=torch.float64)  # (N,)
+    target = torch.tensor(labels, dtype=torch.long)  # (N,)
     return 100.0 * float(binary_auroc(preds, target))
 
 
 class HatefulMemesMetric(CorpusEvaluator):
     """Accuracy and AUROC. Reference: `{"label": 0 | 1}`, 1 being hateful.
 
-    Prediction: `answer` (the text or the decision in one word) and, for `auroc`, `scores["yes"]` and `scores["no"]`,
-    probabilities. Where no prediction has them the text alone (1, 0, or 0.5 if unreadable) gives `auroc_from_text`;
-    where some have, the others count 0.5. Keys: `accuracy`, and `auroc` or `auroc_from_text`.
+    Prediction: `decision` and, for `auroc`, `scores["yes"]` and `scores["no"]`, probabilities. Where no prediction has
+    them the decision (1, 0, or 0.5 if there is none) gives `auroc_from_text`; where some have, the others count 0.5.
+    Keys: `accuracy`, and `auroc` or `auroc_from_text`.
     """
 
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
-        """Whether the meme was judged right; an unreadable answer is wrong for either label."""
-        decision = None if pred.malformed else first_word_decision(pred.answer, YES_WORDS, NO_WORDS)
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
+        """Whether the meme was judged right; an answer without a decision is wrong for either label."""
+        decision = None if pred.malformed else pred.decision
         share = yes_share(pred.scores)
         # -1 stands for "no probabilities", so that records can be sorted.
         self.records.append(
@@ -69,8 +64,9 @@ class HatefulMemesMetric(CorpusEvaluator):
         records = self.gathered()
         labels = [label for label, _, _ in records]
         from_text = bool(records) and all(share < 0 for _, share, _ in records)
-        values = [
-            text if from_text else (share if share >= 0 else 0.5) for _, share, text in records
-        ]
+        if from_text:
+            values = [text for _, _, text in records]
+        else:
+            values = [share if share >= 0 else 0.5 for _, share, _ in records]
         name = "auroc_from_text" if from_text else "auroc"
         return {"accuracy": percent(total["right"], total["n"]), name: auroc(values, labels)}

@@ -9,10 +9,9 @@ https://iconqa.github.io, arXiv:2110.13214.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vista.answers import extract_answer, extract_letter
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, strip_blanks
 
@@ -63,9 +62,9 @@ def _contained_choice(answer: str, choices: Sequence[str]) -> int | None:
 
 
 class IconQAMetric(Evaluator):
-    """Share of right choices, whole and by skill. Reference: `{"choices": [str], "label": int, "skills": [str]}`.
+    """Share of right choices, whole and by skill. Reference: `{"label": int, "skills": [str]}`.
 
-    Prediction: `choice` (a ranking), else the choice that `text` means. Keys: `accuracy`, `accuracy_{skill}`.
+    Prediction: `choice`. Keys: `accuracy`, `accuracy_{skill}`.
 
     Args:
         skills: those that get a key; others count in `accuracy` alone.
@@ -77,14 +76,9 @@ class IconQAMetric(Evaluator):
         )
         self.skills = tuple(skills)
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right choice was made; an answer that means none is wrong."""
-        choice = (
-            pred.choice
-            if pred.choice is not None
-            else choose_option(pred.text or pred.answer, ref["choices"])
-        )
-        choice = None if pred.malformed else choice
+        choice = None if pred.malformed else pred.choice
         right = choice is not None and choice == ref["label"]
         added: dict[str, float] = {"right": right, "parse_failures": choice is None}
         for skill in set(ref.get("skills", ())) & set(self.skills):

@@ -8,13 +8,9 @@ all of them are right. Identifier: `split-set-pair-sentence`. https://lil.nlp.co
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from vista.answers import first_word_decision
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator, percent
-
-TRUE_WORDS, FALSE_WORDS = frozenset(("true", "yes")), frozenset(("false", "no"))
 
 
 def statement_of(identifier: str) -> str:
@@ -39,20 +35,17 @@ def consistency(results: Iterable[tuple[str, bool]]) -> float:
 
 
 class NLVR2Metric(CorpusEvaluator):
-    """Accuracy and consistency. Reference: `{"label": "True" | "False", "identifier": str}`; prediction: `answer`.
+    """Accuracy and consistency. Reference: `{"label": "True" | "False", "identifier": str}`.
 
-    `answer` may be the text or the decision in one word: the first deciding word counts. Keys: `accuracy`,
-    `consistency`.
+    Prediction: `decision`. Keys: `accuracy`, `consistency`.
     """
 
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
-        """Whether the statement was judged right; an unreadable answer is wrong."""
-        decision = (
-            None if pred.malformed else first_word_decision(pred.answer, TRUE_WORDS, FALSE_WORDS)
-        )
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
+        """Whether the statement was judged right; an answer without a decision is wrong."""
+        decision = None if pred.malformed else pred.decision
         right = decision is not None and str(decision).lower() == ref["label"].lower()
         self.records.append((statement_of(ref["identifier"]), right))
         return {"right": float(right), "parse_failures": float(decision is None)}

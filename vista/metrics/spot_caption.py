@@ -9,16 +9,14 @@ words, and an unlinked one is a miss. https://github.com/BryanPlummer/flickr30k_
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vista.data import Box, Prediction
-from vista.metrics.caption import caption_scores, quicker, strip_markup
+from vista.data import Box, Prediction, Reference, box_iou
+from vista.metrics.caption import caption_scores, without_java
 from vista.metrics.evaluator import CorpusEvaluator, percent
-from vista.metrics.overlap import box_iou, enclosing_box
+from vista.metrics.overlap import enclosing_box
 
 TYPES = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
 MATCH_IOU = 0.5
-_GROUP = re.compile(r"\[[^\]]*\]")
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ARTICLES = frozenset(("a", "an", "the"))
 
@@ -28,21 +26,24 @@ def content_words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text.lower()) if word not in _ARTICLES]
 
 
-def spotted_phrases(text: str, boxes: Sequence[Box]) -> list[tuple[list[str], Box]]:
+def spotted_phrases(phrases: Sequence[str], boxes: Sequence[Box]) -> list[tuple[list[str], Box]]:
     """The words before each box, with the phrase's first box.
 
     Args:
-        text: a caption with `[..]` groups; a group right after another one, or after `<bsep>`, belongs to its phrase.
-        boxes: xyxy in pixels, one per group, in order.
+        phrases: the words since the box before; a box after `<bsep>` alone belongs to the phrase of the one before.
+        boxes: xyxy in pixels, one for each of `phrases`.
 
     Returns:
-        (words since the last group, first box) per phrase; none where the numbers of groups and boxes differ.
+        (words, first box) per phrase; none where the numbers of phrases and boxes differ.
     """
-    pieces = _GROUP.split(text)[:-1]
-    if len(pieces) != len(boxes):
+    if len(phrases) != len(boxes):
         return []
-    words = [content_words(piece.replace("<bsep>", " ")) for piece in pieces]
-    return [(before, box) for before, box in zip(words, boxes, strict=True) if before]
+    spotted = []
+    for phrase, box in zip(phrases, boxes, strict=True):
+        words = content_words(phrase.replace("<bsep>", " "))
+        if words:
+            spotted.append((words, box))
+    return spotted
 
 
 def link_phrases(
@@ -63,18 +64,26 @@ def link_phrases(
     wanted = [content_words(phrase) for phrase in phrases]
     linked: dict[int, Box] = {}
     for before, box in spotted:
-        ending = [
-            i
-            for i, words in enumerate(wanted)
-            if i not in linked and words and before[-len(words) :] == words
-        ]
+        ending = []
+        for i, words in enumerate(wanted):
+            ends_before = bool(words) and before[-len(words) :] == words
+            if ends_before and i not in linked:
+                ending.append(i)
         if ending:
             linked[max(ending, key=lambda i: (len(wanted[i]), -i))] = box
     return linked
 
 
+def phrase_hits(box: Box | None, truth: Sequence[Box]) -> tuple[bool, bool]:
+    """Whether a predicted box (xyxy, pixels) hits any of a phrase's true boxes, and the box around all of them."""
+    if box is None:
+        return False, False
+    best = max(box_iou(box, true) for true in truth)
+    return best >= MATCH_IOU, box_iou(box, enclosing_box(truth)) >= MATCH_IOU
+
+
 class SpotCaptionMetric(CorpusEvaluator):
-    """Recall of phrase boxes and caption scores. Prediction: `text` with its groups, `boxes` in the same order.
+    """Recall of phrase boxes and caption scores. Prediction: `answer`, `boxes`, and the `phrases` before them.
 
     Reference: `{"captions": [str, ...], "phrases": [{"phrase": str, "boxes": [xyxy, ...], "types": [str, ...]}, ...]}`;
     phrases without boxes are skipped. A malformed answer is an empty caption without boxes. Keys: the caption metrics,
@@ -88,32 +97,24 @@ class SpotCaptionMetric(CorpusEvaluator):
     def __init__(
         self, metrics: Sequence[str] = ("CIDEr", "METEOR"), tokenizer: str = "auto"
     ) -> None:
-        super().__init__(
-            "hit",
-            "hit_merged",
-            "phrases",
-            *(f"{kind}_{name}" for kind in ("hit", "phrases") for name in TYPES),
-        )
+        hits = [f"hit_{name}" for name in TYPES]
+        counts = [f"phrases_{name}" for name in TYPES]
+        super().__init__("hit", "hit_merged", "phrases", *hits, *counts)
         self.metrics, self.tokenizer = tuple(metrics), tokenizer
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Hits and phrases of one sentence, in all and by type; the caption is kept."""
-        self.records.append(
-            ("" if pred.malformed else strip_markup(pred.text), tuple(ref["captions"]))
-        )
+        caption = "" if pred.malformed else pred.answer
+        self.records.append((caption, tuple(ref["captions"])))
         phrases = [phrase for phrase in ref["phrases"] if phrase["boxes"]]
-        spotted = [] if pred.malformed else spotted_phrases(pred.text, pred.boxes)
+        spotted = [] if pred.malformed else spotted_phrases(pred.phrases, pred.boxes)
         linked = link_phrases(spotted, [phrase["phrase"] for phrase in phrases])
         added: dict[str, float] = dict.fromkeys(self.sums[2:], 0)
         for i, phrase in enumerate(phrases):
-            box = linked.get(i)
-            hit = (
-                box is not None and max(box_iou(box, true) for true in phrase["boxes"]) >= MATCH_IOU
-            )
-            added["hit_merged"] += (
-                box is not None and box_iou(box, enclosing_box(phrase["boxes"])) >= MATCH_IOU
-            )
-            for suffix in ("", *(f"_{name}" for name in phrase.get("types", ()) if name in TYPES)):
+            hit, hit_merged = phrase_hits(linked.get(i), phrase["boxes"])
+            added["hit_merged"] += hit_merged
+            known_types = [name for name in phrase.get("types", ()) if name in TYPES]
+            for suffix in ("", *(f"_{name}" for name in known_types)):
                 added[f"hit{suffix}"] += hit
                 added[f"phrases{suffix}"] += 1
         return added
@@ -121,13 +122,12 @@ class SpotCaptionMetric(CorpusEvaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Caption scores of the whole set, shares of all phrases and of those of each type."""
         records = self.gathered()
-        captions, references = [r[0] for r in records], [r[1] for r in records]
-        metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
+        captions = [caption for caption, _ in records]
+        references = [captions_of_image for _, captions_of_image in records]
+        metrics, tokenizer = without_java(self.metrics, self.tokenizer, self.quick)
         scores = self.on_first(lambda: caption_scores(captions, references, metrics, tokenizer))
-        scores |= {
-            "recall_at_1": percent(total["hit"], total["phrases"]),
-            "recall_at_1_merged": percent(total["hit_merged"], total["phrases"]),
-        }
-        return scores | {
-            f"recall_at_1_{x}": percent(total[f"hit_{x}"], total[f"phrases_{x}"]) for x in TYPES
-        }
+        scores["recall_at_1"] = percent(total["hit"], total["phrases"])
+        scores["recall_at_1_merged"] = percent(total["hit_merged"], total["phrases"])
+        for name in TYPES:
+            scores[f"recall_at_1_{name}"] = percent(total[f"hit_{name}"], total[f"phrases_{name}"])
+        return scores

@@ -7,12 +7,10 @@ choice is read from a box, a letter or a point. https://ai.stanford.edu/~yukez/v
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vista.answers import extract_letter
-from vista.data import Box, Prediction
+from vista.data import Box, Prediction, Reference, box_area, box_iou
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.overlap import box_area, box_iou
 
 
 def nearest_candidate(box: Box, candidates: Sequence[Box]) -> int | None:
@@ -54,17 +52,21 @@ def chosen_candidate(pred: Prediction, candidates: Sequence[Box]) -> int | None:
 class Visual7WMetric(Evaluator):
     """Share of right candidates. Reference: `{"boxes": [4 xyxy], "label": int}`, in the order of the prompt.
 
-    Prediction: `boxes`, or `choice`, or a letter in `text`. Keys: `accuracy`.
+    Prediction: `choice`, as `chosen_candidate` reads it, and `boxes`: one beside all candidates is wrong, yet well
+    formed. Keys: `accuracy`.
     """
 
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right candidate was chosen; an answer without a choice is wrong."""
-        choice = chosen_candidate(pred, ref["boxes"])
-        unread = pred.malformed or len(pred.boxes) > 1 or (not pred.boxes and choice is None)
-        return {"right": choice is not None and choice == ref["label"], "parse_failures": unread}
+        choice = None if pred.malformed else pred.choice
+        beside_all = len(pred.boxes) == 1 and not pred.malformed
+        return {
+            "right": choice is not None and choice == ref["label"],
+            "parse_failures": choice is None and not beside_all,
+        }
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """The share of all questions."""

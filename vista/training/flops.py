@@ -5,9 +5,10 @@ from typing import Any
 from torch import nn
 
 from vista.models.vistallm import VistaLLM
+from vista.tokens.batch import Batch
 
 
-def step_flops(model: VistaLLM, batch: dict[str, Any]) -> float:
+def step_flops(model: VistaLLM, batch: Batch) -> float:
     """Operations that one forward and one backward pass over a batch need.
 
     Two for each weight of a layer and token that goes through it; two more for the weight's gradient if it is trained,
@@ -32,7 +33,7 @@ def step_flops(model: VistaLLM, batch: dict[str, Any]) -> float:
     return flops
 
 
-def _routes(model: VistaLLM, batch: dict[str, Any]) -> list[tuple[str, float, bool]]:
+def _routes(model: VistaLLM, batch: Batch) -> list[tuple[str, float, bool]]:
     """Tokens through a layer and whether its input needs a gradient, by the first part that is in the layer's name."""
     images, uses = len(batch["pixel_values"]), len(batch["image_index"])
     embeddings: Any = model.vision_model.embeddings
