@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +47,17 @@ def main(options: CheckTaskOptions) -> None:
         if name not in Task.known:
             raise InputError(nearest(name, list(Task.known), "task"))
     broken = {name: count_broken(setup, Task.known[name], options.limit) for name in options.task}
-    if any(broken.values()):
-        counts = [
-            f"task {name} breaks the contract of vista/task.py in {number} places"
-            for name, number in broken.items()
-            if number
-        ]
-        raise InputError("; ".join(counts))
+    complaints = [
+        f"task {name} breaks the contract of vista/task.py in {number} places"
+        for name, number in broken.items()
+        if number
+    ]
+    if complaints:
+        raise InputError("; ".join(complaints))
 
 
 def count_broken(setup: Setup, task: type[Task], limit: int) -> int:
-    """Print all findings on a task; how many laws it breaks."""
+    """Print all findings on a task; the number of those that break a law."""
     broken = 0
     for what, annotations in annotations_of(setup, task, limit):
         print(f"{task.name} on {what}")
@@ -128,20 +129,18 @@ def _of_source(
     splits = [split for split in (source.val, *source.test.values(), source.train) if split]
     missing = ""
     in_world = Splits(folder, setup.codec, folder / "compiled")
-    for place, reading in ((source.root or setup.root, setup.splits), (folder, in_world)):
-        if place == folder and not (folder / "world.json").exists():
+    for root, reading in ((source.root or setup.root, setup.splits), (folder, in_world)):
+        if root == folder and not (folder / "world.json").exists():
             write_world(folder, formats="all", num_workers=1, **SMALL_WORLD)
         for split in splits:
             try:
-                annotations = reading.read(name, replace(source, root=place), split)
+                annotations = reading.read(name, replace(source, root=root), split)
             except FileNotFoundError as error:
                 missing = missing or str(error)
                 continue
-            what = f"source {name} ({source.dataset}, {split})" + " of a small generated world" * (
-                place == folder
-            )
-            return what, spread(annotations, limit)
-        if place != folder:
+            origin = " of a small generated world" if root == folder else ""
+            return f"source {name} ({source.dataset}, {split}){origin}", spread(annotations, limit)
+        if root != folder:
             print(missing)
     print(f"nor has the generated world the files of source {name}")
     return None
@@ -149,12 +148,12 @@ def _of_source(
 
 def spread(annotations: Sequence[Annotation], limit: int) -> list[Annotation]:
     """About `limit` annotations, whole images spread evenly: a baseline may look at what else is asked about one."""
-    groups = group_by_image(annotations, limit)
-    share = max(1, round(len(groups) * limit / max(1, len(annotations))))
-    places = sorted(
-        set(np.linspace(0, len(groups) - 1, min(share, len(groups))).astype(int).tolist())
-    )
-    return [annotations[i] for place in places for i in groups[place]]
+    by_image = group_by_image(annotations, limit)
+    share = max(1, round(len(by_image) * limit / max(1, len(annotations))))
+    evenly = np.linspace(0, len(by_image) - 1, min(share, len(by_image)))  # (images,)
+    chosen = sorted(set(evenly.astype(int).tolist()))
+    numbers = chain.from_iterable(by_image[image] for image in chosen)
+    return [annotations[number] for number in numbers]
 
 
 def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
@@ -162,11 +161,9 @@ def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         texts = getattr(task, "templates", ())
-    marks = (
-        [len(re.findall("<image>", text)) for text in texts]
-        if isinstance(texts, list | tuple)
-        else []
-    )
+    if not isinstance(texts, list | tuple):  # a law of its own complains of it
+        texts = ()
+    marks = [len(re.findall("<image>", text)) for text in texts]
     return [_by_hand(number, max([1, *marks])) for number in range(count)]
 
 

@@ -5,17 +5,18 @@ python main.py data verify --config coinit       how many samples each split has
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.expected import EXPECTED
 from datamodules.commands.options import DataOptions
 from datamodules.leakage import clean, images_tested, names_of
 from datamodules.source import Source, nearest
-from vista.data import InputError
+from vista.data import Annotation, InputError
 
 
 def main(options: DataOptions) -> None:
-    """Look at the sources of the chosen tasks, or at all.
+    """Audit or verify the sources of the chosen tasks, or all.
 
     Raises:
         InputError: no source is of a chosen task.
@@ -52,14 +53,12 @@ def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
             absent.append(f"{name}: {error}")
             continue
         kept, dropped = clean(annotations, tested)
-        images = {
-            path: names
-            for annotation in annotations
-            for path, names in names_of(annotation).items()
-        }
-        shared = sum(not tested.keys().isdisjoint(names) for names in images.values())
+        images: dict[str, set[str]] = {}  # path -> all names of the image
+        for annotation in annotations:
+            images |= names_of(annotation)
+        leaks = sum(not tested.keys().isdisjoint(names) for names in images.values())
         print(f"{name} ({source.train}): {len(annotations) - len(kept):,} of {len(annotations):,} samples and "
-              f"{shared:,} of {len(images):,} images are tested on")  # fmt: skip
+              f"{leaks:,} of {len(images):,} images are tested on")  # fmt: skip
         for score, number in sorted(dropped.items()):
             print(f"    {score}: {number:,} samples")
     _say_absent(absent)
@@ -79,19 +78,21 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
                 absent.append(f"{source.dataset} ({split}): {error}")
                 continue
             what, number = EXPECTED.get((source.dataset, split), ("samples", 0))
-            images = {image for annotation in annotations for image in annotation.images}
-            found = len(images) if what == "images" else len(annotations)
-            verdict = (
-                ""
-                if not number
-                else ", as stated"
-                if found == number
-                else f", {number:,} are stated"
-            )
+            found = _count(annotations, what)
+            verdict = ""
+            if number:  # else the authors state none
+                verdict = ", as stated" if found == number else f", {number:,} are stated"
             wrong += bool(number) and found != number
             print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
     print(f"{wrong} splits have another number than stated")
     _say_absent(absent)
+
+
+def _count(annotations: Sequence[Annotation], what: str) -> int:
+    """The number of samples, or that of different images."""
+    if what != "images":
+        return len(annotations)
+    return len(set(chain.from_iterable(annotation.images for annotation in annotations)))
 
 
 def _say_absent(absent: list[str]) -> None:

@@ -13,6 +13,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from datamodules.commands.configured import Setup, read_setup
@@ -42,9 +43,8 @@ def main(options: ScoreOptions) -> None:
     for path in paths:
         files[choose_score(setup, options.task, options.source, path)].append(path)
     most = options.data.scoring.max_test
-    print_table(
-        [score_files(setup, name, own, options.format, most) for name, own in files.items()]
-    )
+    rows = [score_files(setup, name, own, options.format, most) for name, own in files.items()]
+    print_table(rows)
 
 
 def _run_config(predictions: Path) -> list[str]:
@@ -69,7 +69,9 @@ def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) ->
     for task in tasks:
         if task not in Task.known:
             raise InputError(nearest(task, list(Task.known), "task"))
-    known = {score: name for name, each in setup.sources.items() for score in each.test}
+    known: dict[str, str] = {}  # score -> source
+    for name, each in setup.sources.items():
+        known |= dict.fromkeys(each.test, name)
     fitting = [
         score for score, name in known.items() if not tasks or setup.sources[name].task in tasks
     ]
@@ -91,11 +93,9 @@ def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) ->
 
 
 def _unknown_score(name: str, known: Sequence[str]) -> str:
-    return (
-        nearest(name, known, "score")
-        if known
-        else f"there is no score {name!r}, nor any other of the task"
-    )
+    if not known:
+        return f"there is no score {name!r}, nor any other of the task"
+    return nearest(name, known, "score")
 
 
 def read_scored(
@@ -142,19 +142,13 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    answers = by_id(
-        scored,
-        (answer for path in paths for answer in read_answers(path, form, scored.annotations)),
-    )
-    missing = (
-        f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
-    )
-    advice = (
-        " (--data.scoring.max_test N scores what a `test` of so many asked)"
-        if missing and most is None
-        else ""
-    )
-    print(f"{name}: {total} annotations{missing}{advice}")
+    files = [read_answers(path, form, scored.annotations) for path in paths]
+    answers = by_id(scored, chain.from_iterable(files))
+    unanswered = total - len(answers)
+    note = f", {unanswered} of them without an answer: wrong" if unanswered else ""
+    if unanswered and most is None:
+        note += " (--data.scoring.max_test N scores what `test` with the same option asks)"
+    print(f"{name}: {total} annotations{note}")
     metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
     row = score_row(scored, "test", metrics)
     if row is None:
