@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from vista.models.length_groups import padded_size
-from vista.training.flops import step_flops
+from vista.training.flops import step_flops, unit_flops
 
 
 class Throughput(Callback):
@@ -34,6 +34,8 @@ class Throughput(Callback):
         self.waited, self.samples, self.tokens = waited(trainer), 0, 0
         self.step = trainer.global_step
         self.peak_flops = peak_flops(pl_module.device, trainer.precision)
+        if self.peak_flops:
+            self.unit_flops = unit_flops(pl_module.model)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clocks."""
@@ -84,7 +86,7 @@ class Throughput(Callback):
             "speed/memory_gb": peak_memory(pl_module.device),
         }
         if self.peak_flops:
-            flops = step_flops(model, batch) / sum(lengths) * self.tokens
+            flops = step_flops(self.unit_flops, batch) / sum(lengths) * self.tokens
             speed["speed/mfu"] = flops / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
         self.mark, self.waited, self.samples, self.tokens = (
