@@ -35,7 +35,8 @@ class Throughput(Callback):
         self.step = trainer.global_step
         self.peak_flops = peak_flops(pl_module.device, trainer.precision)
         if self.peak_flops:
-            self.unit_flops = unit_flops(pl_module.model)
+            model: Any = pl_module.model
+            self.unit_flops = unit_flops(model)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clocks."""
