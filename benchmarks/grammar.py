@@ -150,7 +150,7 @@ def report(rows: list[dict[str, Any]], run: str, given: argparse.Namespace) -> s
         "The same checkpoint answers the same questions twice. The interval is that of the difference in as many draws",
         "of the questions (of VCR: of pairs of them), the same for both; where it lies wholly below zero the row says",
         "**worse**: one of 40 rows does so by chance where both are alike. With / without: malformed answers (what",
-        "`test` counts as unparsed), and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
+        "`test` counts as malformed), and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
         "",
         "| source | metric | n | with | without | difference | 95 % interval | | malformed | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -9,12 +9,11 @@ with several boxes. Its candidates are shuffled by the annotation's id, since th
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tasks.pqa import PQA
-from vista.data import Annotation, Box, InputError, Prediction, size_of
+from vista.data import Annotation, Box, InputError, Prediction, Reference, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.bqa import BQAMetric
 from vista.metrics.visual7w import chosen_candidate
@@ -80,7 +79,7 @@ class BQA(PQA):
             prediction.choice = chosen_candidate(prediction, candidates)
         return prediction
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The answer, or the candidates in the order of the prompt."""
         if candidates := self._candidates(annotation):
             return {

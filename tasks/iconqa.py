@@ -6,12 +6,11 @@ https://iconqa.github.io, arXiv:2110.13214; choose_txt is what is reported. Neve
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from vista.answers import extract_answer
-from vista.data import Annotation, InputError, Prediction
+from vista.data import Annotation, InputError, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar, Text
 from vista.metrics.iconqa import IconQAMetric, choose_option
 from vista.task import Task, letter_options
@@ -60,7 +59,7 @@ class IconQA(Task):
             text=text, answer=extract_answer(text), choice=choice, malformed=choice is None
         )
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The right choice, and the skills that the problem needs."""
         return {"label": int(annotation.label), "skills": annotation.extra["skills"]}
 

@@ -7,11 +7,10 @@ RefCOCO, RefCOCO+ (arXiv:1608.00272) and RefCOCOg (arXiv:1511.02283), https://gi
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Box, Prediction, size_of
+from vista.data import Annotation, Box, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.rec import RECMetric
@@ -40,7 +39,7 @@ class REC(Task):
         boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
         return Prediction(text=text, boxes=boxes, malformed=malformed or len(boxes) != 1)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated box."""
         return {"boxes": list(annotation.boxes)}
 

@@ -7,11 +7,10 @@ The same data sets as REC.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Prediction, decode_segmentation, size_of
+from vista.data import Annotation, Prediction, Reference, decode_segmentation, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.res import RESMetric
@@ -43,7 +42,7 @@ class RES(Task):
         masks, malformed = self.codec.parse_masks(text, size_of(annotation))
         return Prediction(text=text, masks=masks, malformed=malformed or not masks)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated mask, and what the codec makes of it for the paper-style score."""
         size = size_of(annotation)
         mask = decode_segmentation(annotation.segmentations[0], size)

@@ -9,12 +9,11 @@ written as their class name and box. https://visualcommonsense.com, arXiv:1811.1
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from vista.answers import extract_letter
-from vista.data import Annotation, Prediction, size_of
+from vista.data import Annotation, Prediction, Reference, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.vcr import MODES, VCRMetric
 from vista.task import Task, letter_options
@@ -82,7 +81,7 @@ class VCR(Task):
         choice = extract_letter(text, len(ANSWERS))
         return Prediction(text=text, choice=choice, malformed=choice is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Question, mode and right option."""
         extra = annotation.extra
         return {

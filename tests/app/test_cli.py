@@ -1,6 +1,5 @@
 """The command line: help, configs, and every mistake as one sentence with the nearest right word."""
 
-import errno
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 import torch
 import yaml
 
-from main import sentence
 from tests.conftest import FinishedRun
 from tests.tiny import FLAGS, ROOT, Outcome, run
 from vista.app.arguments import explain, plugins, resolve_arguments
@@ -279,17 +277,6 @@ def test_a_damaged_checkpoint_is_one_sentence(trained, tmp_path):
     )
     other_size = [*FLAGS, "--model.init_from", best, "--llm.hidden_size=64"]
     assert_one_sentence(run("fit", *other_size), "has shape")
-
-
-def test_a_full_disk_is_one_sentence():
-    full = OSError(errno.ENOSPC, "No space left on device")
-    assert "the disk is full; free some space" in sentence(full)
-
-
-def test_debugging_shows_where_an_error_comes_from(monkeypatch):
-    monkeypatch.setenv("VISTA_DEBUG", "1")
-    with pytest.raises(FileNotFoundError, match="no finished run"):
-        run("test")
 
 
 def test_help_explains_every_setting():

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
+from vista.app.errors import settings_blamed
 from vista.app.runs import find_checkpoint, find_file, new_run, run_of
 from vista.codec.codec import Codec
 from vista.data import InputError
@@ -262,7 +263,8 @@ class VistaCLI(LightningCLI):
             default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False
         )
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
-        return self._instantiate_trainer(trainer_config, callbacks)
+        with settings_blamed():
+            return self._instantiate_trainer(trainer_config, callbacks)
 
     def before_fit(self) -> None:
         """Say what is trained.
@@ -330,6 +332,11 @@ class PretrainingCLI(LightningCLI):
         parser.link_arguments("encoder", "model.encoder", apply_on="instantiate")
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("encoder.patch_size", "data.patch_size")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer as the settings want it."""
+        with settings_blamed():
+            return super().instantiate_trainer(**kwargs)
 
 
 def known_settings(*classes: type) -> list[str]:

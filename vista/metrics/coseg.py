@@ -13,11 +13,11 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from vista.data import Mask, Prediction
+from vista.data import Mask, Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator
 from vista.metrics.overlap import mask_intersection_and_union
 
@@ -93,7 +93,7 @@ class CoSegMetric(CorpusEvaluator):
     `P_image`, `J_image`, `P_pooled`, `J_pooled`, `J_{class}`.
     """
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Count the pixels of each image of one group."""
         masks = [] if pred.malformed else pred.masks
         for k, (truth, counts) in enumerate(zip(ref["masks"], ref["count"], strict=True)):

@@ -8,9 +8,8 @@ https://github.com/princetonvisualai/pointingqa, arXiv:2011.13681.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, strip_blanks
 
@@ -43,7 +42,7 @@ class PointingQAMetric(Evaluator):
         )
         self.granularities = tuple(granularities)
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one answer is right; an empty one is a parse failure."""
         empty = pred.malformed or not pred.answer.strip()
         right = not empty and same_answer(pred.answer, str(ref["answer"]))

@@ -7,11 +7,10 @@ IoU. A sample counts only if its F1 is 1. https://henghuiding.github.io/GRES, ar
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Box, Prediction
+from vista.data import Box, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import box_giou
 
@@ -53,7 +52,7 @@ class GRECMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("right", "empty", "empty_right", "filled", "filled_found")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether all boxes of one sample are right; a malformed answer never is."""
         if not ref["boxes"]:
             right = not pred.malformed and not pred.boxes

@@ -9,10 +9,9 @@ https://iconqa.github.io, arXiv:2110.13214.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vista.answers import extract_answer, extract_letter
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, strip_blanks
 
@@ -77,7 +76,7 @@ class IconQAMetric(Evaluator):
         )
         self.skills = tuple(skills)
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right choice was made; an answer that means none is wrong."""
         choice = None if pred.malformed else pred.choice
         right = choice is not None and choice == ref["label"]

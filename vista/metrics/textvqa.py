@@ -6,9 +6,8 @@ As facebookresearch/mmf `mmf/utils/m4c_evaluators.py` @b0ffc7f (`TextVQAAccuracy
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vista.data import InputError, Prediction
+from vista.data import InputError, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.vqa import normalize, soft_score, strip_blanks
 
@@ -41,7 +40,7 @@ class TextVQAMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The soft score of one question."""
         score = textvqa_accuracy(pred.answer, ref["answers"])
         return {"right": 0.0 if pred.malformed else score}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.contractions import CONTRACTIONS
 from vista.metrics.evaluator import Evaluator, percent
 
@@ -106,7 +106,7 @@ class VQAMetric(Evaluator):
             *(f"{kind}_{name}" for name in ANSWER_TYPES.values() for kind in ("right", "n")),
         )
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The accuracy of one question, beside that of its answer type."""
         if not ref["answers"]:
             return {"n": 0, "parse_failures": 0}
