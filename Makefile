@@ -57,7 +57,7 @@ demo: export OMP_NUM_THREADS = 1
 demo: setup  ## make the world, train the tiny model in both stages, test it (CPU, minutes)
 	time $(BIN)/python main.py fit --config stage1.yaml $(PAIR)
 	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_stage2.yaml $(PAIR)
-	time $(BIN)/python main.py test --data.max_test 256 --data.unseen_wording 64
+	time $(BIN)/python main.py test --data.scoring.max_test 256 --data.scoring.unseen_prompts 64
 
 ALL := --config tiny_all.yaml
 demo-all: export OMP_NUM_THREADS = 1
@@ -65,7 +65,7 @@ demo-all: setup  ## the same with all tasks
 	time $(BIN)/python main.py fit --config stage1.yaml $(ALL) --name all_stage1 $(PAIR)
 	time $(BIN)/python main.py fit --config stage2.yaml $(ALL) --config tiny_stage2.yaml --name all_stage2 \
 		--model.init_from all_stage1 $(PAIR)
-	time $(BIN)/python main.py test --data.max_test 200 --data.unseen_wording 50
+	time $(BIN)/python main.py test --data.scoring.max_test 200 --data.scoring.unseen_prompts 50
 
 clean:  ## remove builds and caches; runs/ and data/ stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

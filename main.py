@@ -7,7 +7,6 @@
 `fit validate test predict` are Lightning's verbs, the others are small modules of ours, imported only when called.
 """
 
-import errno
 import os
 import sys
 from difflib import get_close_matches
@@ -15,11 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from vista.app.errors import told_in_one_sentence
 from vista.app.plugins import load_entry_points, load_plugin
 from vista.data import InputError
 
-# What gloo and NCCL say in a process whose neighbour is gone.
-LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
 OWN_VERBS = {  # verb -> module, function
     "codec-bench": ("vista.codec.bench.command", "main"),
@@ -44,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"{__doc__}\nverbs: {' '.join(verbs)}\n`python main.py VERB --help` explains every setting."
         )
         return
-    try:
+    with told_in_one_sentence():
         if verb in OWN_VERBS:
             run_own_verb(verb, rest)
         elif verb == "pretrain":
@@ -55,28 +53,6 @@ def main(arguments: list[str] | None = None) -> None:
             close = get_close_matches(verb, verbs, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(verbs)}"
             raise InputError(f"there is no verb {verb!r}; {hint}")
-    except (ValueError, OSError) as error:
-        if os.environ.get("VISTA_DEBUG"):
-            raise
-        print(f"error: {sentence(error)}", file=sys.stderr)
-        sys.exit(2)
-    except RuntimeError as error:
-        if os.environ.get("VISTA_DEBUG") or not any(words in str(error) for words in LEFT_ALONE):
-            raise
-        print(
-            "error: this process ends because another one did, which has said why", file=sys.stderr
-        )
-        sys.exit(2)
-
-
-def sentence(error: Exception) -> str:
-    """The error's text on one line; that of a loader process comes with its traceback, whose last line it is."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the disk is full; free some space, then go on with `--ckpt_path runs/NAME`; what was saved is kept"
-    lines = str(error).strip().splitlines()
-    if any("Original Traceback" in line for line in lines):
-        return lines[-1].partition(": ")[2]
-    return " ".join(" ".join(lines).split())
 
 
 def run_own_verb(verb: str, arguments: list[str]) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import ROOT, run
-from datamodules.commands.configured import Setup, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup
 from vista.app.runs import find_file
 from vista.app.settings import make_part
 from vista.data import decode_segmentation
@@ -66,13 +66,13 @@ def train(arm: str, name: str, seed: int, *words: str) -> float:
     """CPU-seconds of one `fit`, on one thread; its run is `runs/<name>`."""
     shutil.rmtree(ROOT / "runs" / name, ignore_errors=True)  # of a call that was killed
     files = [f"--config={file}" for file in configs(arm)]
-    seeds = [f"--seed_everything={seed}", f"--data.seed={seed}"]
+    seeds = [f"--seed_everything={seed}", f"--data.order.seed={seed}"]
     return run(["fit", *files, f"--name={name}", *seeds, *words], threads=1)["cpu_s"]
 
 
 def measure_step(arm: str, name: str, seed: int) -> tuple[float, float]:
     """CPU-seconds of a step of an arm, and of the rest of a run; shuffled, as an epoch is on average."""
-    words = "--data.sorted_epochs=0", "--trainer.log_every_n_steps=1000"
+    words = "--data.order.sorted_epochs=0", "--trainer.log_every_n_steps=1000"
     short, long = (
         train(arm, name, seed, *words, f"--trainer.max_steps={steps}") for steps in (SHORT, LONG)
     )
@@ -83,7 +83,7 @@ def measure_step(arm: str, name: str, seed: int) -> tuple[float, float]:
 def codec_bound(setup: Setup) -> tuple[float, float]:
     """Mean IoU in percent of the validation masks, each once, after encode and decode; and tokens a mask."""
     source = setup.sources["res_refcoco"]
-    annotations = read_split("res_refcoco", source, setup.root, source.val)
+    annotations = setup.splits.read("res_refcoco", source, source.val)
     setup.settings["tokenizer"]["folder"] = find_file(setup.settings["tokenizer"]["folder"])
     tokenizer = make_part(Tokenizer, setup.settings, "tokenizer")
     ious, tokens = [], []
@@ -102,10 +102,10 @@ def one_arm(arm: str, folder: Path, cpu_s: float, seed: int) -> dict[str, Any]:
     if result.is_file():
         return json.loads(result.read_text())
     name = str((folder / arm).relative_to(ROOT / "runs"))
-    setup = read_setup(["default", *configs(arm)], None, [])
+    setup = read_setup(configs(arm), None, [])
     step, rest = measure_step(arm, f"{name}.short", seed)
     samples = epoch_steps(cpu_s, step) * setup.settings["data"]["batch_size"]
-    used = train(arm, name, seed, f"--data.epoch_samples={samples}")
+    used = train(arm, name, seed, f"--data.order.epoch_samples={samples}")
     run(["validate", f"--ckpt_path=runs/{name}", "--trainer.limit_val_batches=1.0"], threads=1)
     scores = json.loads((ROOT / "runs" / name / "scores_val.json").read_text())["all"]
     bound, tokens = codec_bound(setup)

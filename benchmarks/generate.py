@@ -20,9 +20,9 @@ import torch
 
 from vista.codec.codec import Codec
 from vista.data import Example
+from vista.decoding.automaton import Automaton
 from vista.decoding.grammar import Grammar, Regions, Text, compile_grammar
 from vista.decoding.greedy import generate
-from vista.decoding.lengths import longest_answer
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
@@ -110,7 +110,7 @@ class Bench:
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         if jump:
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
-        with patch("vista.decoding.hypothesis.forced_token", lambda *_: None):
+        with patch.object(Automaton, "forced_token", lambda *_: None):
             return [a.token_ids for a in generate(self.model, batch, automata, limit)]
 
 
@@ -132,7 +132,7 @@ def measure(
 ) -> dict[str, Any]:
     """Answers and tokens a second of all ways at one batch size."""
     grammar, limit = TASKS[task]
-    length = longest_answer(compile_grammar(grammar, bench.tokenizer)) or limit
+    length = compile_grammar(grammar, bench.tokenizer).longest_answer or limit
     batch, free = bench.prompts(size), [(Text(),)] * size
     ways = {
         "generate": lambda: bench.baseline(batch, length),

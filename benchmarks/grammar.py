@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.bootstrap import Headline, draw, interval
 from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.score import read_scored
-from vista.app.runs import CONFIGS, RUNS, find_checkpoint, run_of
+from vista.app.runs import RUNS, find_checkpoint, run_of
+from vista.app.settings import defaults, stack
 from vista.predictions import from_record, read_records
 
 ROOT = Path(__file__).parents[1]
@@ -63,13 +65,14 @@ class Clock(Callback):
         Path(trainer.default_root_dir, "seconds.json").write_text(json.dumps(self.seconds))
 
 
-def twin(checkpoint: Path, way: str) -> Path:
+def twin(checkpoint: Path, way: str, configs: list[str]) -> Path:
     """A run folder of the same checkpoint and settings, empty but for them, so that `test` writes there."""
     run = run_of(checkpoint)
     folder = RUNS / "grammar" / (run or checkpoint).absolute().name / way
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "checkpoints").mkdir(parents=True)
-    shutil.copy(run / "config.yaml" if run else CONFIGS / "default.yaml", folder / "config.yaml")
+    settings = stack([run / "config.yaml"] if run else defaults(configs))
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     (folder / "checkpoints" / checkpoint.name).symlink_to(checkpoint.absolute())
     return folder
 
@@ -83,10 +86,10 @@ def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
     words += [f"--data.root={given.root}"] if given.root else []
     words += [
         f"--ckpt_path={checkpoint}",
-        f"--model.grammar={grammar}",
-        f"--data.max_test={given.samples}",
+        f"--model.decoding.grammar={grammar}",
+        f"--data.scoring.max_test={given.samples}",
     ]
-    words += ["--data.unseen_wording=0", "--trainer.devices=1", "--trainer.strategy=auto"]
+    words += ["--data.scoring.unseen_prompts=0", "--trainer.devices=1", "--trainer.strategy=auto"]
     words += ["--trainer.callbacks+=benchmarks.grammar.Clock"]
     done = subprocess.run([sys.executable, str(ROOT / "main.py"), "test", *words])
     if done.returncode:
@@ -176,7 +179,7 @@ def main() -> None:
     add_arguments(parser)
     given = parser.parse_args()
     checkpoint = find_checkpoint(given.run)
-    folders = {way: twin(checkpoint, way) for way in WAYS}
+    folders = {way: twin(checkpoint, way, given.config) for way in WAYS}
     for way, grammar in WAYS.items():
         run_test(folders[way], grammar, given)
     setup = read_setup(

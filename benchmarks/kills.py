@@ -160,7 +160,7 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp())
     write_world(Path("data/small"), num_train=400, num_val=10, num_test=10, num_workers=1)
     words = ["fit", "--config", "stage1", *SIZES, "--data.root=data/small"]
-    words += [f"--data.epoch_samples={given.steps * 8}", "--data.drop_test_images=false"]
+    words += [f"--data.order.epoch_samples={given.steps * 8}", "--data.drop_test_images=false"]
     process = start(Path("seen/whole"), 1, [*words, "--name=whole"])
     if process.wait():
         raise RuntimeError(Path("seen/whole/log").read_text()[-2000:])

@@ -29,6 +29,7 @@ from generated_source import PICTURES, TASKS, GeneratedReader, write_data
 
 from datamodules.mixture import MixtureData
 from datamodules.readers import READERS
+from datamodules.settings import SampleOrder
 from datamodules.source import Source
 from vista.codec.codec import Codec
 from vista.images import load_image
@@ -172,8 +173,11 @@ def measure_speed(root: Path) -> dict[str, Any]:
     write_data(root, 40000, 2000)
     found: dict[str, Any] = {"jpeg_kb": (root / "pictures/0.jpg").stat().st_size // 1024}
     for most in (1, 4):
-        found[f"{most}_of_an_image"] = speed(mixture(root, questions_per_image=most))
-    found |= {task: speed(mixture(root, questions_per_image=1, tasks=[task])) for task in TASKS}
+        found[f"{most}_of_an_image"] = speed(
+            mixture(root, order=SampleOrder(questions_per_image=most))
+        )
+    single = SampleOrder(questions_per_image=1)
+    found |= {task: speed(mixture(root, order=single, tasks=[task])) for task in TASKS}
     found["milliseconds"] = profile(mixture(root, num_workers=0))
     found["grey_levels_of_reduced_decoding"] = difference_of_reduced(root)
     return found
@@ -200,7 +204,7 @@ def measure_scale(root: Path, annotations: int) -> dict[str, Any]:
     )
     found["open_s"], found["open_cpu_s"] = (round(seconds, 1) for seconds in again)
     found["compiled_mb"] = sum(file.stat().st_size for file in (root / "compiled").iterdir()) >> 20
-    found["order_s"] = round(timed(lambda: data.order.samples(0))[1], 2)
+    found["order_s"] = round(timed(lambda: data.train_order.samples(0))[1], 2)
     start = time.perf_counter()
     loader = iter(data.train_dataloader())
     next(loader)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.commands.configured import read_setup, read_split
+from datamodules.commands.configured import read_setup
 from datamodules.readers import READERS
 from tasks import Task
 
@@ -85,7 +85,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    setup = read_setup(["default", *given.config], given.root, [])
+    setup = read_setup(given.config, given.root, [])
     found = {}
     for name, (samples, per_image) in STATED.items():
         source = setup.sources[LIKE.get(name, name)]
@@ -96,7 +96,7 @@ def main() -> None:
         ):
             with suppress(FileNotFoundError, ValueError):
                 annotations = annotations or task.regroup(
-                    read_split(name, source, setup.root, split) if split else []
+                    setup.splits.read(name, source, split) if split else []
                 )
         if not annotations:
             print(f"{name}: no files, left out")

@@ -61,12 +61,12 @@ def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict
         "test",
         "--ckpt_path",
         second,
-        "--data.max_test",
+        "--data.scoring.max_test",
         str(asked),
-        "--data.unseen_wording",
+        "--data.scoring.unseen_prompts",
         str(unseen),
     ]
-    more = ["--seed_everything", str(seed), "--data.seed", str(seed), *pair]
+    more = ["--seed_everything", str(seed), "--data.order.seed", str(seed), *pair]
     costs = {
         "stage1": run([*stage1, *more], threads),
         "stage2": run([*stage2, "--name", second, *more], threads),

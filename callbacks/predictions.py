@@ -5,6 +5,7 @@ under the same settings takes the answers that are there and asks for the others
 """
 
 import json
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -109,9 +110,7 @@ def as_line(record: Record) -> str:
 def subject_of(trainer: Trainer, module: VistaModule) -> str:
     """What the answers depend on, as JSON: the checkpoint, the settings of text and decoding, the sources."""
     checkpoint = Path(str(trainer.ckpt_path))
-    decoding = {
-        name: value for name, value in vars(module.answering).items() if name != "tokenizer"
-    }
+    decoding = asdict(module.decoder.settings)
     sources = [(s.name, str(s.root), len(s.annotations)) for s in eval_sources(trainer)]
     modified = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     subject = {

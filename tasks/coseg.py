@@ -3,7 +3,8 @@
     -> "The masks are [104, 250, ..., 98, 301] <msep> [] <msep> [577, 231, ..., 560, 240]."
 
 The k-th mask belongs to the k-th image; `[]` is an empty one. PASCAL (Faktor and Irani, ICCV 2013), MSRC (Rubinstein
-et al., CVPR 2013), iCoSeg (Batra et al., CVPR 2010). They have no training split: COCO's instances are grouped for it.
+et al., CVPR 2013), iCoSeg (Batra et al., CVPR 2010). They have no training split: the reader
+`coseg_groups` makes groups of COCO's instances for it.
 """
 
 import re
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.groups import group_by_category
 from vista.codec.codec import Codec
 from vista.data import (
     Annotation,
@@ -34,7 +34,7 @@ class CoSeg(Task):
     """Images to one mask for each."""
 
     name = "coseg"
-    datasets = frozenset({"coseg", "coco_instances"})
+    datasets = frozenset({"coseg", "coseg_groups"})
     fields = frozenset({"segmentations", "sizes"})
     headline = "J"
     baseline_name = "whole image"
@@ -52,13 +52,6 @@ class CoSeg(Task):
             raise InputError(
                 f"task {self.name} needs one bracket for each image: codec.multipart largest or bridge"
             )
-
-    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
-        """Groups as they are read; images with objects (COCO's instances) are put into groups of one category."""
-        groups = [a for a in annotations if "categories" not in a.extra]
-        objects = [a for a in annotations if "categories" in a.extra]
-        # A codec that draws the largest part alone would leave out all objects but one.
-        return groups + group_by_category(objects, single=self.codec.multipart == "largest")
 
     def target(self, annotation: Annotation) -> str:
         """`The masks are [..] <msep> [..].`."""

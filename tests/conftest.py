@@ -52,7 +52,7 @@ def finished_run(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     cwd = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
-        sizes = "--data.batch_size=16 --data.epoch_samples=160"
+        sizes = "--data.batch_size=16 --data.order.epoch_samples=160"
         settings = f"--data.root={tiny_world} --data.tasks=[vqav2,rec,res] {sizes}"
         code, out, err = run(
             "fit",
@@ -60,7 +60,7 @@ def finished_run(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             "stage1",
             *FLAGS,
             *settings.split(),
-            "--data.max_val=8",
+            "--data.scoring.max_val=8",
             "--trainer.log_every_n_steps=5",
         )
     assert code == 0, err

@@ -5,6 +5,7 @@ import yaml
 
 from benchmarks.ablations import ARMS, CROSS, FINDINGS, configs, epoch_steps, report, step_cost
 from tests.tiny import ROOT, run
+from vista.app.runs import find_config
 
 ROW = {
     "arm": "fast+points16", "tokens": 34.0, "step_cpu_s": 0.5, "steps": 480, "cpu_s": 238.0, "rec_pr50": 60.0,
@@ -39,7 +40,7 @@ def test_every_arm_fits_the_signatures(arm):
     assert outcome.code == 0, outcome.err
     parsed = yaml.safe_load(outcome.out)
     for name in configs(arm):
-        for group, settings in yaml.safe_load((ROOT / "configs" / name).read_text()).items():
+        for group, settings in yaml.safe_load(find_config(name).read_text()).items():
             for key, value in (
                 settings.items() if group != "data" or "tasks" not in settings else ()
             ):

@@ -69,7 +69,14 @@ def test_train_and_test(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["main.py"])
     (tmp_path / "configs").symlink_to(ROOT / "configs")  # the tiny tokenizer and encoder
-    few = ["--data.epoch_samples", "192", "--data.max_val", "40", "--data.num_workers", "0"]
+    few = [
+        "--data.order.epoch_samples",
+        "192",
+        "--data.scoring.max_val",
+        "40",
+        "--data.num_workers",
+        "0",
+    ]
     main(
         [
             "fit",
@@ -80,7 +87,7 @@ def test_train_and_test(
             *few,
         ]
     )
-    main(["test", "--data.max_test", "40", "--data.num_workers", "0"])
+    main(["test", "--data.scoring.max_test", "40", "--data.num_workers", "0"])
     scores = json.loads((tmp_path / "runs" / "easy_vqa" / "scores_test.json").read_text())
     (row,) = scores["table"]
     assert (row["name"], row["metric"], row["parse_failures"]) == ("easy_vqa_test", "accuracy", 0)

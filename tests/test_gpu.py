@@ -20,7 +20,7 @@ from tests.training.test_processes import losses
 from vista.codec.codec import Codec
 from vista.data import Example
 from vista.decoding.beam import beam_search
-from vista.decoding.decoder import Answering
+from vista.decoding.decoder import Decoder
 from vista.decoding.grammar import compile_grammar
 from vista.decoding.greedy import Sampling, generate
 from vista.decoding.options import option_probabilities
@@ -37,8 +37,9 @@ pytestmark = [
 DEVICE = "cuda"
 GPU = ["--trainer.accelerator=gpu", "--trainer.devices=1"]
 SETTINGS = [
-    "--data.tasks=[caption,vqav2,rec,res]", "--data.batch_size=16", "--data.epoch_samples=160", "--data.max_val=12",
-    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4",
+    "--data.tasks=[caption,vqav2,rec,res]", "--data.batch_size=16", "--data.order.epoch_samples=160",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1",
+    "--data.scoring.max_val=12", "--data.scoring.eval_batch_size=4",
 ]  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def test_every_task_in_bfloat16(name, dataset, split):
     asked = list(annotations(name, dataset, split))[:8]
     batch = moved(ask_task(task, asked, "compact"), dtype=torch.bfloat16)
     model = tiny_model().to(DEVICE, torch.bfloat16)
-    preds = Answering(tokenizer())(model, batch, [task] * len(asked), asked)
+    preds = Decoder(tokenizer())(model, batch, [task] * len(asked), asked)
     assert not any(p.malformed for p in preds)
     evaluator = task.evaluator().to(DEVICE)
     evaluator.update(preds, [task.reference(a) for a in asked])
@@ -159,7 +160,7 @@ def test_training_and_tests(tiny_world, tmp_path, monkeypatch):
             *FLAGS,
             SETTINGS[0],
         ]
-        outcome = run("validate", *words, "--data.max_val=12", *place)
+        outcome = run("validate", *words, "--data.scoring.max_val=12", *place)
         assert outcome.code == 0, outcome.err
         tables.append(
             [line for line in outcome.out.splitlines() if "coco" in line or "vqav2" in line]
@@ -175,7 +176,13 @@ def test_bfloat16_and_loader_processes(tiny_world, tmp_path, monkeypatch):
     rows = losses(Path("runs/half"))
     assert len(rows) == 10 and rows[-1]["train/loss"] < rows[0]["train/loss"]
     outcome = run(
-        "test", "--task", "rec", "res", "--data.max_test=8", *GPU, "--trainer.precision=bf16-true"
+        "test",
+        "--task",
+        "rec",
+        "res",
+        "--data.scoring.max_test=8",
+        *GPU,
+        "--trainer.precision=bf16-true",
     )
     assert outcome.code == 0, outcome.err
     answers = [
@@ -189,7 +196,7 @@ def test_bfloat16_and_loader_processes(tiny_world, tmp_path, monkeypatch):
 def test_a_sharded_run_on_one_device(tiny_world, tmp_path, monkeypatch):
     """`fsdp.yaml` as it is, of which one device is the smallest case: losses near those of a run without it."""
     monkeypatch.chdir(tmp_path)
-    alike = ["--model.optimizer=adamw", "--model.learning_rate=1.5e-3"]
+    alike = ["--model.optimization.optimizer=adamw", "--model.optimization.learning_rate=1.5e-3"]
     fit("plain", tiny_world, *GPU, *alike, "--trainer.precision=bf16-mixed")
     launcher = [
         sys.executable,

@@ -16,6 +16,7 @@ import pytest
 from datamodules.synthetic.world import write_world
 from main import main
 from tasks import Task
+from vista.app.runs import find_config
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -82,7 +83,7 @@ def test_every_named_config_exists() -> None:
         "where.yaml",
         "examples/easy_vqa.yaml",
     }
-    assert all((ROOT / "configs" / name).is_file() for name in named)
+    assert all(find_config(name).is_file() for name in named)
 
 
 def test_own_task(
@@ -95,7 +96,7 @@ def test_own_task(
     Path("where.py").write_text(code("python"))
     Path("where.yaml").write_text(code("yaml"))
     write_world(Path("small"), num_train=24, num_val=8, num_test=8, num_workers=1)
-    few = ["--data.epoch_samples", "128", "--data.num_workers", "0"]
+    few = ["--data.order.epoch_samples", "128", "--data.num_workers", "0"]
     main(["fit", "--config", "where.yaml", "--data.root", "small", *few])
     main(["test", "--data.num_workers", "0"])
     image = next(Path("small/coco/val2017").glob("*.jpg"))

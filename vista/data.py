@@ -38,6 +38,17 @@ class MissingFileError(InputError, FileNotFoundError):
     """A sentence for people about a file or folder that is not there."""
 
 
+class SampleError(Exception):
+    """A fault of code, of a task's or a reader's: first where, then what. Its cause has the traceback."""
+
+
+def located(error: Exception, where: str) -> Exception:
+    """An error that says where before what: a sentence for people stays one, any other becomes a `SampleError`."""
+    if isinstance(error, InputError):
+        return type(error)(f"{where}: {error}")
+    return SampleError(f"{where}: {type(error).__name__}: {error}")
+
+
 @dataclass(slots=True)
 class Annotation:
     """One record of an official file. Which fields are filled is the reader's promise (`Reader.fields`).

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from vista.data import InputError
+
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -23,7 +25,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
-class ImageError(ValueError):
+class ImageError(InputError):
     """An image file that cannot be used. Its text is one sentence that names the file."""
 
 

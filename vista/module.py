@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from vista.codec.codec import Codec
 from vista.data import InputError, Prediction
-from vista.decoding.decoder import Answering
+from vista.decoding.decoder import Decoder, Decoding
 from vista.metrics.evaluator import Evaluator
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
@@ -23,7 +23,7 @@ from vista.task import Source, Task
 from vista.tokens.batch import EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
-from vista.training.optimizer import Muon, parameter_groups
+from vista.training.optimizer import Muon, Optimization, parameter_groups
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import gather, release, shard
 
@@ -45,18 +45,11 @@ class VistaModule(LightningModule):
         tokenizer: Tokenizer,
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
-        optimizer: Literal["adamw", "muon"] = "adamw",
-        learning_rate: float = 1.5e-3,
-        betas: tuple[float, float] = (0.9, 0.98),
-        weight_decay: float = 0.05,
-        warmup_share: float = 0.03,
+        optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
         length_power: float = 0.0,
         length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
-        grammar: bool = True,
-        rank_options: bool = False,
-        num_beams: int = 1,
-        temperature: float = 0.0,
+        decoding: Decoding = Decoding(),  # noqa: B008 (frozen)
         weights: Path | None = None,
         init_from: Path | None = None,
     ) -> None:
@@ -70,20 +63,13 @@ class VistaModule(LightningModule):
             codec: how regions are written as text.
             trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
                 projection) and `llm`; the others are frozen.
-            optimizer: `adamw` (the paper), or `muon`, see `vista.training.optimizer`.
-            learning_rate: peak of the schedule.
-            betas: of AdamW.
-            weight_decay: of AdamW.
-            warmup_share: share of all steps in which the learning rate rises.
+            optimization: the optimizer and its schedule.
             length_power: a token of a source whose answers have n tokens on average weighs n ** -length_power; 0: every
                 token alike (the paper), 1: sources alike, 0.5: between them (InternVL, arXiv:2412.05271, does so with
                 each answer), so that one word is not drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
-            grammar: decode under each task's grammar.
-            rank_options: answer multiple-choice questions by the likeliest option instead of decoding.
-            num_beams: of beam search; 1: greedy.
-            temperature: above 0, tokens are drawn.
+            decoding: how answers are written.
             weights: InstructBLIP checkpoint (file or folder) whose queries and projection are taken.
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
 
@@ -106,18 +92,8 @@ class VistaModule(LightningModule):
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.tokenizer, self.codec = tokenizer, codec
-        self.answering = Answering(tokenizer, grammar, rank_options, num_beams, temperature)
-        self.trainable, self.optimizer, self.learning_rate, self.betas = (
-            trainable,
-            optimizer,
-            learning_rate,
-            betas,
-        )
-        self.weight_decay, self.warmup_share, self.length_power = (
-            weight_decay,
-            warmup_share,
-            length_power,
-        )
+        self.decoder = Decoder(tokenizer, decoding)
+        self.trainable, self.optimization, self.length_power = trainable, optimization, length_power
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
         self.new_words: set[str] = set()
@@ -145,7 +121,7 @@ class VistaModule(LightningModule):
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
-                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/fsdp.yaml does"
+                "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/places/fsdp.yaml does"
             )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
@@ -213,17 +189,18 @@ class VistaModule(LightningModule):
         Raises:
             InputError: Muon is asked to train sharded matrices.
         """
-        if self.optimizer == "muon" and self.device_mesh is not None:
+        settings = self.optimization
+        if settings.optimizer == "muon" and self.device_mesh is not None:
             raise InputError(
-                "Muon needs whole matrices, which a sharded model has not; set --model.optimizer adamw"
+                "Muon needs whole matrices, which a sharded model has not; "
+                "set --model.optimization.optimizer adamw"
             )
         head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
-        groups = parameter_groups(self.model, head.weight, self.weight_decay)
-        kind = Muon if self.optimizer == "muon" else torch.optim.AdamW
-        optimizer = kind(groups, lr=self.learning_rate, betas=self.betas)
-        return warmup_cosine(
-            optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share
-        )
+        groups = parameter_groups(self.model, head.weight, settings.weight_decay)
+        kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
+        optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        return warmup_cosine(optimizer, num_steps, settings.warmup_share)
 
     # Evaluation
 
@@ -238,7 +215,7 @@ class VistaModule(LightningModule):
             batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
             tasks: of each question.
         """
-        preds = self.answering(self.model, batch, list(tasks), batch["annotations"])
+        preds = self.decoder(self.model, batch, list(tasks), batch["annotations"])
         for index, readable in enumerate(batch["readable"]):
             if not readable:
                 preds[index] = Prediction(malformed=True)

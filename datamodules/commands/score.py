@@ -4,7 +4,7 @@
     python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
 
 A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
-counted, or every one that `test --data.max_test N` asks about: one without an answer is wrong. All scores go to
+counted, or every one that `test --data.scoring.max_test N` asks about: one without an answer is wrong. All scores go to
 `<score>.scores.json` beside the first file.
 """
 
@@ -13,11 +13,13 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.result_files import FORMS, Answer, read_answers
-from datamodules.source import LoadedSource, check_source, nearest, whole_images
+from datamodules.questions import limit
+from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
 from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
@@ -60,12 +62,12 @@ def main(arguments: list[str]) -> None:
         "--max_test",
         type=int,
         metavar="N",
-        help="score only what `test --data.max_test N` asks about",
+        help="score only what `test --data.scoring.max_test N` asks about",
     )
     add_arguments(parser)
     given = parser.parse_args(arguments)
-    configs = given.config or [_run_config(given.predictions[0])]
-    setup = read_setup(["default", *configs], given.root, given.plugin)
+    configs = given.config or _run_config(given.predictions[0])
+    setup = read_setup(configs, given.root, given.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in given.predictions:
         files[choose_score(setup, given.task, given.source, path)].append(path)
@@ -76,14 +78,11 @@ def main(arguments: list[str]) -> None:
     print_table(rows)
 
 
-def _run_config(predictions: Path) -> str:
-    """The config of the run that a file lies in (its codec wrote the answers), else the default."""
-    config = predictions.absolute().parents[1] / "config.yaml"
-    return (
-        str(config)
-        if predictions.absolute().parent.name == "predictions" and config.is_file()
-        else "default"
-    )
+def _run_config(predictions: Path) -> list[str]:
+    """The config of the run that a file lies in (its codec wrote the answers), else none."""
+    folder = predictions.absolute().parent
+    config = folder.parent / "config.yaml"
+    return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
 def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
@@ -149,9 +148,10 @@ def read_scored(
         raise InputError(
             f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}"
         )
-    task = Task.known[source.task](setup.codec)
-    annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
-    return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
+    only = replace(source, test={name: source.test[name]})
+    loaded = setup.splits.load({source_name: only}, "test")
+    limit(loaded, most)
+    return loaded[0]
 
 
 def score_files(
@@ -179,7 +179,7 @@ def score_files(
         f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
     )
     advice = (
-        " (--max_test N scores what a `test --data.max_test N` asked)"
+        " (--max_test N scores what a `test --data.scoring.max_test N` asked)"
         if missing and most is None
         else ""
     )
@@ -205,11 +205,11 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     for answer in answers:
         if answer.id not in known:
             raise InputError(
-                f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
+                f"{answer.location}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
             )
         if answer.id in found:
             raise InputError(
-                f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}"
+                f"{answer.location}: {answer.id!r} is answered twice, first at {found[answer.id].location}"
             )
         found[answer.id] = answer
     return found

@@ -10,10 +10,10 @@ The first one is fixed by the scene; in the others some words vary.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
-from itertools import permutations
 
-from datamodules.synthetic.phrases import NUMBERS, RELATIONS, clearly, listing, with_article
+from datamodules.synthetic.phrases import NUMBERS, clear_relations, listing, with_article
 from datamodules.synthetic.scene import Scene, SceneObject
 
 OPENINGS = ("an image with", "a picture of", "the image shows")
@@ -24,11 +24,12 @@ def captions(scene: Scene, rng: random.Random) -> list[str]:
     objects = scene.objects
     number = len(objects)
     there = "there is one object" if number == 1 else f"there are {NUMBERS[number]} objects"
+    names_with_places = [f"{with_article(item.name)} {place(scene, item)}" for item in objects]
     downwards = sorted(objects, key=lambda item: item.y)
     return [
         f"{_names(objects)}.",
         f"{there}, {_names(objects)}.",
-        f"{listing([f'{with_article(item.name)} {place(scene, item)}' for item in objects])}.",
+        f"{listing(names_with_places)}.",
         f"{_related(scene, rng)}.",
         f"{rng.choice(OPENINGS)} {_names(downwards)}.",
     ]
@@ -36,11 +37,12 @@ def captions(scene: Scene, rng: random.Random) -> list[str]:
 
 def _names(objects: Sequence[SceneObject]) -> str:
     """The objects in their order, equal ones together: "two small red rings and a large blue square"."""
-    names = [item.name for item in objects]
-    counts = {name: names.count(name) for name in names}
-    return listing(
-        [with_article(name) if n == 1 else f"{NUMBERS[n]} {name}s" for name, n in counts.items()]
-    )
+    counts = Counter(item.name for item in objects)
+    return listing([_counted(name, number) for name, number in counts.items()])
+
+
+def _counted(name: str, number: int) -> str:
+    return with_article(name) if number == 1 else f"{NUMBERS[number]} {name}s"
 
 
 def place(scene: Scene, item: SceneObject) -> str:
@@ -58,14 +60,9 @@ def _related(scene: Scene, rng: random.Random) -> str:
     """Two objects by their relation, then the rest."""
     if len(scene.objects) == 1:
         return f"the only object is {_names(scene.objects)}"
-    pairs = [
-        (a, r, b)
-        for a, b in permutations(scene.objects, 2)
-        for r in RELATIONS
-        if clearly(scene, a, r, b)
-    ]
-    a, relation, b = rng.choice(
-        pairs
-    )  # never empty: objects that do not overlap are apart along one axis
-    rest = [item for item in scene.objects if item is not a and item is not b]
-    return f"{_names([a])} {relation} {_names([b])}" + (f", and {_names(rest)}" if rest else "")
+    # Never empty: objects that do not overlap are apart along one axis.
+    i, relation, j = rng.choice(clear_relations(scene))
+    first, second = scene.objects[i], scene.objects[j]
+    text = f"{_names([first])} {relation} {_names([second])}"
+    rest = [item for k, item in enumerate(scene.objects) if k not in (i, j)]
+    return f"{text}, and {_names(rest)}" if rest else text

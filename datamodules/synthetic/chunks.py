@@ -6,7 +6,7 @@ processes.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +15,19 @@ from pathlib import Path
 
 import cv2
 
-from datamodules.synthetic.scene import Scene, crowd, draw_kinds, draw_scene, generator
+from datamodules.synthetic.drawing import draw_kinds, draw_scene
+from datamodules.synthetic.files import json_lines
+from datamodules.synthetic.scene import Scene
+from datamodules.synthetic.streams import crowd, generator
 
 SCENES_PER_CHUNK = 250
 GROUPS_PER_CHUNK = 25
 GROUPED = ("nlvr2", "coseg", "groupwise_res")  # streams whose indices are groups of scenes
+
+
+def any_number(index: int) -> int:
+    """One to four objects for every scene, drawn by lot."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +41,16 @@ class Chunk:
     image_size: int
     total: int
 
-    def scenes(
-        self, number_of: Callable[[int], int] = lambda index: 0
-    ) -> Iterator[tuple[int, Scene]]:
+    def scenes(self, number_of: Callable[[int], int] = any_number) -> Iterator[tuple[int, Scene]]:
         """(index, scene) of each; `number_of` gives a scene's number of objects, 0: one to four.
 
         The stream `train`, for which the choice is free, begins with few of them.
         """
         for index in range(self.start, self.stop):
             rng = generator(self.seed, self.stream, index)
-            number = (
-                1 + index % crowd(index, self.total) if self.stream == "train" else number_of(index)
-            )
+            number = number_of(index)
+            if self.stream == "train":
+                number = 1 + index % crowd(index, self.total)
             yield index, draw_scene(rng, draw_kinds(rng, number), self.image_size)
 
 
@@ -54,6 +60,11 @@ class Pieces:
 
     stream: str
     json: dict[str, str]
+
+    @classmethod
+    def of(cls, chunk: Chunk, records: Mapping[str, Iterable[object]]) -> "Pieces":
+        """The records of a chunk, by name, as JSON lines."""
+        return cls(chunk.stream, {name: json_lines(some) for name, some in records.items()})
 
 
 Work = Callable[[Path, Chunk], Pieces]
@@ -88,11 +99,19 @@ def run(
     return list(pool.map(partial(work, root), jobs))
 
 
+def of_stream(pieces: Sequence[Pieces], stream: str) -> list[Pieces]:
+    """The pieces of one stream, in order."""
+    return [piece for piece in pieces if piece.stream == stream]
+
+
 def column(pieces: Sequence[Pieces], name: str) -> list[str]:
     """The records of one name, chunk after chunk; chunks without such records are left out."""
     return [piece.json[name] for piece in pieces if piece.json.get(name)]
 
 
-def each(pieces: Sequence[Pieces], name: str) -> list[str]:
+def record_lines(pieces: Sequence[Pieces], name: str) -> list[str]:
     """The records of one name, one by one, in JSON."""
-    return [line for piece in column(pieces, name) for line in piece.split("\n")]
+    lines: list[str] = []
+    for text in column(pieces, name):
+        lines += text.split("\n")
+    return lines

@@ -11,18 +11,24 @@ uncompressed RLE although `iscrowd` is 0.
 """
 
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
-from typing import Any
 
-from datamodules.synthetic.files import INFO, LICENSE, json_lines, write_document
+from datamodules.synthetic.files import (
+    INFO,
+    LICENSE,
+    Record,
+    WorldError,
+    json_lines,
+    write_document,
+)
 from datamodules.synthetic.outline import segmentation
-from datamodules.synthetic.scene import COLORS, SHAPES, STREAMS, Kind, Scene
+from datamodules.synthetic.scene import COLORED_SHAPES, Kind, Scene
+from datamodules.synthetic.streams import STREAMS
 
-_CATEGORY_IDS = {pair: 1 + position for position, pair in enumerate(product(COLORS, SHAPES))}
-CATEGORIES = [
-    {"supercategory": shape, "id": number, "name": f"{color} {shape}"}
-    for (color, shape), number in _CATEGORY_IDS.items()
+CATEGORY_NAMES = [f"{kind.color} {kind.shape}" for kind in COLORED_SHAPES]
+_CATEGORIES = [
+    {"supercategory": kind.shape, "id": number, "name": name}
+    for number, (kind, name) in enumerate(zip(COLORED_SHAPES, CATEGORY_NAMES, strict=True), start=1)
 ]
 SCENES_PER_STREAM = 1_000_000
 
@@ -31,18 +37,15 @@ def image_id(stream: str, index: int) -> int:
     """A number that no scene of another stream has.
 
     Raises:
-        ValueError: the index leaves the stream's range of numbers.
+        WorldError: the index leaves the stream's range of numbers.
     """
     if not 0 <= index < SCENES_PER_STREAM:
-        raise ValueError(
-            f"scene {index} of {stream} is out of range: a split has at most {SCENES_PER_STREAM} scenes"
-        )
+        most = f"a split has at most {SCENES_PER_STREAM} scenes"
+        raise WorldError(f"scene {index} of {stream} is out of range: {most}")
     return (1 + STREAMS.index(stream)) * SCENES_PER_STREAM + index
 
 
-def image_record(
-    identifier: int, folder: str, image_size: int, file_name: str = ""
-) -> dict[str, Any]:
+def image_record(identifier: int, folder: str, image_size: int, file_name: str = "") -> Record:
     """The `images` entry; `file_name` where it is not the number alone."""
     file_name = file_name or f"{identifier:012d}.jpg"
     return {
@@ -64,12 +67,12 @@ def annotation_id(identifier: int, position: int) -> int:
 
 def category_id(kind: Kind) -> int:
     """The category of a colour and a shape."""
-    return _CATEGORY_IDS[kind.color, kind.shape]
+    return 1 + COLORED_SHAPES.index(kind._replace(size=""))
 
 
-def instance_records(scene: Scene, identifier: int) -> list[dict[str, Any]]:
+def instance_records(scene: Scene, identifier: int) -> list[Record]:
     """The `annotations` entries of a scene's objects, in their order."""
-    records = []
+    records: list[Record] = []
     for position, item in enumerate(scene.objects):
         x0, y0, x1, y1 = item.box
         records.append(
@@ -86,7 +89,7 @@ def instance_records(scene: Scene, identifier: int) -> list[dict[str, Any]]:
     return records
 
 
-def caption_records(texts: Sequence[str], identifier: int) -> list[dict[str, Any]]:
+def caption_records(texts: Sequence[str], identifier: int) -> list[Record]:
     """The `annotations` entries of an image's captions."""
     return [
         {"image_id": identifier, "id": annotation_id(identifier, position), "caption": text}
@@ -96,12 +99,11 @@ def caption_records(texts: Sequence[str], identifier: int) -> list[dict[str, Any
 
 def write_captions(path: Path, images: list[str], annotations: list[str]) -> None:
     """Writes a captions file from pieces of `json_lines`."""
-    write_document(
-        path, {"info": INFO, "licenses": [LICENSE]}, {"images": images, "annotations": annotations}
-    )
+    head = {"info": INFO, "licenses": [LICENSE]}
+    write_document(path, head, {"images": images, "annotations": annotations})
 
 
-def write_instances(path: Path, images: list[str], annotations: list[str], **head: Any) -> None:
+def write_instances(path: Path, images: list[str], annotations: list[str], **head: object) -> None:
     """Writes an instances file from pieces of `json_lines`; `head` are further keys."""
-    lists = {"images": images, "annotations": annotations, "categories": [json_lines(CATEGORIES)]}
+    lists = {"images": images, "annotations": annotations, "categories": [json_lines(_CATEGORIES)]}
     write_document(path, {"info": INFO, "licenses": [LICENSE], **head}, lists)

@@ -25,56 +25,62 @@ Turns = list[tuple[str, str]]
 def conversation(kind: str, scene: Scene, rng: random.Random, quota: Quota) -> Turns:
     """(question, answer) of each turn; empty where a scene of one object leaves nothing to compare."""
     if kind == "conv":
-        return [
-            (question.text, sentence(question)) for question in questions(scene, rng, quota)[:TURNS]
-        ]
+        turns = questions(scene, rng, quota)[:TURNS]
+        return [(question.text, sentence(question)) for question in turns]
     if kind == "detail":
         return [(rng.choice(DETAIL), description(scene))]
-    return [(COMMON, in_common(scene))] if len(scene.objects) > 1 else []
+    return [(COMMON, common_values(scene))] if len(scene.objects) > 1 else []
 
 
 def sentence(question: Question) -> str:
     """The answer to a question as a whole sentence."""
-    words, answer = question.text.removesuffix("?"), question.answer
+    words = question.text.removesuffix("?")
+    answer = question.answer
     if answer in ("yes", "no"):
         return f"{answer}, {_statement(words, answer == 'yes')}."
-    if match := re.fullmatch(r"what (color|shape|size) is (.+)", words):
-        return f"{match[2]} is {with_article(answer) if match[1] == 'shape' else answer}."
-    things, number = words.removeprefix("how many ").removesuffix(" are there"), int(answer)
+    match = re.fullmatch(r"what (color|shape|size) is (.+)", words)
+    if match:
+        attribute, subject = match.groups()
+        value = with_article(answer) if attribute == "shape" else answer
+        return f"{subject} is {value}."
+    things = words.removeprefix("how many ").removesuffix(" are there")
+    number = int(answer)
     if number == 1:
         return f"there is one {things.removesuffix('s')}."
     return f"there are {NUMBERS[number]} {things}."
 
 
 def _statement(words: str, positive: bool) -> str:
-    """What a yes-or-no question asks for, "is there a ring", said or denied."""
+    """What a yes-or-no question asks for, "is there a ring", affirmed or denied."""
     if words.startswith("is there "):
         thing = words.removeprefix("is there ")
-        return f"there is {thing if positive else 'no ' + thing.split(' ', 1)[1]}"
+        without_article = thing.split(" ", 1)[1]
+        return f"there is {thing}" if positive else f"there is no {without_article}"
     relations = "|".join(RELATIONS)
-    match = re.fullmatch(rf"is (the .+?) ((?:{relations}) the .+)", words) or re.fullmatch(
-        r"is (the .+) (\w+)", words
-    )
+    match = re.fullmatch(rf"is (the .+?) ((?:{relations}) the .+)", words)
+    match = match or re.fullmatch(r"is (the .+) (\w+)", words)
     assert match, words
-    return f"{match[1]} is {match[2] if positive else f'not {match[2]}'}"
+    subject, predicate = match.groups()
+    return f"{subject} is {predicate}" if positive else f"{subject} is not {predicate}"
 
 
 def description(scene: Scene) -> str:
     """How many objects there are, then each with its place, from left to right."""
     number = len(scene.objects)
-    first = f"the image shows {NUMBERS[number]} object{'s' if number > 1 else ''}."
-    return " ".join(
-        [first, *(f"{with_article(item.name)} is {place(scene, item)}." for item in scene.objects)]
-    )
+    things = "objects" if number > 1 else "object"
+    texts = [f"the image shows {NUMBERS[number]} {things}."]
+    for item in scene.objects:
+        texts.append(f"{with_article(item.name)} is {place(scene, item)}.")
+    return " ".join(texts)
 
 
-def in_common(scene: Scene) -> str:
+def common_values(scene: Scene) -> str:
     """The colors and shapes that several objects share."""
-    shared = []
+    texts = []
     for attribute, ending in (("color", ""), ("shape", "s")):
-        for value, number in Counter(
-            getattr(item.kind, attribute) for item in scene.objects
-        ).items():
+        counts = Counter(getattr(kind, attribute) for kind in scene.kinds)
+        for value, number in counts.items():
             who = "all" if number == len(scene.objects) else NUMBERS[number]
-            shared += [f"{who} of them are {value}{ending}"] if number > 1 else []
-    return f"{listing(shared) if shared else 'they have nothing in common'}."
+            if number > 1:
+                texts.append(f"{who} of them are {value}{ending}")
+    return f"{listing(texts)}." if texts else "they have nothing in common."

@@ -3,12 +3,11 @@
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from datamodules.synthetic import coco, nlvr2, refer, vqa
 from datamodules.synthetic.captions import captions
-from datamodules.synthetic.chunks import Chunk, Pieces, chunks, column, run
-from datamodules.synthetic.files import json_lines, save_image, write_lines
+from datamodules.synthetic.chunks import Chunk, Pieces, chunks, column, of_stream, run
+from datamodules.synthetic.files import Record, save_image, write_lines
 from datamodules.synthetic.phrases import wording
 from datamodules.synthetic.questions import Quota, questions
 
@@ -23,45 +22,45 @@ FOLDERS = {
 WITH_TEXT = ("train", "test")  # streams that have captions and questions
 WITH_REFS = ("train", "val", "refer_test")
 NLVR2_SPLITS = ("train", "dev", "test1")
+# Streams with a COCO split of their own: its folder, and VQA's name for the same images.
+COCO_SPLITS = {"train": ("train2017", "train2014"), "test": ("val2017", "val2014")}
 
 
 def core_jobs(
     seed: int, num_train: int, num_val: int, num_test: int, image_size: int
 ) -> list[Chunk]:
     """The chunks of the four formats; see `write_world` for the numbers."""
-    streams = {"train": num_train, "val": num_val, "refer_test": num_test, "test": num_test}
-    pairs = (num_train // 4, num_val * 3 // 5, num_test * 3 // 5)
-    streams |= {
-        f"nlvr2_{split}": nlvr2.num_sets(n) for split, n in zip(NLVR2_SPLITS, pairs, strict=True)
+    sizes = {
+        "train": num_train,
+        "val": num_val,
+        "refer_test": num_test,
+        "test": num_test,
+        "nlvr2_train": nlvr2.num_sets(num_train // 4),
+        "nlvr2_dev": nlvr2.num_sets(num_val * 3 // 5),
+        "nlvr2_test1": nlvr2.num_sets(num_test * 3 // 5),
     }
-    return [
-        job
-        for stream, number in streams.items()
-        for job in chunks(seed, stream, number, image_size)
-    ]
+    jobs: list[Chunk] = []
+    for stream, number in sizes.items():
+        jobs += chunks(seed, stream, number, image_size)
+    return jobs
 
 
 def write_core(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None) -> None:
     """Writes the four formats below `root`."""
     _make_folders(root, jobs)
     pieces = run(root, jobs, pool, _draw)
-    for stream, folder, subtype in (
-        ("train", "train2017", "train2014"),
-        ("test", "val2017", "val2014"),
-    ):
-        own = [piece for piece in pieces if piece.stream == stream]
+    for stream, (folder, subtype) in COCO_SPLITS.items():
+        own = of_stream(pieces, stream)
         _write_instances(root, folder, own)
         path = root / "coco" / "annotations" / f"captions_{folder}.json"
         coco.write_captions(path, column(own, "images"), column(own, "captions"))
         vqa.write_vqa(root, subtype, column(own, "questions"), column(own, "answers"))
-    referred = [piece for piece in pieces if piece.stream in WITH_REFS]
-    columns = (column(referred, name) for name in ("refs", "refer_images", "instances"))
-    refer.write_refcoco(root, *columns)
+    own = [piece for piece in pieces if piece.stream in WITH_REFS]
+    images, instances = column(own, "refer_images"), column(own, "instances")
+    refer.write_refcoco(root, column(own, "refs"), images, instances)
     for split in NLVR2_SPLITS:
-        lines = column(
-            [piece for piece in pieces if piece.stream == f"nlvr2_{split}"], "statements"
-        )
-        write_lines(root / "nlvr2" / f"{split}.json", lines)
+        statements = column(of_stream(pieces, f"nlvr2_{split}"), "statements")
+        write_lines(root / "nlvr2" / f"{split}.json", statements)
 
 
 def write_scenes(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None) -> None:
@@ -89,7 +88,7 @@ def _write_instances(root: Path, folder: str, pieces: list[Pieces]) -> None:
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     if chunk.stream.startswith("nlvr2"):
         return _draw_sets(root, chunk)
-    records: dict[str, list[Any]] = defaultdict(list)
+    records: dict[str, list[Record]] = defaultdict(list)
     quota = Quota()
     folder = FOLDERS[chunk.stream]
     for index, scene in chunk.scenes():
@@ -100,23 +99,21 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         records["instances"] += coco.instance_records(scene, number)
         if chunk.stream in WITH_TEXT:
             records["captions"] += coco.caption_records(captions(scene, rng), number)
-            asked, answered = vqa.vqa_records(questions(scene, rng, quota), number)
-            records["questions"] += asked
-            records["answers"] += answered
+            scene_questions = questions(scene, rng, quota)
+            records["questions"] += vqa.question_records(scene_questions, number)
+            records["answers"] += vqa.answer_records(scene_questions, number)
         if chunk.stream in WITH_REFS:
             name = refer.file_name(number)
-            records["refer_images"].append(
-                coco.image_record(number, "train2014", chunk.image_size, name)
-            )
-            records["refs"] += refer.ref_records(
-                scene, number, refer.split_of(chunk.stream, index), rng
-            )
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+            image = coco.image_record(number, "train2014", chunk.image_size, name)
+            records["refer_images"].append(image)
+            split = refer.split_of(chunk.stream, index)
+            records["refs"] += refer.ref_records(scene, number, split, rng)
+    return Pieces.of(chunk, records)
 
 
 def _draw_sets(root: Path, chunk: Chunk) -> Pieces:
     split = chunk.stream.removeprefix("nlvr2_")
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for number in range(chunk.start, chunk.stop):
         records += nlvr2.write_set(root, chunk.seed, split, number, chunk.image_size)
-    return Pieces(chunk.stream, {"statements": json_lines(records)})
+    return Pieces.of(chunk, {"statements": records})

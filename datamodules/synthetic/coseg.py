@@ -18,14 +18,14 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules.synthetic.chunks import Chunk, Pieces
+from datamodules.synthetic.drawing import draw_scene
 from datamodules.synthetic.files import save_image
 from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import noun, wording
-from datamodules.synthetic.questions import VALUES
-from datamodules.synthetic.scene import Kind, Scene, SceneObject, draw_scene, generator
+from datamodules.synthetic.scene import COLORED_SHAPES, VALUES, Kind, Scene, SceneObject
+from datamodules.synthetic.streams import generator
 
-GROUP = 4
-CLASSES = [Kind("", color, shape) for color in VALUES["color"] for shape in VALUES["shape"]]
+GROUP = 4  # images between which nothing but the common object occurs twice
 
 
 class Layout(NamedTuple):
@@ -36,6 +36,15 @@ class Layout(NamedTuple):
     first: int  # number of a class's first image, with as many digits as its last
     classes: int
     white: int
+
+    def paths(self, common: Kind, class_number: int, image_number: int) -> tuple[str, str]:
+        """Where an image and its mask are; the numbers count from 0."""
+        names = {
+            "kind": noun(common).replace(" ", "_"),
+            "k": class_number + 1,
+            "n": self.first + image_number,
+        }
+        return self.image.format(**names), self.mask.format(**names)
 
 
 LAYOUTS = {
@@ -57,19 +66,28 @@ LAYOUTS = {
 
 def other_kinds(common: Kind, number: int, rng: random.Random) -> list[Kind]:
     """Kinds of which no two have the same color and shape, nor has one those of the common object."""
-    free = [kind for kind in CLASSES if kind != common._replace(size="")]
-    return [kind._replace(size=rng.choice(VALUES["size"])) for kind in rng.sample(free, number)]
+    free = [kind for kind in COLORED_SHAPES if kind != common._replace(size="")]
+    return [_with_any_size(kind, rng) for kind in rng.sample(free, number)]
+
+
+def _with_any_size(kind: Kind, rng: random.Random) -> Kind:
+    return kind._replace(size=rng.choice(VALUES["size"]))
 
 
 def group_kinds(common: Kind, rng: random.Random) -> list[list[Kind]]:
     """What each of four images holds, the common object first; its size is drawn anew where the kind leaves it open."""
     numbers = [rng.choice((1, 2)) for _ in range(GROUP)]
     others = other_kinds(common, sum(numbers), rng)
-    first = [common._replace(size=common.size or rng.choice(VALUES["size"])) for _ in numbers]
-    return [
-        [kind, *(others.pop() for _ in range(number))]
-        for kind, number in zip(first, numbers, strict=True)
-    ]
+    contents = []
+    for number in numbers:
+        first = common if common.size else _with_any_size(common, rng)
+        contents.append([first, *_take_last(others, number)])
+    return contents
+
+
+def _take_last(kinds: list[Kind], number: int) -> list[Kind]:
+    """Takes so many from the end of a list."""
+    return [kinds.pop() for _ in range(number)]
 
 
 def find(scene: Scene, kind: Kind) -> SceneObject:
@@ -82,23 +100,16 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     for index in range(chunk.start, chunk.stop):
         block, number = divmod(index, layout.classes)
         rng = wording(chunk.seed, chunk.stream, index)
-        size = VALUES["size"][(number + number // 4) % 2] if chunk.stream == "coseg_icoseg" else ""
-        common = CLASSES[number]._replace(size=size)
+        common = COLORED_SHAPES[number]
+        if chunk.stream == "coseg_icoseg":
+            common = common._replace(size=VALUES["size"][(number + number // 4) % 2])
         for k, kinds in enumerate(group_kinds(common, rng)):
-            scene = draw_scene(
-                generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size
-            )
-            mask = find(scene, kinds[0]).mask
-            name = {
-                "kind": noun(common).replace(" ", "_"),
-                "k": number + 1,
-                "n": layout.first + GROUP * block + k,
-            }
-            _save(root / layout.image.format(**name), scene.image)
-            _save(
-                root / layout.mask.format(**name),
-                np.repeat(mask[..., None] * np.uint8(layout.white), 3, 2),
-            )
+            scene_rng = generator(chunk.seed, chunk.stream, GROUP * index + k)
+            scene = draw_scene(scene_rng, kinds, chunk.image_size)
+            mask = find(scene, kinds[0]).mask * np.uint8(layout.white)  # (H, W)
+            image_path, mask_path = layout.paths(common, number, GROUP * block + k)
+            _save(root / image_path, scene.image)
+            _save(root / mask_path, np.repeat(mask[..., None], 3, axis=2))
     return Pieces(chunk.stream, {})
 
 

@@ -9,21 +9,21 @@ Each form has its quota of numbers of targets, so that the words do not tell whe
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
 from datamodules.synthetic.phrases import (
-    ANYTHING,
     RELATIONS,
+    all_patterns,
     clearly,
-    identifying,
+    count,
     matches,
-    minimal,
     noun,
+    shortest_names,
 )
-from datamodules.synthetic.questions import VALUES, Quota
-from datamodules.synthetic.scene import Kind, Scene
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import COLORED_SHAPES, VALUES, Kind, Scene
 
 PER_SCENE = 2
 # How often each number of targets is wanted, by form.
@@ -50,87 +50,88 @@ class Expression(NamedTuple):
 
 def expressions(scene: Scene, rng: random.Random, quota: Quota) -> list[Expression]:
     """`PER_SCENE` different expressions, fewer where the scene gives no more."""
-    made: dict[str, Expression] = {}
+    by_text: dict[str, Expression] = {}
     for form in rng.choices(list(_MAKERS), (0.4, 0.25, 0.15, 0.2), k=4 * PER_SCENE):
         options = _MAKERS[form](scene, rng)
-        for amount in quota.order(options[0].form, SHARES[form], rng) if options else ():
-            fitting = [
-                option for option in options if option.amount == amount and option.text not in made
-            ]
-            if fitting:
-                chosen = rng.choice(fitting)
-                made[chosen.text] = chosen
-                quota.note(chosen.form, amount)
-                break
-        if len(made) == PER_SCENE:
+        if options:
+            order = quota.order(options[0].form, SHARES[form], rng)
+            new = [option for option in options if option.text not in by_text]
+            expression = _first_fitting(order, new, rng)
+            if expression is not None:
+                by_text[expression.text] = expression
+                quota.note(expression.form, expression.amount)
+        if len(by_text) == PER_SCENE:
             break
-    return list(made.values())
+    return list(by_text.values())
+
+
+def _first_fitting(
+    amounts: Sequence[str], options: Sequence[Expression], rng: random.Random
+) -> Expression | None:
+    """An expression of the first amount that any has."""
+    for amount in amounts:
+        fitting = [option for option in options if option.amount == amount]
+        if fitting:
+            return rng.choice(fitting)
+    return None
 
 
 def _targets(scene: Scene, *patterns: Kind) -> tuple[int, ...]:
-    return tuple(
-        i for i, item in enumerate(scene.objects) if any(matches(p, item.kind) for p in patterns)
-    )
-
-
-def _patterns(fields: Sequence[str], values: Iterable[Sequence[str]]) -> list[Kind]:
-    """Every combination of the values of each field."""
-    return [
-        ANYTHING._replace(**dict(zip(fields, chosen, strict=True))) for chosen in product(*values)
-    ]
+    """Positions of the objects that match one of the patterns."""
+    found: set[int] = set()
+    for pattern in patterns:
+        found |= {i for i, kind in enumerate(scene.kinds) if matches(pattern, kind)}
+    return tuple(sorted(found))
 
 
 def _all(scene: Scene, rng: random.Random) -> list[Expression]:
     attribute = rng.choice(list(VALUES))
     word, plural = rng.choice((("all", True), ("every", False)))
-    patterns = _patterns([attribute], [VALUES[attribute]])
-    return [
-        Expression(f"{word} {noun(p, plural=plural)}", _targets(scene, p), f"all {attribute}")
-        for p in patterns
-    ]
+    options = []
+    for pattern in all_patterns([attribute], [VALUES[attribute]]):
+        text = f"{word} {noun(pattern, plural=plural)}"
+        options.append(Expression(text, _targets(scene, pattern), f"all {attribute}"))
+    return options
 
 
 def _the(scene: Scene, rng: random.Random) -> list[Expression]:
     fields = rng.choice(list(combinations(VALUES, 2)))
     # Nothing to be found is hard to see where the words only mix what is in the image.
-    there = [sorted({getattr(item.kind, field) for item in scene.objects}) for field in fields]
-    patterns = _patterns(
-        fields, there if rng.random() < 0.7 else [VALUES[field] for field in fields]
-    )
-    options = [
-        Expression(f"the {noun(p)}", _targets(scene, p), f"the {' '.join(fields)}")
-        for p in patterns
-    ]
-    return [option for option in options if len(option.targets) < 2]
+    values: list[Sequence[str]] = [VALUES[field] for field in fields]
+    if rng.random() < 0.7:
+        values = [scene.values(field) for field in fields]
+    form = f"the {' '.join(fields)}"
+    options = []
+    for pattern in all_patterns(fields, values):
+        targets = _targets(scene, pattern)
+        if len(targets) < 2:
+            options.append(Expression(f"the {noun(pattern)}", targets, form))
+    return options
 
 
 def _and(scene: Scene, rng: random.Random) -> list[Expression]:
-    patterns = _patterns(("color", "shape"), (VALUES["color"], VALUES["shape"]))
-    there = [p for p in patterns if len(_targets(scene, p)) == 1]
-    absent = [p for p in patterns if not _targets(scene, p)]
+    single = [p for p in COLORED_SHAPES if count(p, scene.kinds) == 1]
+    absent = [p for p in COLORED_SHAPES if count(p, scene.kinds) == 0]
     options = []
-    for pool in ((absent, absent), (there, absent), (there, there)):
-        pair = [rng.choice(kinds) for kinds in rng.sample(pool, 2) if kinds]
-        if len({*pair}) == 2:
-            options.append(
-                Expression(
-                    " and ".join(f"the {noun(p)}" for p in pair), _targets(scene, *pair), "and"
-                )
-            )
+    for pools in ((absent, absent), (single, absent), (single, single)):
+        pair = [rng.choice(pool) for pool in rng.sample(pools, 2) if pool]
+        if len(set(pair)) == 2:
+            text = f"the {noun(pair[0])} and the {noun(pair[1])}"
+            options.append(Expression(text, _targets(scene, *pair), "and"))
     return options
 
 
 def _related(scene: Scene, rng: random.Random) -> list[Expression]:
     options = []
     for relation, anchor in product(RELATIONS, scene.objects):
-        names = minimal(identifying(scene, anchor))
-        is_so = [
-            item is not anchor and clearly(scene, item, relation, anchor) for item in scene.objects
-        ]
-        if names and None not in is_so:
+        names = shortest_names(scene, anchor)
+        others = [(i, item) for i, item in enumerate(scene.objects) if item is not anchor]
+        stands = {i: clearly(scene, item, relation, anchor) for i, item in others}
+        # Where it is unclear of one object, nobody could say which are meant.
+        if names and None not in stands.values():
             text = f"all objects {relation} the {noun(rng.choice(names))}"
-            form = f"related {len(text.split())}"
-            options.append(Expression(text, tuple(i for i, so in enumerate(is_so) if so), form))
+            targets = tuple(i for i, is_so in stands.items() if is_so)
+            options.append(Expression(text, targets, f"related {len(text.split())}"))
     # A longer name hints at more objects, so each length has a quota of its own.
     form = rng.choice(options).form if options else ""
     return [option for option in options if option.form == form]

@@ -1,7 +1,7 @@
 """Flickr30k Entities of the generated world: phrases with boxes (https://github.com/BryanPlummer/flickr30k_entities).
 
     flickr30k_entities/train.txt, val.txt, test.txt     image ids
-    flickr30k_entities/Sentences/<id>.txt               five captions, blanks between the tokens
+    flickr30k_entities/Sentences/<id>.txt               five captions, spaces between the tokens
     flickr30k_entities/Annotations/<id>.xml             boxes, xyxy in pixels
     flickr30k_entities/flickr30k-images/<id>.jpg
 
@@ -13,20 +13,19 @@ chain several boxes. The scene has no box.
 """
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import permutations
 from pathlib import Path
 
 from datamodules.synthetic.captions import OPENINGS, place
-from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.chunks import Chunk, Pieces, column, of_stream
 from datamodules.synthetic.coco import image_id
 from datamodules.synthetic.files import save_image, write_lines
-from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import (
     NUMBERS,
-    RELATIONS,
-    clearly,
+    clear_relations,
     listing,
     with_article,
     wording,
@@ -34,29 +33,42 @@ from datamodules.synthetic.phrases import (
 from datamodules.synthetic.scene import Scene
 
 SPLITS = ("train", "val", "test")
-EQUAL, ALL, SCENE = (
-    5,
-    8,
-    9,
-)  # chains: the first of equal objects, all objects, the background; objects are 1..4
+# Chains: the first object, the first of several equal objects, all objects, the background.
+FIRST, EQUAL, ALL, SCENE = 1, 5, 8, 9
 FOLDERS = ("Sentences", "Annotations", "flickr30k-images")
 
 
 def sentences(scene: Scene, rng: random.Random) -> list[str]:
     """Five captions with their markup."""
-    objects = scene.objects
-    each = [_phrase(1 + i, with_article(item.name)) for i, item in enumerate(objects)]
-    names, count = listing(_names(scene)), len(objects)
-    there = _phrase(ALL, f"{NUMBERS[count]} object{'s' if count > 1 else ''}")
-    opening, _, verb = rng.choice(OPENINGS).rpartition(" ")
-    related = _related(scene, each, rng)
+    phrases = [_phrase(k, with_article(item.name)) for k, item in enumerate(scene.objects, FIRST)]
+    names = listing(_names(scene))
+    opening, _, preposition = rng.choice(OPENINGS).rpartition(" ")
+    image = _phrase(0, opening, "notvisual")
+    background = _phrase(SCENE, "a grey background", "scene")
     return [
         f"{names}.",
-        f"there {'are' if count > 1 else 'is'} {there}, {names}.",
-        f"{listing([f'{phrase} {place(scene, item)}' for phrase, item in zip(each, objects, strict=True)])}.",
-        f"{related}." if related else f"{_phrase(0, 'the only object', 'notvisual')} is {names}.",
-        f"{_phrase(0, opening, 'notvisual')} {verb} {names} on {_phrase(SCENE, 'a grey background', 'scene')}.",
+        f"{_how_many(scene)}, {names}.",
+        f"{_with_places(scene, phrases)}.",
+        f"{_related(scene, phrases, rng) or _only_object(names)}.",
+        f"{image} {preposition} {names} on {background}.",
     ]
+
+
+def _how_many(scene: Scene) -> str:
+    number = len(scene.objects)
+    if number == 1:
+        return f"there is {_phrase(ALL, 'one object')}"
+    return f"there are {_phrase(ALL, f'{NUMBERS[number]} objects')}"
+
+
+def _with_places(scene: Scene, phrases: Sequence[str]) -> str:
+    pairs = zip(phrases, scene.objects, strict=True)
+    return listing([f"{phrase} {place(scene, item)}" for phrase, item in pairs])
+
+
+def _only_object(names: str) -> str:
+    subject = _phrase(0, "the only object", "notvisual")
+    return f"{subject} is {names}"
 
 
 def _phrase(chain: int, words: str, kind: str = "other") -> str:
@@ -73,50 +85,51 @@ def _equal(scene: Scene) -> dict[str, list[int]]:
 
 def _names(scene: Scene) -> list[str]:
     """The objects from left to right, equal ones together."""
-    return [
-        _phrase(1 + found[0], with_article(name))
-        if len(found) == 1
-        else _phrase(EQUAL + k, f"{NUMBERS[len(found)]} {name}s")
-        for k, (name, found) in enumerate(_equal(scene).items())
-    ]
+    phrases = []
+    for chain, (name, positions) in enumerate(_equal(scene).items(), EQUAL):
+        if len(positions) == 1:
+            phrases.append(_phrase(FIRST + positions[0], with_article(name)))
+        else:
+            phrases.append(_phrase(chain, f"{NUMBERS[len(positions)]} {name}s"))
+    return phrases
 
 
 def _related(scene: Scene, phrases: Sequence[str], rng: random.Random) -> str:
     """Two objects by their relation, then the rest; empty for one object."""
-    pairs = [
-        (i, relation, j)
-        for (i, a), (j, b) in permutations(enumerate(scene.objects), 2)
-        for relation in RELATIONS
-        if clearly(scene, a, relation, b)
-    ]
-    if not pairs:
+    relations = clear_relations(scene)
+    if not relations:
         return ""
-    i, relation, j = rng.choice(pairs)
+    i, relation, j = rng.choice(relations)
+    text = f"{phrases[i]} {relation} {phrases[j]}"
     rest = [phrase for k, phrase in enumerate(phrases) if k not in (i, j)]
-    return f"{phrases[i]} {relation} {phrases[j]}" + (f", and {listing(rest)}" if rest else "")
+    return f"{text}, and {listing(rest)}" if rest else text
 
 
 def boxes_xml(name: str, scene: Scene) -> str:
     """The content of a scene's file of boxes."""
-    groups = list(_equal(scene).values())
     height, width = scene.image.shape[:2]
-    lines = [f"<annotation>\n<filename>{name}.jpg</filename>"]
-    lines.append(f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>")
-    for i, item in enumerate(scene.objects):
-        chains = [
-            1 + i,
-            *(EQUAL + k for k, group in enumerate(groups) if i in group and len(group) > 1),
-            ALL,
-        ]
+    lines = [
+        "<annotation>",
+        f"<filename>{name}.jpg</filename>",
+        f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+    ]
+    for position, item in enumerate(scene.objects):
+        names = "".join(f"<name>{chain}</name>" for chain in _chains(scene, position))
         corners = zip(("xmin", "ymin", "xmax", "ymax"), item.box, strict=True)
         box = "".join(f"<{corner}>{value}</{corner}>" for corner, value in corners)
-        lines.append(
-            f"<object>{''.join(f'<name>{c}</name>' for c in chains)}<bndbox>{box}</bndbox></object>"
-        )
-    lines.append(
-        f"<object><name>{SCENE}</name><scene>1</scene><nobndbox>1</nobndbox></object>\n</annotation>\n"
-    )
+        lines.append(f"<object>{names}<bndbox>{box}</bndbox></object>")
+    background = f"<name>{SCENE}</name><scene>1</scene><nobndbox>1</nobndbox>"
+    lines += [f"<object>{background}</object>", "</annotation>", ""]
     return "\n".join(lines)
+
+
+def _chains(scene: Scene, position: int) -> list[int]:
+    """The chains that an object belongs to."""
+    chains = [FIRST + position]
+    for chain, positions in enumerate(_equal(scene).values(), EQUAL):
+        if position in positions and len(positions) > 1:
+            chains.append(chain)
+    return [*chains, ALL]
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
@@ -126,9 +139,8 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     for index, scene in chunk.scenes():
         name = str(image_id(chunk.stream, index))
         texts = sentences(scene, wording(chunk.seed, chunk.stream, index))
-        (root / "Sentences" / f"{name}.txt").write_text(
-            "".join(f"{_tokens(text)}\n" for text in texts)
-        )
+        content = "".join(f"{_tokens(text)}\n" for text in texts)
+        (root / "Sentences" / f"{name}.txt").write_text(content)
         (root / "Annotations" / f"{name}.xml").write_text(boxes_xml(name, scene))
         save_image(root / "flickr30k-images" / f"{name}.jpg", scene.image)
         names.append(name)
@@ -141,16 +153,16 @@ def _tokens(text: str) -> str:
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in SPLITS:
-        write_lines(
-            root / f"{split}.txt", column(of_stream(pieces, f"flickr30k_entities_{split}"), "ids")
-        )
+        own = of_stream(pieces, f"flickr30k_entities_{split}")
+        write_lines(root / f"{split}.txt", column(own, "ids"))
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    plain = [text.replace("]", "").split("[/EN#") for text in sentences(scene, rng)]
-    return [
-        _tokens(first + "".join(part.split(" ", 1)[1] for part in rest)) for first, *rest in plain
-    ]
+    return [_tokens(_without_markup(text)) for text in sentences(scene, rng)]
+
+
+def _without_markup(text: str) -> str:
+    return re.sub(r"\[/EN#\d+/\w+ |\]", "", text)
 
 
 FORMAT = Format(

@@ -29,22 +29,17 @@ class Format:
     needs: tuple[str, ...] = ()
     version: int = 1
 
-    def jobs(self, seed: int, numbers: Mapping[str, int], image_size: int) -> list[Chunk]:
-        """The chunks of all streams, each of at least one scene (group)."""
-        sizes = {
-            stream: max(1, int(share * numbers[name]))
-            for stream, (name, share) in self.streams.items()
-        }
-        totals = {
-            "train": numbers["num_train"]
-        }  # a format may speak of the last of these scenes only
-        return [
-            job
-            for stream, number in sizes.items()
-            for job in chunks(seed, stream, number, image_size, totals.get(stream, number))
-        ]
+    def jobs(self, settings: Mapping[str, int]) -> list[Chunk]:
+        """The chunks of all streams, each of at least one scene (group).
 
-
-def of_stream(pieces: Sequence[Pieces], stream: str) -> list[Pieces]:
-    """The pieces of one stream, in order."""
-    return [piece for piece in pieces if piece.stream == stream]
+        Args:
+            settings: `seed`, `image_size`, and the numbers of scenes that `streams` names.
+        """
+        seed, image_size = settings["seed"], settings["image_size"]
+        jobs: list[Chunk] = []
+        for stream, (name, share) in self.streams.items():
+            number = max(1, int(share * settings[name]))
+            # A format may speak of the last training scenes only: how crowded one is depends on how many there are.
+            total = settings["num_train"] if stream == "train" else number
+            jobs += chunks(seed, stream, number, image_size, total)
+        return jobs

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datamodules.synthetic import (
     coseg,
@@ -22,7 +21,7 @@ from datamodules.synthetic import (
     visual_genome,
 )
 from datamodules.synthetic.chunks import Chunk, run
-from datamodules.synthetic.files import write_once
+from datamodules.synthetic.files import WorldError, write_once
 from datamodules.synthetic.format import Format
 
 CORE = ("coco", "refcoco", "vqav2", "nlvr2")  # always there, see core.py
@@ -50,39 +49,41 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
         names: names of formats, or "all".
 
     Raises:
-        ValueError: there is no such format.
+        WorldError: there is no such format.
     """
     wanted = [names] if isinstance(names, str) else list(names)
     if "all" in wanted:
         return list(FORMATS)
-    if unknown := [name for name in wanted if name not in (*CORE, *FORMATS)]:
-        there = ", ".join((*CORE, *FORMATS))
-        raise ValueError(
-            f"the world has no format {', '.join(map(repr, unknown))}; there are {there}, and all"
+    known = (*CORE, *FORMATS)
+    unknown = ", ".join(repr(name) for name in wanted if name not in known)
+    if unknown:
+        raise WorldError(
+            f"the world has no format {unknown}; there are {', '.join(known)}, and all"
         )
-    with_needs = {
-        need for name in wanted if name in FORMATS for need in (*FORMATS[name].needs, name)
-    }
-    return [name for name in FORMATS if name in with_needs]
+    chosen: set[str] = set()
+    for name in wanted:
+        if name in FORMATS:
+            chosen |= {name, *FORMATS[name].needs}
+    return [name for name in FORMATS if name in chosen]
 
 
 def write_format(
-    root: Path, name: str, settings: Mapping[str, Any], pool: ProcessPoolExecutor | None
+    root: Path, name: str, settings: Mapping[str, int], pool: ProcessPoolExecutor | None
 ) -> None:
     """Writes one format into its folder below `root`, once.
 
     Args:
         root: the data root, with the four formats already there.
         name: a key of `FORMATS`.
-        settings: those of the world, `world.json`.
+        settings: `seed`, `num_train`, `num_val`, `num_test` and `image_size` of the world.
         pool: processes for the work.
 
     Raises:
-        ValueError: the folder holds a format of other settings, or other files.
+        WorldError: the folder holds a format of other settings, or other files.
     """
     chosen = FORMATS[name]
-    jobs = chosen.jobs(settings["seed"], settings, settings["image_size"])
-    own = {**settings, "world": name, "version": chosen.version}
+    jobs = chosen.jobs(settings)
+    own = {"world": name, "version": chosen.version, **settings}
     write_once(root / name, own, partial(_write, jobs=jobs, pool=pool, chosen=chosen))
 
 

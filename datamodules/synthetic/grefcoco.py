@@ -15,50 +15,49 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from datamodules.synthetic import coco
 from datamodules.synthetic.chunks import Chunk, Pieces, column
 from datamodules.synthetic.expressions import Expression, expressions
-from datamodules.synthetic.files import json_lines, write_list
+from datamodules.synthetic.files import Record, write_list
 from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import wording
-from datamodules.synthetic.questions import Quota
-from datamodules.synthetic.refer import file_name, split_of
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.refer import file_name, sentence_record, split_of
 from datamodules.synthetic.scene import Scene
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     """The images are those of COCO, which are there."""
-    records: dict[str, list[Any]] = defaultdict(list)
+    records: dict[str, list[Record]] = defaultdict(list)
     quota = Quota()
     for index, scene in chunk.scenes():
         number = coco.image_id(chunk.stream, index)
         rng = wording(chunk.seed, f"grefcoco {chunk.stream}", index)
         instances = coco.instance_records(scene, number)
-        records["images"].append(
-            coco.image_record(number, "train2014", chunk.image_size, file_name(number))
-        )
+        image = coco.image_record(number, "train2014", chunk.image_size, file_name(number))
+        records["images"].append(image)
         records["instances"] += instances
+        split = split_of(chunk.stream, index)
         for position, expression in enumerate(expressions(scene, rng, quota)):
-            ref = _record(coco.annotation_id(number, position), expression, instances)
-            records["refs"].append(
-                {**ref, "image_id": number, "split": split_of(chunk.stream, index)}
-            )
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+            ref_id = coco.annotation_id(number, position)
+            ref = _record(ref_id, number, expression, instances)
+            records["refs"].append({**ref, "image_id": number, "split": split})
+    return Pieces.of(chunk, records)
 
 
-def _record(number: int, expression: Expression, instances: list[dict[str, Any]]) -> dict[str, Any]:
+def _record(
+    number: int, image_number: int, expression: Expression, instances: Sequence[Record]
+) -> Record:
     targets = [instances[i] for i in expression.targets]
-    text = expression.text
     return {
         "ref_id": number,
         "ann_id": [target["id"] for target in targets] or [-1],
         "category_id": [target["category_id"] for target in targets] or [-1],
         "no_target": not targets,
-        "file_name": file_name(instances[0]["image_id"]),
+        "file_name": file_name(image_number),
         "sent_ids": [number],
-        "sentences": [{"tokens": text.split(), "raw": text, "sent_id": number, "sent": text}],
+        "sentences": [sentence_record(number, expression.text)],
     }
 
 

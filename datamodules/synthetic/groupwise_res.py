@@ -20,72 +20,77 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from datamodules.synthetic.chunks import Chunk, Pieces, each
+from datamodules.synthetic.chunks import Chunk, Pieces, of_stream, record_lines
 from datamodules.synthetic.coco import image_id
-from datamodules.synthetic.coseg import CLASSES, find, other_kinds
-from datamodules.synthetic.files import json_lines, save_image
-from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.coseg import find, other_kinds
+from datamodules.synthetic.drawing import draw_scene
+from datamodules.synthetic.files import Record, save_image
+from datamodules.synthetic.format import Format
 from datamodules.synthetic.outline import run_lengths
 from datamodules.synthetic.phrases import with_article, wording
-from datamodules.synthetic.questions import VALUES
-from datamodules.synthetic.scene import Kind, Scene, SceneObject, draw_scene, generator
+from datamodules.synthetic.scene import COLORED_SHAPES, VALUES, Kind, Scene, SceneObject
+from datamodules.synthetic.streams import generator
 
 SPLITS = ("train", "val", "test")
 GROUP = 8  # images, half of them with the object
 MAX_OBJECTS = 3  # of an image, so that all kinds of a group can differ
 TABLES = ("images", "annotations", "sentences", "groups")
-Record = dict[str, Any]
 
 
 def group_kinds(rng: random.Random) -> tuple[Kind, list[list[Kind]]]:
     """The kind that a group is about, and what each image holds; every second one holds that kind, as its first."""
-    common = rng.choice(CLASSES)._replace(size=rng.choice(VALUES["size"]))
+    common = rng.choice(COLORED_SHAPES)._replace(size=rng.choice(VALUES["size"]))
     numbers = [rng.randint(1, MAX_OBJECTS) for _ in range(GROUP)]
     others = other_kinds(common, sum(numbers) - GROUP // 2, rng)
     contents = [[common] if k % 2 else [] for k in range(GROUP)]
     for kinds, number in zip(contents, numbers, strict=True):
-        kinds += [others.pop() for _ in range(number - len(kinds))]
+        while len(kinds) < number:
+            kinds.append(others.pop())
     return common, contents
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
-    records: dict[str, list[Any]] = defaultdict(list)
+    records: dict[str, list[Record]] = defaultdict(list)
     split = chunk.stream.removeprefix("groupwise_res_")
     for index in range(chunk.start, chunk.stop):
-        rng, number = wording(chunk.seed, chunk.stream, index), image_id(chunk.stream, index)
+        rng = wording(chunk.seed, chunk.stream, index)
+        group = image_id(chunk.stream, index)
         (root / "images" / split / str(index)).mkdir(parents=True, exist_ok=True)
         common, contents = group_kinds(rng)
-        order = rng.sample(range(GROUP), GROUP)
-        annotations, images = [], []
-        for k, position in enumerate(order):
+        image_ids, annotation_ids = [], []
+        for k, position in enumerate(rng.sample(range(GROUP), GROUP)):
             kinds = contents[position]
-            scene = draw_scene(
-                generator(chunk.seed, chunk.stream, GROUP * index + k), kinds, chunk.image_size
-            )
+            scene_rng = generator(chunk.seed, chunk.stream, GROUP * index + k)
+            scene = draw_scene(scene_rng, kinds, chunk.image_size)
             file_name = f"{split}/{index}/{k}.jpg"
             save_image(root / "images" / file_name, scene.image)
-            held = (
-                [_annotation(find(scene, common), number, 10 * number + k)]
-                if common in kinds
-                else []
-            )
-            images.append(
-                _image(scene, file_name, number, 10 * number + k, [one["id"] for one in held])
-            )
-            annotations += held
-        records["images"] += images
-        records["annotations"] += annotations
-        records["sentences"].append(_sentence(common, number, [one["id"] for one in annotations]))
-        records["groups"].append(_group(number, [one["id"] for one in images]))
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+            # An image holds the object once at most, so its annotation may have the image's number.
+            number = 10 * group + k
+            own_annotations = [number] if common in kinds else []
+            if own_annotations:
+                annotation = _annotation(find(scene, common), group, number)
+                records["annotations"].append(annotation)
+            records["images"].append(_image(scene, file_name, group, number, own_annotations))
+            image_ids.append(number)
+            annotation_ids += own_annotations
+        records["sentences"].append(_sentence(common, group, annotation_ids))
+        records["groups"].append(_group(group, image_ids))
+    return Pieces.of(chunk, records)
 
 
 def _image(scene: Scene, file_name: str, group: int, number: int, annotations: list[int]) -> Record:
     height, width = scene.image.shape[:2]
-    about = {"id": number, "file_name": file_name, "height": height, "width": width}
-    return {**about, "flickr_url": "", "anno_id": annotations, "group_id": group, "license": 0}
+    return {
+        "id": number,
+        "file_name": file_name,
+        "height": height,
+        "width": width,
+        "flickr_url": "",
+        "anno_id": annotations,
+        "group_id": group,
+        "license": 0,
+    }
 
 
 def _annotation(item: SceneObject, group: int, number: int) -> Record:
@@ -103,15 +108,22 @@ def _annotation(item: SceneObject, group: int, number: int) -> Record:
 
 
 def _sentence(kind: Kind, group: int, annotations: list[int]) -> Record:
-    words = {"raw_sent": with_article(" ".join(kind)), "raw_sent_zh": ""}
-    return {"id": group, "anno_id": annotations, "group_id": [group], "is_negative": False, **words}
+    return {
+        "id": group,
+        "anno_id": annotations,
+        "group_id": [group],
+        "is_negative": False,
+        "raw_sent": with_article(" ".join(kind)),
+        "raw_sent_zh": "",
+    }
 
 
 def _group(number: int, images: list[int]) -> Record:
-    sentences = {"pos_sent_id": [number], "inner_sent_id": [number], "outer_sent_id": []}
     return {
         "id": number,
-        **sentences,
+        "pos_sent_id": [number],
+        "inner_sent_id": [number],
+        "outer_sent_id": [],
         "img_id": images,
         "scene": [],
         "group_name": "shapes",
@@ -122,10 +134,12 @@ def _group(number: int, images: list[int]) -> Record:
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in SPLITS:
         (root / split).mkdir(exist_ok=True)
+        own = of_stream(pieces, f"groupwise_res_{split}")
         for table in TABLES:
-            # A pickle says which strings are one object; that must not depend on the process they come from.
-            lines = each(of_stream(pieces, f"groupwise_res_{split}"), table)
-            records = {record["id"]: record for record in json.loads(f"[{','.join(lines)}]")}
+            # A pickle says which strings are one object; read from text, that does not depend on the process they
+            # come from.
+            items = ",".join(record_lines(own, table))
+            records = {record["id"]: record for record in json.loads(f"[{items}]")}
             (root / split / f"{table}.pkl").write_bytes(pickle.dumps(records, protocol=2))
 
 

@@ -12,18 +12,18 @@ label, and every object is mocked about as often in vain, so that neither the wo
 
 import random
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column
-from datamodules.synthetic.files import json_lines, save_image, write_lines
-from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.chunks import Chunk, Pieces, column, of_stream
+from datamodules.synthetic.files import Record, save_image, write_lines
+from datamodules.synthetic.format import Format
 from datamodules.synthetic.lettering import write_text
 from datamodules.synthetic.phrases import count, wording
-from datamodules.synthetic.questions import VALUES, Quota
-from datamodules.synthetic.scene import REFERENCE_SIZE, Kind, Scene
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import COLORED_SHAPES, REFERENCE_SIZE, Kind, Scene
 
 MOCKERY = (("nobody likes", "the {}"), ("go away", "ugly {}"), ("we all hate", "this {}"))
 BAND = 14  # above and below, in pixels of an image of REFERENCE_SIZE
@@ -49,18 +49,17 @@ def meme(scene: Scene, lines: tuple[str, str]) -> np.ndarray:
     return image
 
 
-def mocked(scene: Scene, rng: random.Random, quota: Quota) -> dict[int, Kind]:
+def objects_of_mockery(scene: Scene, rng: random.Random, quota: Quota) -> dict[int, Kind]:
     """For each label what is mocked: something that is there, and something that is not."""
-    kinds = [item.kind for item in scene.objects]
-    every = [Kind("", color, shape) for color in VALUES["color"] for shape in VALUES["shape"]]
-    there = [kind for kind in every if count(kind, kinds)]
-    absent = [kind for kind in every if not count(kind, kinds)]
-    found = {}
+    there = [kind for kind in COLORED_SHAPES if count(kind, scene.kinds)]
+    absent = [kind for kind in COLORED_SHAPES if not count(kind, scene.kinds)]
+    by_label = {}
     for label, options in zip(LABELS, (there, absent), strict=True):
-        order = quota.order(str(label), {" ".join(kind): 1.0 for kind in options}, rng)
-        quota.note(str(label), order[0])
-        found[label] = next(kind for kind in options if " ".join(kind) == order[0])
-    return found
+        by_name = {" ".join(kind): kind for kind in options}
+        name = quota.order(str(label), dict.fromkeys(by_name, 1.0), rng)[0]
+        quota.note(str(label), name)
+        by_label[label] = by_name[name]
+    return by_label
 
 
 def _lines(kind: Kind, words: tuple[str, str]) -> tuple[str, str]:
@@ -69,34 +68,33 @@ def _lines(kind: Kind, words: tuple[str, str]) -> tuple[str, str]:
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     (root / "img").mkdir(parents=True, exist_ok=True)
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     quota = Quota()
     split = chunk.stream.removeprefix("hateful_memes_")
     for index, scene in chunk.scenes():
         rng = wording(chunk.seed, chunk.stream, index)
         words = rng.choice(MOCKERY)
-        for k, (label, kind) in enumerate(
-            rng.sample(list(mocked(scene, rng, quota).items()), len(LABELS))
-        ):
-            name = f"{FIRST_ID[split] + len(LABELS) * index + k:05d}"
-            lines = _lines(kind, words)
-            save_image(root / "img" / f"{name}.png", meme(scene, lines))
-            records.append(
-                {"id": name, "img": f"img/{name}.png", "label": label, "text": " ".join(lines)}
-            )
-    return Pieces(chunk.stream, {"memes": json_lines(records)})
+        by_label = objects_of_mockery(scene, rng, quota)
+        first_number = FIRST_ID[split] + len(LABELS) * index
+        # In an order drawn by lot, so that the number does not tell the label.
+        for number, label in enumerate(rng.sample(list(by_label), len(LABELS)), first_number):
+            name = f"{number:05d}"
+            path = f"img/{name}.png"
+            lines = _lines(by_label[label], words)
+            save_image(root / path, meme(scene, lines))
+            records.append({"id": name, "img": path, "label": label, "text": " ".join(lines)})
+    return Pieces.of(chunk, {"memes": records})
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in FIRST_ID:
-        write_lines(
-            root / f"{split}.jsonl", column(of_stream(pieces, f"hateful_memes_{split}"), "memes")
-        )
+        own = of_stream(pieces, f"hateful_memes_{split}")
+        write_lines(root / f"{split}.jsonl", column(own, "memes"))
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    kinds = mocked(scene, rng, Quota()).values()
-    return [" ".join(_lines(kind, words)) for words in MOCKERY for kind in kinds]
+    kinds = objects_of_mockery(scene, rng, Quota()).values()
+    return [" ".join(_lines(kind, words)) for words, kind in product(MOCKERY, kinds)]
 
 
 FORMAT = Format(

@@ -13,29 +13,32 @@
 The choices are such that none of them looks more likely than another.
 """
 
+import json
 import random
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.synthetic.chunks import Chunk, Pieces, each
+from datamodules.synthetic.chunks import Chunk, Pieces, of_stream, record_lines
 from datamodules.synthetic.coco import image_id
-from datamodules.synthetic.files import json_lines, save_image, write_object
-from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.drawing import paint
+from datamodules.synthetic.files import Record, save_image, write_object
+from datamodules.synthetic.format import Format
 from datamodules.synthetic.lettering import write_text
 from datamodules.synthetic.phrases import noun, wording
-from datamodules.synthetic.questions import VALUES
 from datamodules.synthetic.scene import (
+    COLORED_SHAPES,
     COLORS,
     REFERENCE_SIZE,
+    VALUES,
     Kind,
     Scene,
     SceneObject,
-    generator,
-    paint,
 )
+from datamodules.synthetic.streams import generator
 
 SPLITS = ("train", "val", "test")
 ROWS, COLUMNS = 2, 3
@@ -56,7 +59,7 @@ class Problem(NamedTuple):
 
 def problem(number: int, rng: random.Random) -> Problem:
     """A problem; the skills take turns."""
-    return (_counting, _pattern, _comparing)[number % 3](rng)
+    return _SKILLS[number % len(_SKILLS)](rng)
 
 
 def _problem(
@@ -71,12 +74,6 @@ def _problem(
     return Problem(skill, question, list(icons), choices, choices.index(right))
 
 
-def _kinds(number: int, rng: random.Random) -> list[Kind]:
-    """Different kinds of icon."""
-    kinds = [Kind("", color, shape) for color in VALUES["color"] for shape in VALUES["shape"]]
-    return rng.sample(kinds, number)
-
-
 def _counting(rng: random.Random) -> Problem:
     number = rng.randint(1, NUM_ICONS)
     shape, *others = rng.sample(VALUES["shape"], len(VALUES["shape"]))
@@ -88,7 +85,8 @@ def _counting(rng: random.Random) -> Problem:
 
 
 def _pattern(rng: random.Random) -> Problem:
-    kinds, period = _kinds(NUM_CHOICES, rng), rng.choice((2, 3))
+    kinds = rng.sample(COLORED_SHAPES, NUM_CHOICES)
+    period = rng.choice((2, 3))
     icons = [kinds[i % period] for i in range(NUM_ICONS - 1)]
     right = kinds[(NUM_ICONS - 1) % period]
     wrong = [noun(kind) for kind in kinds if kind != right]
@@ -96,72 +94,87 @@ def _pattern(rng: random.Random) -> Problem:
 
 
 def _comparing(rng: random.Random) -> Problem:
-    colors, shapes = rng.sample(VALUES["color"], 2), rng.sample(VALUES["shape"], 2)
-    kinds = [Kind("", color, shape) for color in colors for shape in shapes]
+    colors = rng.sample(VALUES["color"], 2)
+    shapes = rng.sample(VALUES["shape"], 2)
+    # All choices are mixed of two colors and two shapes, so that none stands out among them.
+    kinds = [Kind("", color, shape) for color, shape in product(colors, shapes)]
     usual, other = rng.sample(kinds, 2)
     icons = rng.sample([usual] * (NUM_ICONS - 1) + [other], NUM_ICONS)
     wrong = [noun(kind) for kind in kinds if kind != other]
     return _problem("comparing", "which one is different?", icons, noun(other), wrong, rng)
 
 
+_SKILLS = (_counting, _pattern, _comparing)
+
+
 def picture(icons: Sequence[Kind | None], rng: np.random.Generator, image_size: int) -> np.ndarray:
     """The icons on a light ground, uint8 (H, W, 3) in RGB."""
     scale = image_size / REFERENCE_SIZE
     image = np.full((image_size, image_size, 3), rng.uniform(215, 235), np.float32)
-    marks = []
+    question_marks = []
     for position, kind in enumerate(icons):
-        row, place = divmod(position, COLUMNS)
-        x, y = image_size * (place + 0.5) / COLUMNS, image_size * (row + 0.5) / ROWS
+        row, column = divmod(position, COLUMNS)
+        x = image_size * (column + 0.5) / COLUMNS
+        y = image_size * (row + 0.5) / ROWS
         if kind is None:
-            marks.append((x, y))
-        else:
-            icon = SceneObject(kind, x, y, RADIUS * scale, None, np.zeros((0, 0), bool))
-            paint(image, icon, np.array(COLORS[kind.color]) + rng.uniform(-12, 12, 3))
-    drawn = image.astype(np.uint8)
-    for middle in marks:
-        write_text(drawn, "?", middle, 1.4 * RADIUS * scale, (0, 0, 0))
-    return drawn
+            question_marks.append((x, y))
+            continue
+        icon = SceneObject(kind, x, y, RADIUS * scale, None, np.zeros((0, 0), bool))
+        paint(image, icon, np.array(COLORS[kind.color]) + rng.uniform(-12, 12, 3))
+    # Letters come last: OpenCV writes them into images of bytes.
+    image_of_bytes = image.astype(np.uint8)
+    for middle in question_marks:
+        write_text(image_of_bytes, "?", middle, 1.4 * RADIUS * scale, (0, 0, 0))
+    return image_of_bytes
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     split = chunk.stream.removeprefix("iconqa_")
-    records: dict[str, list[Any]] = {"pids": [], "problems": [], "skills": []}
+    records: dict[str, list[object]] = {"pids": [], "problems": [], "skills": []}
     for index in range(chunk.start, chunk.stop):
         pid = image_id(chunk.stream, index)
-        drawn = problem(index, wording(chunk.seed, chunk.stream, index))
+        one = problem(index, wording(chunk.seed, chunk.stream, index))
         folder = root / "iconqa_data" / "iconqa" / split / "choose_txt" / str(pid)
         folder.mkdir(parents=True, exist_ok=True)
-        image = picture(drawn.icons, generator(chunk.seed, chunk.stream, index), chunk.image_size)
+        image = picture(one.icons, generator(chunk.seed, chunk.stream, index), chunk.image_size)
         save_image(folder / "image.png", image)
-        about = {"question": drawn.question, "choices": drawn.choices, "answer": drawn.answer}
         records["pids"].append(pid)
-        records["problems"].append(
-            {**about, "ques_type": "choose_txt", "grade": "grade1", "label": "A1"}
-        )
-        records["skills"].append([drawn.skill])
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+        records["problems"].append(_record(one))
+        records["skills"].append([one.skill])
+    return Pieces.of(chunk, records)
+
+
+def _record(one: Problem) -> Record:
+    return {
+        "question": one.question,
+        "choices": one.choices,
+        "answer": one.answer,
+        "ques_type": "choose_txt",
+        "grade": "grade1",
+        "label": "A1",
+    }
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     folder = root / "iconqa_data"
-    pids, problems, skills = (each(pieces, name) for name in ("pids", "problems", "skills"))
-    write_object(folder / "problems.json", zip(pids, problems, strict=True))
-    write_object(folder / "pid2skills.json", zip(pids, skills, strict=True))
-    splits = {
-        split: [f'"{pid}"' for pid in each(of_stream(pieces, f"iconqa_{split}"), "pids")]
-        for split in SPLITS
-    }
-    lists = ((f"choose_txt_{split}", f"[{', '.join(found)}]") for split, found in splits.items())
-    write_object(folder / "pid_splits.json", lists)
+    pids = record_lines(pieces, "pids")
+    problems = zip(pids, record_lines(pieces, "problems"), strict=True)
+    write_object(folder / "problems.json", problems)
+    skills = zip(pids, record_lines(pieces, "skills"), strict=True)
+    write_object(folder / "pid2skills.json", skills)
+    splits = []
+    for split in SPLITS:
+        own = record_lines(of_stream(pieces, f"iconqa_{split}"), "pids")
+        splits.append((f"choose_txt_{split}", json.dumps(own)))
+    write_object(folder / "pid_splits.json", splits)
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    return [
-        text
-        for number in range(3)
-        for p in [problem(number, rng)]
-        for text in (p.question, *p.choices)
-    ]
+    texts = []
+    for number in range(len(_SKILLS)):
+        one = problem(number, rng)
+        texts += [one.question, *one.choices]
+    return texts
 
 
 FORMAT = Format(

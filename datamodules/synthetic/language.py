@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
 from datamodules.synthetic.captions import captions
+from datamodules.synthetic.drawing import draw_kinds, draw_scene
 from datamodules.synthetic.formats import FORMATS, chosen_formats
 from datamodules.synthetic.phrases import describe, wording
 from datamodules.synthetic.questions import Quota, questions
-from datamodules.synthetic.scene import MAX_OBJECTS, draw_kinds, draw_scene, generator
+from datamodules.synthetic.scene import MAX_OBJECTS
 from datamodules.synthetic.statements import STATEMENT_KINDS, draw_statement
+from datamodules.synthetic.streams import generator
 
 OTHER_SCENES = 1 << 32  # first index of the scenes that the further formats speak of
 
@@ -27,15 +29,19 @@ def sentences(seed: int, n: int, formats: str | Sequence[str] = ()) -> list[str]
 def _sentences(seed: int, formats: Sequence[str]) -> Iterator[str]:
     quota = Quota()
     for index in count():
-        rng, words = generator(seed, "language", index), wording(seed, "language", index)
+        rng = generator(seed, "language", index)
+        words = wording(seed, "language", index)
         scene = draw_scene(rng, draw_kinds(rng))
-        yield draw_statement(STATEMENT_KINDS[index % len(STATEMENT_KINDS)], words).text
+        kind = STATEMENT_KINDS[index % len(STATEMENT_KINDS)]
+        yield draw_statement(kind, words).text
         yield from captions(scene, words)
-        yield from (
-            text for text in (describe(scene, item, words) for item in scene.objects) if text
-        )
+        for item in scene.objects:
+            expression = describe(scene, item, words)
+            if expression:
+                yield expression
         for question in questions(scene, words, quota):
-            yield from (question.text, question.answer)
+            yield question.text
+            yield question.answer
         if formats:
             yield from _texts(seed, index, formats)
 

@@ -9,7 +9,8 @@ CAPITAL = 21  # pixels of a capital's height at scale 1
 
 def text_width(text: str, height: float) -> int:
     """Pixels that a text needs at a capital's height in pixels."""
-    return cv2.getTextSize(text, FONT, height / CAPITAL, 1)[0][0]
+    (width, _), _ = cv2.getTextSize(text, FONT, height / CAPITAL, 1)
+    return width
 
 
 def write_text(
@@ -24,5 +25,7 @@ def write_text(
         height: a capital's height in pixels.
         rgb: 0..255 each.
     """
-    x, y = middle[0] - text_width(text, height) / 2, middle[1] + height / 2
-    cv2.putText(image, text, (round(x), round(y)), FONT, height / CAPITAL, rgb, 1, cv2.LINE_AA)
+    left = round(middle[0] - text_width(text, height) / 2)
+    bottom = round(middle[1] + height / 2)
+    scale = height / CAPITAL
+    cv2.putText(image, text, (left, bottom), FONT, scale, rgb, thickness=1, lineType=cv2.LINE_AA)

@@ -5,19 +5,21 @@ its corners are integers and drawing it again gives exactly the mask. Polygons c
 an uncompressed RLE, `{"counts": [ints], "size": [H, W]}`, which runs down the columns and starts with a run of zeros.
 """
 
-from typing import Any
+from itertools import chain, pairwise
 
 import numpy as np
+
+from datamodules.synthetic.files import Record
 
 Point = tuple[int, int]
 
 
-def segmentation(mask: np.ndarray) -> list[list[int]] | dict[str, Any]:
+def segmentation(mask: np.ndarray) -> list[list[int]] | Record:
     """The COCO `segmentation` of a mask, bool (H, W): a flat polygon per part, or an uncompressed RLE for holes."""
     loops = outlines(mask)
     if any(_signed_area(loop) < 0 for loop in loops):
         return run_lengths(mask)
-    return [[value for point in loop for value in point] for loop in loops]
+    return [list(chain.from_iterable(loop)) for loop in loops]
 
 
 def outlines(mask: np.ndarray, holes: bool = True) -> list[list[Point]]:
@@ -33,54 +35,67 @@ def outlines(mask: np.ndarray, holes: bool = True) -> list[list[Point]]:
     successor = _border_steps(mask)
     loops = []
     while successor:
-        start = point = next(iter(successor))
-        loop: list[Point] = []
-        while point in successor:
-            loop.append(point)
-            point = successor.pop(point)
-        assert point == start, "two borders meet at one corner"
-        loops.append(_corners(loop))
+        loops.append(_corners(_take_loop(successor)))
     return loops if holes else [loop for loop in loops if _signed_area(loop) > 0]
 
 
-def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+def run_lengths(mask: np.ndarray) -> Record:
     """The uncompressed RLE of a mask, bool (H, W)."""
     flat = mask.ravel(order="F")
     changes = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
-    return {"counts": [0, *counts] if flat[0] else counts, "size": list(mask.shape)}
+    bounds = np.concatenate(([0], changes, [flat.size]))
+    counts = np.diff(bounds).tolist()
+    if flat[0]:
+        counts = [0, *counts]
+    return {"counts": counts, "size": list(mask.shape)}
 
 
 def _border_steps(mask: np.ndarray) -> dict[Point, Point]:
     """Unit steps along the pixel edges, the inside on the right hand: start -> end."""
-    row, column = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    y, x = int(row[0]), int(column[0])
-    inside = np.pad(mask[y : row[-1] + 1, x : column[-1] + 1], 1)
-    core = inside[1:-1, 1:-1]
-    steps: dict[Point, Point] = {}
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    crop = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    around = np.pad(crop, 1)  # (h + 2, w + 2)
     # Neighbour that must be outside, then the step's start and end from the pixel's top left corner.
-    for neighbour, (ax, ay), (bx, by) in (
-        (inside[:-2, 1:-1], (0, 0), (1, 0)),
-        (inside[1:-1, 2:], (1, 0), (1, 1)),
-        (inside[2:, 1:-1], (1, 1), (0, 1)),
-        (inside[1:-1, :-2], (0, 1), (0, 0)),
-    ):
-        rows, columns = np.nonzero(core & ~neighbour)
-        for r, c in zip((rows + y).tolist(), (columns + x).tolist(), strict=True):
-            steps[c + ax, r + ay] = (c + bx, r + by)
+    sides = (
+        (around[:-2, 1:-1], (0, 0), (1, 0)),
+        (around[1:-1, 2:], (1, 0), (1, 1)),
+        (around[2:, 1:-1], (1, 1), (0, 1)),
+        (around[1:-1, :-2], (0, 1), (0, 0)),
+    )
+    steps: dict[Point, Point] = {}
+    for neighbour, start, end in sides:
+        for row, column in np.argwhere(crop & ~neighbour).tolist():
+            x, y = left + column, top + row
+            steps[x + start[0], y + start[1]] = (x + end[0], y + end[1])
     return steps
+
+
+def _take_loop(successor: dict[Point, Point]) -> list[Point]:
+    """Takes the steps of one border out of `successor`; its points in their order."""
+    start = point = next(iter(successor))
+    loop: list[Point] = []
+    while point in successor:
+        loop.append(point)
+        point = successor.pop(point)
+    assert point == start, "two borders meet at one corner"
+    return loop
 
 
 def _corners(loop: list[Point]) -> list[Point]:
     """Drops the points at which a closed path goes straight on."""
     before = [loop[-1], *loop[:-1]]
     after = [*loop[1:], loop[0]]
-    return [
-        p for a, p, b in zip(before, loop, after, strict=True) if (a[0] != b[0]) and (a[1] != b[1])
-    ]
+    corners = []
+    for (x0, y0), point, (x1, y1) in zip(before, loop, after, strict=True):
+        if x0 != x1 and y0 != y1:
+            corners.append(point)
+    return corners
 
 
 def _signed_area(loop: list[Point]) -> float:
     """The shoelace area in square pixels, positive for clockwise on the screen (y points down)."""
-    closed = [*loop, loop[0]]
-    return sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(loop, closed[1:], strict=True)) / 2
+    doubled = 0
+    for (x0, y0), (x1, y1) in pairwise([*loop, loop[0]]):
+        doubled += x0 * y1 - x1 * y0
+    return doubled / 2

@@ -21,40 +21,34 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from datamodules.synthetic.chunks import Chunk, Pieces, each
-from datamodules.synthetic.files import json_lines, write_object
+from datamodules.synthetic.chunks import Chunk, Pieces, record_lines
+from datamodules.synthetic.files import Record, write_object
 from datamodules.synthetic.format import Format
-from datamodules.synthetic.phrases import ANYTHING, matches, noun, wording
-from datamodules.synthetic.questions import VALUES, Quota
-from datamodules.synthetic.scene import Scene, SceneObject
+from datamodules.synthetic.phrases import ANYTHING, all_patterns, matches, noun, wording
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import VALUES, Kind, Scene, SceneObject
 from datamodules.synthetic.visual_genome import SPLITS, genome_scenes, image_ids, streams
 
 COUNTS = {"1": 0.3, "2": 0.3, "3": 0.25, "4": 0.15}
 LOCAL_PER_SCENE = 2
-Record = dict[str, Any]
 
 
-def look_twice(scene: Scene, number: int, rng: random.Random, quota: Quota) -> Record:
+def look_twice_record(scene: Scene, number: int, rng: random.Random, quota: Quota) -> Record:
     """The record of one object, whose count is the one that its shape has had least."""
-    shapes = [item.kind.shape for item in scene.objects]
-    by_shape = {shape: str(shapes.count(shape)) for shape in shapes}
-    ranks = {
-        shape: quota.order(shape, COUNTS, rng).index(answer) for shape, answer in by_shape.items()
-    }
+    shapes = [kind.shape for kind in scene.kinds]
+    counts = {shape: str(shapes.count(shape)) for shape in shapes}
+    ranks = {}
+    for shape, number_of_objects in counts.items():
+        ranks[shape] = quota.order(shape, COUNTS, rng).index(number_of_objects)
     shape = min(sorted(ranks), key=lambda name: (ranks[name], rng.random()))
-    quota.note(shape, by_shape[shape])
+    quota.note(shape, counts[shape])
     item = rng.choice([item for item in scene.objects if item.kind.shape == shape])
-    asked = {
-        "obj": f"how many of these {shape}s",
-        "super": "how many of these shapes",
-        "general": "how many of these",
-    }
     return {
         "id": number,
-        **{f"{name}_question": f"{words} are there?" for name, words in asked.items()},
-        "ans": by_shape[shape],
+        **_look_twice_questions(shape),
+        "ans": counts[shape],
         "point": _point(item),
         "bbox": _thing(item),
         "obj_type": f"{shape}s",
@@ -62,32 +56,58 @@ def look_twice(scene: Scene, number: int, rng: random.Random, quota: Quota) -> R
     }
 
 
-def local(scene: Scene, number: int, rng: random.Random) -> list[Record]:
+def _look_twice_questions(shape: str) -> Record:
+    return {
+        "obj_question": f"how many of these {shape}s are there?",
+        "super_question": "how many of these shapes are there?",
+        "general_question": "how many of these are there?",
+    }
+
+
+class LocalQuestion(NamedTuple):
+    """A question about an attribute, "color" or "shape", and the objects that its words fit."""
+
+    text: str
+    attribute: str
+    items: list[SceneObject]
+
+    @property
+    def answers(self) -> list[str]:
+        """The answer for each of the objects, in their order."""
+        return [getattr(item.kind, self.attribute) for item in self.items]
+
+
+def local_questions(scene: Scene, rng: random.Random) -> list[LocalQuestion]:
     """Up to `LOCAL_PER_SCENE` questions that have different answers for different objects."""
-    asked = []
-    for attribute, named in product(
-        ("color", "shape"), ("", *VALUES)
-    ):  # not the size: a box tells it
-        values = sorted({getattr(item.kind, named) for item in scene.objects}) if named else [""]
-        for pattern in (
-            ANYTHING._replace(**{named: value}) if named else ANYTHING for value in values
-        ):
-            items = [item for item in scene.objects if matches(pattern, item.kind)]
-            if len({getattr(item.kind, attribute) for item in items}) > 1:
-                asked.append((f"what {attribute} is the {noun(pattern)}?", attribute, items))
-    return [_local(number, *one) for one in rng.sample(asked, min(LOCAL_PER_SCENE, len(asked)))]
+    questions = []
+    # Not about the size, which a box tells.
+    for attribute, pattern in product(("color", "shape"), _local_patterns(scene)):
+        items = [item for item in scene.objects if matches(pattern, item.kind)]
+        text = f"what {attribute} is the {noun(pattern)}?"
+        question = LocalQuestion(text, attribute, items)
+        if len(set(question.answers)) > 1:
+            questions.append(question)
+    return rng.sample(questions, min(LOCAL_PER_SCENE, len(questions)))
 
 
-def _local(number: int, question: str, attribute: str, items: Sequence[SceneObject]) -> Record:
-    answers = [getattr(item.kind, attribute) for item in items]
+def _local_patterns(scene: Scene) -> list[Kind]:
+    """The pattern that fits anything, and those of one attribute that fit something."""
+    patterns = [ANYTHING]
+    for field in VALUES:
+        patterns += all_patterns([field], [scene.values(field)])
+    return patterns
+
+
+def _local_record(question: LocalQuestion, number: int) -> Record:
+    points = []
+    for item, answer in zip(question.items, question.answers, strict=True):
+        points.append({**_point(item), "ans": answer})
     return {
         "id": number,
-        "question": question,
-        "all_ans": sorted(set(answers)),
-        "all_objs": [_thing(item) for item in items],
-        "points": [
-            {**_point(item), "ans": answer} for item, answer in zip(items, answers, strict=True)
-        ],
+        "question": question.text,
+        "all_ans": sorted(set(question.answers)),
+        "all_objs": [_thing(item) for item in question.items],
+        "points": points,
     }
 
 
@@ -113,31 +133,31 @@ def _thing(item: SceneObject) -> Record:
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     """The images are those of Visual Genome, which are there."""
-    records: dict[str, list[Any]] = defaultdict(list)
+    records: dict[str, list[object]] = defaultdict(list)
     quota = Quota()
     for number, scene in genome_scenes(chunk):
         rng = wording(chunk.seed, f"pointingqa {chunk.stream}", number)
         records["ids"].append(number)
-        records["look"].append([look_twice(scene, number, rng, quota)])
-        records["local"].append(local(scene, number, rng))
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+        records["look"].append([look_twice_record(scene, number, rng, quota)])
+        questions = local_questions(scene, rng)
+        records["local"].append([_local_record(question, number) for question in questions])
+    return Pieces.of(chunk, records)
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    look, local_, ids = (each(pieces, name) for name in ("look", "local", "ids"))
-    asked = [
-        (number, records) for number, records in zip(ids, local_, strict=True) if records != "[]"
-    ]
-    write_object(root / "LookTwiceQA" / "looktwiceqa_dataset.json", zip(ids, look, strict=True))
-    write_object(root / "LocalQA" / "localqa_dataset.json", asked)
-    with_local = {int(number) for number, _ in asked}
+    ids = record_lines(pieces, "ids")
+    look = zip(ids, record_lines(pieces, "look"), strict=True)
+    write_object(root / "LookTwiceQA" / "looktwiceqa_dataset.json", look)
+    by_image = zip(ids, record_lines(pieces, "local"), strict=True)
+    local = {number: records for number, records in by_image if records != "[]"}
+    write_object(root / "LocalQA" / "localqa_dataset.json", local.items())
     for split in SPLITS:
-        found = image_ids(pieces, f"visual_genome_{split}")
-        _write_ids(root / "LookTwiceQA" / f"looktwiceqa_{split}_imgs.json", found)
-        found = [number for number in found if number in with_local]
-        parts = (
-            {"testdev": found[::2], "testfinal": found[1::2]} if split == "test" else {split: found}
-        )
+        numbers = image_ids(pieces, f"visual_genome_{split}")
+        _write_ids(root / "LookTwiceQA" / f"looktwiceqa_{split}_imgs.json", numbers)
+        local_numbers = [number for number in numbers if str(number) in local]
+        parts = {split: local_numbers}
+        if split == "test":
+            parts = {"testdev": local_numbers[::2], "testfinal": local_numbers[1::2]}
         for name, part in parts.items():
             _write_ids(root / "LocalQA" / f"localqa_{name}_imgs.json", part)
 
@@ -147,14 +167,11 @@ def _write_ids(path: Path, numbers: Sequence[int]) -> None:
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    look = look_twice(scene, 0, rng, Quota())
-    points = [(record["question"], *record["all_ans"]) for record in local(scene, 0, rng)]
-    return [
-        look["obj_question"],
-        look["super_question"],
-        look["general_question"],
-        *(t for p in points for t in p),
-    ]
+    look = look_twice_record(scene, 0, rng, Quota())
+    texts = [str(text) for name, text in look.items() if name.endswith("_question")]
+    for question in local_questions(scene, rng):
+        texts += [question.text, *sorted(set(question.answers))]
+    return texts
 
 
 FORMAT = Format(

@@ -23,26 +23,25 @@ from itertools import permutations
 from pathlib import Path
 
 from datamodules.synthetic import coco
-from datamodules.synthetic.chunks import Chunk, Pieces, each
-from datamodules.synthetic.files import json_lines, write_lines
+from datamodules.synthetic.chunks import Chunk, Pieces, record_lines
+from datamodules.synthetic.files import Record, json_lines, write_lines
 from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import with_article
-from datamodules.synthetic.questions import Quota
+from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import Scene
 
 SETTINGS = ("random", "popular", "adversarial")
 PER_LABEL = 3  # questions with "yes", and with "no", about an image
 NUM_IMAGES = 500
-NAMES = [str(category["name"]) for category in coco.CATEGORIES]
 Images = list[tuple[str, list[str]]]
 
 
-def present(scene: Scene) -> list[str]:
-    """The categories in a scene."""
-    return sorted({f"{item.kind.color} {item.kind.shape}" for item in scene.objects})
+def categories_in(scene: Scene) -> list[str]:
+    """The names of the categories in a scene, sorted."""
+    return sorted({f"{kind.color} {kind.shape}" for kind in scene.kinds})
 
 
-def questions(setting: str, images: Images, rng: random.Random) -> list[dict[str, object]]:
+def questions(setting: str, images: Images, rng: random.Random) -> list[Record]:
     """The lines of one file.
 
     Args:
@@ -50,46 +49,66 @@ def questions(setting: str, images: Images, rng: random.Random) -> list[dict[str
         images: (file name, categories) of each.
         rng: chooses among equals.
     """
-    occurring = Counter(name for _, there in images for name in there)
-    together = Counter(pair for _, there in images for pair in permutations(there, 2))
-    asked: list[dict[str, object]] = []
+    occurrences: Counter[str] = Counter()
+    pairs: Counter[tuple[str, str]] = Counter()
+    for _, there in images:
+        occurrences.update(there)
+        pairs.update(permutations(there, 2))
+    records: list[Record] = []
     quota = Quota()
     for image, there in images:
-        absent = [name for name in NAMES if name not in there and occurring[name]]
+        absent = [name for name in coco.CATEGORY_NAMES if name not in there and occurrences[name]]
         if setting == "adversarial":
-            near = [(sum(together[name, other] for other in there), name) for name in absent]
-            absent = [name for _, name in sorted(near, reverse=True)[: len(near) // 2]]
-        shares = {name: 1 if setting == "random" else occurring[name] for name in absent}
+            absent = _likely_half(absent, there, pairs)
+        shares = {name: 1 if setting == "random" else occurrences[name] for name in absent}
         wrong = quota.order("absent", shares, rng)[:PER_LABEL]
-        for pair in zip(rng.sample(there, PER_LABEL), wrong, strict=False):
-            for name, label in zip(pair, ("yes", "no"), strict=True):
-                text = f"is there {with_article(name)} in the image?"
-                asked.append(
-                    {"question_id": len(asked) + 1, "image": image, "text": text, "label": label}
-                )
-            quota.note("absent", pair[1])
-    return asked
+        for present_name, absent_name in zip(rng.sample(there, PER_LABEL), wrong, strict=False):
+            for name, label in ((present_name, "yes"), (absent_name, "no")):
+                records.append(_record(len(records) + 1, image, name, label))
+            quota.note("absent", absent_name)
+    return records
+
+
+def _likely_half(
+    absent: Sequence[str], there: Sequence[str], pairs: Counter[tuple[str, str]]
+) -> list[str]:
+    """The half of the absent categories that most often occur together with what is there."""
+    by_frequency = []
+    for name in absent:
+        frequency = sum(pairs[name, other] for other in there)
+        by_frequency.append((frequency, name))
+    by_frequency.sort(reverse=True)
+    return [name for _, name in by_frequency[: len(by_frequency) // 2]]
+
+
+def _record(number: int, image: str, name: str, label: str) -> Record:
+    return {"question_id": number, "image": image, "text": _question(name), "label": label}
+
+
+def _question(name: str) -> str:
+    return f"is there {with_article(name)} in the image?"
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     """The images are those of COCO, which are there."""
     images = []
     for index, scene in chunk.scenes():
-        there = present(scene)
+        there = categories_in(scene)
         if len(there) >= PER_LABEL:
-            images.append((f"COCO_val2014_{coco.image_id(chunk.stream, index):012d}.jpg", there))
-    return Pieces(chunk.stream, {"images": json_lines(images)})
+            number = coco.image_id(chunk.stream, index)
+            images.append((f"COCO_val2014_{number:012d}.jpg", there))
+    return Pieces.of(chunk, {"images": images})
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    images = [json.loads(line) for line in each(pieces, "images")][:NUM_IMAGES]
+    images = [json.loads(line) for line in record_lines(pieces, "images")][:NUM_IMAGES]
     for setting in SETTINGS:
-        lines = questions(setting, images, random.Random(setting))
-        write_lines(root / f"coco_pope_{setting}.json", [json_lines(lines)])
+        records = questions(setting, images, random.Random(setting))
+        write_lines(root / f"coco_pope_{setting}.json", [json_lines(records)])
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    return [f"is there {with_article(name)} in the image?" for name in present(scene)]
+    return [_question(name) for name in categories_in(scene)]
 
 
 FORMAT = Format(streams={"test": ("num_test", 1.0)}, draw=_draw, write=_write, texts=_texts)

@@ -9,26 +9,25 @@ asked for first, and yes and no never differ by more than one.
 """
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from itertools import permutations, product
+from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 from datamodules.synthetic.phrases import (
     ANYTHING,
     RELATIONS,
+    all_patterns,
     clearly,
     count,
     describe,
-    identifying,
-    minimal,
     noun,
+    shortest_names,
     with_article,
 )
-from datamodules.synthetic.scene import COLORS, RADII, SHAPES, Kind, Scene
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import VALUES, Kind, Scene
 
 PER_SCENE = 5
-VALUES = {"size": tuple(RADII), "color": tuple(COLORS), "shape": SHAPES}
 YES_NO = {"yes": 1.0, "no": 1.0}
 
 
@@ -42,33 +41,17 @@ class Question(NamedTuple):
     form: str
 
 
-class Quota:
-    """Which answers each form of question has had."""
-
-    def __init__(self) -> None:
-        self._given: dict[str, Counter[str]] = {}
-
-    def order(self, form: str, shares: Mapping[str, float], rng: random.Random) -> list[str]:
-        """The answers, the one most behind its share first."""
-        given = self._given.setdefault(form, Counter())
-        return sorted(shares, key=lambda answer: (given[answer] / shares[answer], rng.random()))
-
-    def note(self, form: str, answer: str) -> None:
-        """Counts an answer that is really given."""
-        self._given.setdefault(form, Counter())[answer] += 1
-
-
 def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
     """Different questions about a scene, `PER_SCENE` of them; fewer where the scene gives no more."""
-    asked: dict[str, Question] = {}
+    by_text: dict[str, Question] = {}
     for make in rng.choices(list(_MAKERS), list(_MAKERS.values()), k=4 * PER_SCENE):
         question = make(scene, rng, quota)
-        if question is not None and question.text not in asked:
-            asked[question.text] = question
+        if question is not None and question.text not in by_text:
+            by_text[question.text] = question
             quota.note(question.form, question.answer)
-        if len(asked) == PER_SCENE:
+        if len(by_text) == PER_SCENE:
             break
-    return list(asked.values())
+    return list(by_text.values())
 
 
 def _what(attribute: str, scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
@@ -76,7 +59,9 @@ def _what(attribute: str, scene: Scene, rng: random.Random, quota: Quota) -> Que
     kind = f"what {attribute} is the"
     for answer in quota.order(kind, dict.fromkeys(VALUES[attribute], 1.0), rng):
         targets = [item for item in scene.objects if getattr(item.kind, attribute) == answer]
-        subject = describe(scene, rng.choice(targets), rng, hidden=attribute) if targets else ""
+        if not targets:
+            continue
+        subject = describe(scene, rng.choice(targets), rng, hidden=attribute)
         if subject:
             return Question(f"what {attribute} is {subject}?", answer, kind, "other", kind)
     return None
@@ -96,20 +81,17 @@ def _what_shape(scene: Scene, rng: random.Random, quota: Quota) -> Question | No
 
 def _how_many(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     attribute = rng.choice(("", "size", "color", "shape"))
-    choices = (
-        [ANYTHING._replace(**{attribute: v}) for v in VALUES[attribute]]
-        if attribute
-        else [ANYTHING]
-    )
-    kinds = [item.kind for item in scene.objects]
+    patterns = [ANYTHING]
+    if attribute:
+        patterns = all_patterns([attribute], [VALUES[attribute]])
     form = f"how many {attribute}"
     # Three or four of one colour or shape are rare, so they cannot have an equal share.
     shares = {"1": 0.3, "2": 0.3, "3": 0.2, "4": 0.1, "0": 0.2}
     for answer in quota.order(form, shares, rng):
-        fitting = [pattern for pattern in choices if str(count(pattern, kinds)) == answer]
+        fitting = [pattern for pattern in patterns if str(count(pattern, scene.kinds)) == answer]
         if fitting:
-            text = f"how many {noun(rng.choice(fitting), plural=True)} are there?"
-            return Question(text, answer, "how many", "number", form)
+            things = noun(rng.choice(fitting), plural=True)
+            return Question(f"how many {things} are there?", answer, "how many", "number", form)
     return None
 
 
@@ -119,29 +101,27 @@ def _is_there(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
     )
     form = f"is there a {' '.join(fields)}"
     answer = quota.order(form, YES_NO, rng)[0]
-    kinds = [item.kind for item in scene.objects]
-    present = [sorted({getattr(kind, field) for kind in kinds}) for field in fields]
     # A "no" is hard where it only mixes what is in the image; the rest are drawn from all values.
-    for values in (present, [VALUES[field] for field in fields]):
-        pattern = _pick(
-            fields, product(*values), lambda p: (count(p, kinds) > 0) == (answer == "yes"), rng
-        )
-        if pattern is not None and (answer == "yes" or values is not present or rng.random() < 0.7):
-            return Question(
-                f"is there {with_article(noun(pattern))}?", answer, "is there a", "yes/no", form
-            )
-    return None
+    pattern = _pick(scene, fields, [scene.values(field) for field in fields], answer, rng)
+    if pattern is None or (answer == "no" and rng.random() >= 0.7):
+        pattern = _pick(scene, fields, [VALUES[field] for field in fields], answer, rng)
+    if pattern is None:
+        return None
+    thing = with_article(noun(pattern))
+    return Question(f"is there {thing}?", answer, "is there a", "yes/no", form)
 
 
 def _pick(
-    fields: tuple[str, ...],
-    values: Iterable[tuple[str, ...]],
-    fits: Callable[[Kind], bool],
+    scene: Scene,
+    fields: Sequence[str],
+    values: Sequence[Sequence[str]],
+    answer: str,
     rng: random.Random,
 ) -> Kind | None:
-    """One of the patterns with these values that fit."""
-    candidates = (ANYTHING._replace(**dict(zip(fields, value, strict=True))) for value in values)
-    fitting = [pattern for pattern in candidates if fits(pattern)]
+    """One of the patterns made of these values for which the answer to "is there" is right."""
+    patterns = all_patterns(fields, values)
+    is_wanted = answer == "yes"
+    fitting = [pattern for pattern in patterns if (count(pattern, scene.kinds) > 0) == is_wanted]
     return rng.choice(fitting) if fitting else None
 
 
@@ -149,19 +129,18 @@ def _is_related(scene: Scene, rng: random.Random, quota: Quota) -> Question | No
     relation = rng.choice(list(RELATIONS))
     form = f"is the {relation}"
     answer = quota.order(form, YES_NO, rng)[0]
-    wanted = answer == "yes"
+    is_wanted = answer == "yes"
     pairs = [
         (a, b)
         for a, b in permutations(scene.objects, 2)
-        if clearly(scene, a, relation, b) is wanted
+        if clearly(scene, a, relation, b) is is_wanted
     ]
     rng.shuffle(pairs)
     for a, b in pairs:
-        subjects, anchors = (minimal(identifying(scene, item)) for item in (a, b))
+        subjects, anchors = shortest_names(scene, a), shortest_names(scene, b)
         if subjects and anchors:
-            text = (
-                f"is the {noun(rng.choice(subjects))} {relation} the {noun(rng.choice(anchors))}?"
-            )
+            subject, anchor = noun(rng.choice(subjects)), noun(rng.choice(anchors))
+            text = f"is the {subject} {relation} the {anchor}?"
             return Question(text, answer, "is the", "yes/no", form)
     return None
 
@@ -171,21 +150,21 @@ def _is_so(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     form = f"is the {attribute}"
     answer = quota.order(form, YES_NO, rng)[0]
     target = rng.choice(scene.objects)
-    subject, truth = (
-        describe(scene, target, rng, attribute, relations=False),
-        getattr(target.kind, attribute),
-    )
+    subject = describe(scene, target, rng, attribute, relations=False)
     if not subject:
         return None
-    said = truth
+    value = getattr(target.kind, attribute)
     if answer == "no":
-        others = sorted({getattr(item.kind, attribute) for item in scene.objects} - {truth})
-        said = rng.choice(
-            others
-            if others and rng.random() < 0.7
-            else [v for v in VALUES[attribute] if v != truth]
-        )
-    return Question(f"is {subject} {said}?", answer, "is the", "yes/no", form)
+        value = _other_value(scene, attribute, value, rng)
+    return Question(f"is {subject} {value}?", answer, "is the", "yes/no", form)
+
+
+def _other_value(scene: Scene, attribute: str, value: str, rng: random.Random) -> str:
+    """A wrong value, more often one that another object has."""
+    others = [other for other in scene.values(attribute) if other != value]
+    if not others or rng.random() >= 0.7:
+        others = [other for other in VALUES[attribute] if other != value]
+    return rng.choice(others)
 
 
 # How often each is tried.

@@ -16,17 +16,20 @@ large objects, testB to small ones.
 import json
 import pickle
 import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from datamodules.synthetic.coco import annotation_id, category_id, write_instances
+from datamodules.synthetic.files import Record
 from datamodules.synthetic.phrases import describe
-from datamodules.synthetic.scene import Scene
+from datamodules.synthetic.scene import Kind, Scene
 
 
 def split_of(stream: str, index: int) -> str:
     """RefCOCO's split of a scene; the test scenes alternate between testA and testB."""
-    return stream if stream in ("train", "val") else ("testA", "testB")[index % 2]
+    if stream in ("train", "val"):
+        return stream
+    return "testB" if index % 2 else "testA"
 
 
 def file_name(identifier: int) -> str:
@@ -34,36 +37,44 @@ def file_name(identifier: int) -> str:
     return f"COCO_train2014_{identifier:012d}.jpg"
 
 
-def ref_records(
-    scene: Scene, identifier: int, split: str, rng: random.Random
-) -> list[dict[str, Any]]:
+def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -> list[Record]:
     """The refs of a scene, in the order of its objects."""
     size = {"testA": "large", "testB": "small"}.get(split, "")
     records = []
     for position, item in enumerate(scene.objects):
-        wanted = max(rng.choice((1, 2)), 4 // len(scene.objects) if split == "train" else 0)
-        expressions = {describe(scene, item, rng) for _ in range(wanted)}
+        number = rng.choice((1, 2))
+        if split == "train":
+            number = max(number, 4 // len(scene.objects))
+        expressions = {describe(scene, item, rng) for _ in range(number)}
         if size in ("", item.kind.size) and "" not in expressions:
-            number = annotation_id(identifier, position)
-            sentences = [
-                _sentence(10 * number + i, text) for i, text in enumerate(sorted(expressions))
-            ]
-            records.append(
-                {
-                    "sent_ids": [sentence["sent_id"] for sentence in sentences],
-                    "file_name": file_name(identifier).replace(".jpg", f"_{position}.jpg"),
-                    "ann_id": number,
-                    "ref_id": number,
-                    "image_id": identifier,
-                    "split": split,
-                    "sentences": sentences,
-                    "category_id": category_id(item.kind),
-                }
-            )
+            record = _record(identifier, position, item.kind, split, sorted(expressions))
+            records.append(record)
     return records
 
 
-def _sentence(number: int, text: str) -> dict[str, Any]:
+def _record(
+    identifier: int, position: int, kind: Kind, split: str, expressions: Sequence[str]
+) -> Record:
+    number = annotation_id(identifier, position)
+    sentence_ids = [10 * number + i for i in range(len(expressions))]
+    sentences = [
+        sentence_record(sentence_id, text)
+        for sentence_id, text in zip(sentence_ids, expressions, strict=True)
+    ]
+    return {
+        "sent_ids": sentence_ids,
+        "file_name": file_name(identifier).replace(".jpg", f"_{position}.jpg"),
+        "ann_id": number,
+        "ref_id": number,
+        "image_id": identifier,
+        "split": split,
+        "sentences": sentences,
+        "category_id": category_id(kind),
+    }
+
+
+def sentence_record(number: int, text: str) -> Record:
+    """An entry of a ref's `sentences`."""
     return {"tokens": text.split(), "raw": text, "sent_id": number, "sent": text}
 
 
@@ -72,6 +83,7 @@ def write_refcoco(root: Path, refs: list[str], images: list[str], annotations: l
     folder = root / "refer" / "refcoco"
     write_instances(folder / "instances.json", images, annotations, type="instances")
     # A pickle says which strings are one object; read from text, that does not depend on the process they come from.
-    records = json.loads("[" + ",".join(piece.replace("\n", ",") for piece in refs if piece) + "]")
+    items = ",".join(piece.replace("\n", ",") for piece in refs if piece)
+    records = json.loads(f"[{items}]")
     with (folder / "refs(unc).p").open("wb") as file:
         pickle.dump(records, file, protocol=2)

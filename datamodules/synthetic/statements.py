@@ -16,10 +16,11 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from datamodules.synthetic.phrases import ANYTHING, count, matches, noun, with_article
-from datamodules.synthetic.scene import COLORS, RADII, SHAPES, Kind
+from datamodules.synthetic.scene import COLORS, SHAPES, VALUES, Kind
 
 STATEMENT_KINDS = ("side", "both", "one", "more", "same")
 MAX_OBJECTS = 3
+View = tuple[object, ...]  # what a guesser sees
 # How many matching objects the left and the right image hold, where the statement is true and where it is false; for
 # "side" and "more" the named image comes first.
 _COUNTS = {
@@ -44,7 +45,8 @@ class Statement(NamedTuple):
     @property
     def text(self) -> str:
         """The sentence."""
-        thing, things = with_article(noun(self.pattern)), noun(self.pattern, plural=True)
+        thing = with_article(noun(self.pattern))
+        things = noun(self.pattern, plural=True)
         other = "right" if self.side == "left" else "left"
         return {
             "side": f"the {self.side} image contains {thing}.",
@@ -56,24 +58,29 @@ class Statement(NamedTuple):
 
     def holds(self, left: list[Kind], right: list[Kind]) -> bool:
         """Whether the statement is true of two images with these objects."""
-        numbers = count(self.pattern, left), count(self.pattern, right)
-        named, other = numbers if self.side == "left" else numbers[::-1]
+        first, second = count(self.pattern, left), count(self.pattern, right)
+        if self.side == "right":
+            first, second = second, first
         return {
-            "side": named > 0,
-            "both": named > 0 and other > 0,
-            "one": (named > 0) != (other > 0),
-            "more": named > other,
-            "same": named == other,
+            "side": first > 0,
+            "both": first > 0 and second > 0,
+            "one": (first > 0) != (second > 0),
+            "more": first > second,
+            "same": first == second,
         }[self.kind]
 
 
 def draw_statement(kind: str, rng: random.Random) -> Statement:
     """A statement of a kind."""
-    color, shape = rng.choice(list(COLORS)), rng.choice(SHAPES)
-    pattern = {
-        "more": rng.choice((ANYTHING._replace(color=color), ANYTHING._replace(shape=shape))),
-        "same": ANYTHING,
-    }.get(kind, Kind("", color, shape))
+    color = rng.choice(list(COLORS))
+    shape = rng.choice(SHAPES)
+    # Drawn for every kind, so that all of them take as many random numbers.
+    either = rng.choice((ANYTHING._replace(color=color), ANYTHING._replace(shape=shape)))
+    pattern = Kind("", color, shape)
+    if kind == "more":
+        pattern = either
+    elif kind == "same":
+        pattern = ANYTHING
     return Statement(kind, pattern, rng.choice(("left", "right")))
 
 
@@ -81,32 +88,33 @@ def draw_contents(
     statement: Statement, label: bool, rng: random.Random
 ) -> tuple[list[Kind], list[Kind]]:
     """The objects of the left and the right image, of which the statement is true (label) or false."""
-    named, other = (
-        _draw_image(statement.pattern, n, rng) for n in rng.choice(_COUNTS[statement.kind][label])
-    )
-    return (named, other) if statement.side == "left" else (other, named)
+    counts = rng.choice(_COUNTS[statement.kind][label])
+    first = _draw_image(statement.pattern, counts[0], rng)
+    second = _draw_image(statement.pattern, counts[1], rng)
+    return (first, second) if statement.side == "left" else (second, first)
 
 
 def _draw_image(pattern: Kind, number: int, rng: random.Random) -> list[Kind]:
     """One to three objects, of which a number match the pattern; the others often share a part of it."""
     total = number if pattern == ANYTHING else rng.randint(max(1, number), MAX_OBJECTS)
-    drawn = [_draw_kind(pattern, rng) for _ in range(number)]
-    while len(drawn) < total:
-        shared = rng.choice((ANYTHING, pattern._replace(shape=""), pattern._replace(color="")))
-        kind = _draw_kind(shared, rng)
+    kinds = [_draw_kind(pattern, rng) for _ in range(number)]
+    parts = (ANYTHING, pattern._replace(shape=""), pattern._replace(color=""))
+    while len(kinds) < total:
+        kind = _draw_kind(rng.choice(parts), rng)
         if matches(pattern, kind):  # also where the part is the whole
             kind = _draw_kind(ANYTHING, rng)
         if not matches(pattern, kind):
-            drawn.append(kind)
-    rng.shuffle(drawn)
-    return drawn
+            kinds.append(kind)
+    rng.shuffle(kinds)
+    return kinds
 
 
 def _draw_kind(pattern: Kind, rng: random.Random) -> Kind:
-    values = (tuple(RADII), tuple(COLORS), SHAPES)
-    return Kind(
-        *(wanted or rng.choice(options) for wanted, options in zip(pattern, values, strict=True))
-    )
+    """A kind that matches a pattern; what the pattern leaves open is drawn."""
+    size = pattern.size or rng.choice(VALUES["size"])
+    color = pattern.color or rng.choice(VALUES["color"])
+    shape = pattern.shape or rng.choice(VALUES["shape"])
+    return Kind(size, color, shape)
 
 
 def one_image_bound(seed: int = 0, num_pairs: int = 20000) -> dict[str, float]:
@@ -122,17 +130,22 @@ def one_image_bound(seed: int = 0, num_pairs: int = 20000) -> dict[str, float]:
     rng = random.Random(f"one image {seed}")
     bound = {}
     for kind in STATEMENT_KINDS:
-        seen: list[tuple[tuple[object, ...], bool]] = []
-        for position in range(num_pairs):
-            statement, side, label = draw_statement(kind, rng), rng.randrange(2), position % 4 < 2
-            image = draw_contents(statement, label, rng)[side]
-            about = statement.pattern.color != "", statement.pattern.shape != "", statement.side
-            seen.append(((*about, side, count(statement.pattern, image), len(image)), label))
-        votes: dict[tuple[object, ...], Counter[bool]] = defaultdict(Counter)
-        for view, label in seen[::2]:
+        views = [_draw_view(kind, position % 4 < 2, rng) for position in range(num_pairs)]
+        fitting, scoring = views[::2], views[1::2]
+        votes: dict[View, Counter[bool]] = defaultdict(Counter)
+        for view, label in fitting:
             votes[view][label] += 1
         guesses = {view: labels.most_common(1)[0][0] for view, labels in votes.items()}
-        bound[kind] = sum(guesses.get(view, True) == label for view, label in seen[1::2]) / len(
-            seen[1::2]
-        )
+        hits = sum(guesses.get(view, True) == label for view, label in scoring)
+        bound[kind] = hits / len(scoring)
     return {**bound, "mean": sum(bound.values()) / len(bound)}
+
+
+def _draw_view(kind: str, label: bool, rng: random.Random) -> tuple[View, bool]:
+    """All that one image of a pair and the statement can say, and the label."""
+    statement = draw_statement(kind, rng)
+    side = rng.randrange(2)
+    image = draw_contents(statement, label, rng)[side]
+    pattern = statement.pattern
+    named = (pattern.color != "", pattern.shape != "", statement.side)
+    return (*named, side, count(pattern, image), len(image)), label

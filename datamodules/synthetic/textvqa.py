@@ -15,24 +15,19 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column
+from datamodules.synthetic.chunks import Chunk, Pieces, column, of_stream
 from datamodules.synthetic.coco import image_id
-from datamodules.synthetic.files import json_lines, save_image, write_document
-from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.drawing import draw_kinds, draw_scene
+from datamodules.synthetic.files import Record, save_image, write_document
+from datamodules.synthetic.format import Format
 from datamodules.synthetic.lettering import write_text
-from datamodules.synthetic.phrases import identifying, minimal, noun, wording
-from datamodules.synthetic.scene import (
-    REFERENCE_SIZE,
-    Scene,
-    SceneObject,
-    draw_kinds,
-    draw_scene,
-    generator,
-)
+from datamodules.synthetic.phrases import noun, shortest_names, wording
+from datamodules.synthetic.scene import REFERENCE_SIZE, Scene, SceneObject
+from datamodules.synthetic.streams import generator
 
 WORDS = (
     "ant",
@@ -55,8 +50,8 @@ WORDS = (
 PER_SCENE = 2
 NUM_ANSWERS = 10
 HEIGHT = 8  # of a capital, in pixels of an image of REFERENCE_SIZE
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 FIRST_ID = {"train": 0, "val": 34602, "test": 39602}
-Record = dict[str, Any]
 
 
 class Reading(NamedTuple):
@@ -69,27 +64,28 @@ class Reading(NamedTuple):
 
 def inscribe(scene: Scene, rng: random.Random) -> list[str]:
     """Writes a number or a word on each object, all different; returns them in the order of the objects."""
-    numbers, words = (
-        rng.sample(range(10, 100), len(scene.objects)),
-        rng.sample(WORDS, len(scene.objects)),
-    )
-    pairs = zip(scene.objects, numbers, words, strict=True)
-    # There is no room for a word in a ring.
-    texts = [
-        str(n) if item.kind.shape == "ring" or rng.random() < 0.5 else word
-        for item, n, word in pairs
-    ]
-    for item, text in zip(scene.objects, texts, strict=True):
-        _write_on(scene.image, item, text)
+    numbers = rng.sample(range(10, 100), len(scene.objects))
+    words = rng.sample(WORDS, len(scene.objects))
+    texts = []
+    for item, number, word in zip(scene.objects, numbers, words, strict=True):
+        # There is no room for a word in a ring.
+        use_number = item.kind.shape == "ring" or rng.random() < 0.5
+        texts.append(str(number) if use_number else word)
+        _write_on(scene.image, item, texts[-1])
     return texts
 
 
 def _write_on(image: np.ndarray, item: SceneObject, text: str) -> None:
     """Black on what is light there, else white."""
-    height = HEIGHT * len(image) / REFERENCE_SIZE * (0.8 if item.kind.shape == "ring" else 1.0)
-    y = item.y + (0.4 * item.radius if item.kind.shape == "triangle" else 0)
-    light = image[int(y), int(item.x)] @ np.array([0.3, 0.6, 0.1]) > 128
-    write_text(image, text, (item.x, y), height, (0, 0, 0) if light else (255, 255, 255))
+    height = HEIGHT * len(image) / REFERENCE_SIZE
+    y = item.y
+    if item.kind.shape == "ring":
+        height *= 0.8
+    elif item.kind.shape == "triangle":
+        y += 0.4 * item.radius
+    brightness = image[int(y), int(item.x)] @ np.array([0.3, 0.6, 0.1])
+    rgb = BLACK if brightness > 128 else WHITE
+    write_text(image, text, (item.x, y), height, rgb)
 
 
 def readings(scene: Scene, texts: Sequence[str], rng: random.Random) -> list[Reading]:
@@ -97,8 +93,10 @@ def readings(scene: Scene, texts: Sequence[str], rng: random.Random) -> list[Rea
     found = []
     for item, text in zip(scene.objects, texts, strict=True):
         kind = "number" if text.isdigit() else "word"
-        if names := minimal(identifying(scene, item)):
-            found.append(Reading(kind, f"what {kind} is on the {noun(rng.choice(names))}?", text))
+        names = shortest_names(scene, item)
+        if names:
+            question = f"what {kind} is on the {noun(rng.choice(names))}?"
+            found.append(Reading(kind, question, text))
     return rng.sample(found, min(PER_SCENE, len(found)))
 
 
@@ -106,12 +104,10 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     split = chunk.stream.removeprefix("textvqa_")
     folder = root / ("test_images" if split == "test" else "train_images")
     folder.mkdir(parents=True, exist_ok=True)
-    records = []
+    records: list[Record] = []
     for index in range(chunk.start, chunk.stop):
-        rng, words = (
-            generator(chunk.seed, chunk.stream, index),
-            wording(chunk.seed, chunk.stream, index),
-        )
+        rng = generator(chunk.seed, chunk.stream, index)
+        words = wording(chunk.seed, chunk.stream, index)
         kinds = [kind._replace(size="large") for kind in draw_kinds(rng, words.choice((2, 3)))]
         scene = draw_scene(rng, kinds, chunk.image_size)
         texts = inscribe(scene, words)
@@ -119,15 +115,15 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(folder / f"{name}.jpg", scene.image)
         for k, reading in enumerate(readings(scene, texts, words)):
             number = FIRST_ID[split] + PER_SCENE * index + k
-            records.append(
-                {"question_id": number, "image_id": name, **_record(scene, reading, split)}
-            )
-    return Pieces(chunk.stream, {"data": json_lines(records)})
+            records.append(_record(scene, reading, split, number, name))
+    return Pieces.of(chunk, {"data": records})
 
 
-def _record(scene: Scene, reading: Reading, split: str) -> Record:
+def _record(scene: Scene, reading: Reading, split: str, number: int, name: str) -> Record:
     height, width = scene.image.shape[:2]
     record: Record = {
+        "question_id": number,
+        "image_id": name,
         "question": reading.text,
         "question_tokens": reading.text.removesuffix("?").split(),
         "image_classes": sorted({item.kind.shape for item in scene.objects}),
@@ -137,7 +133,9 @@ def _record(scene: Scene, reading: Reading, split: str) -> Record:
         "image_height": height,
         "set_name": split,
     }
-    return record if split == "test" else {**record, "answers": [reading.answer] * NUM_ANSWERS}
+    if split != "test":
+        record["answers"] = [reading.answer] * NUM_ANSWERS
+    return record
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
@@ -149,10 +147,10 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     large = replace(scene, image=scene.image.copy())
-    found = readings(large, inscribe(large, rng), rng)
-    return [text for reading in found for text in (reading.text, reading.answer)] + rng.sample(
-        WORDS, 4
-    )
+    texts = []
+    for reading in readings(large, inscribe(large, rng), rng):
+        texts += [reading.text, reading.answer]
+    return texts + rng.sample(WORDS, 4)
 
 
 FORMAT = Format(

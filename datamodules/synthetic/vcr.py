@@ -15,20 +15,18 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column
-from datamodules.synthetic.files import json_lines, save_image, write_lines
-from datamodules.synthetic.format import Format, of_stream
+from datamodules.synthetic.chunks import Chunk, Pieces, column, of_stream
+from datamodules.synthetic.files import Record, json_lines, save_image, write_lines
+from datamodules.synthetic.format import Format
 from datamodules.synthetic.outline import outlines
 from datamodules.synthetic.phrases import wording
-from datamodules.synthetic.questions import Quota
+from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import MAX_OBJECTS, Scene
 from datamodules.synthetic.vcr_questions import PER_SCENE, Choice, Question, questions
 
 STILLS_PER_MOVIE = 100
 CLASS = "object"
-Record = dict[str, Any]
 
 
 def tokens(text: str) -> list[str | list[int]]:
@@ -44,10 +42,12 @@ def _original(text: str) -> str:
 
 def _metadata(scene: Scene) -> Record:
     height, width = scene.image.shape[:2]
-    borders = [outlines(item.mask, holes=False) for item in scene.objects]
+    boxes = []
+    for item in scene.objects:
+        boxes.append([float(value) for value in item.box] + [1.0])
     return {
-        "boxes": [[*map(float, item.box), 1.0] for item in scene.objects],
-        "segms": borders,
+        "boxes": boxes,
+        "segms": [outlines(item.mask, holes=False) for item in scene.objects],
         "names": [CLASS] * len(scene.objects),
         "width": width,
         "height": height,
@@ -65,9 +65,9 @@ def _choices(name: str, choice: Choice) -> Record:
 
 
 def _record(question: Question, split: str, number: int, movie: str, name: str) -> Record:
-    labelled = {**_choices("answer", question.answers), **_choices("rationale", question.reasons)}
-    if split == "test":
-        labelled = {key: value for key, value in labelled.items() if key.endswith("choices")}
+    choices = {**_choices("answer", question.answers), **_choices("rationale", question.reasons)}
+    if split == "test":  # the labels are not public
+        choices = {key: value for key, value in choices.items() if key.endswith("choices")}
     return {
         "movie": movie,
         "objects": [CLASS] * MAX_OBJECTS,
@@ -77,7 +77,7 @@ def _record(question: Question, split: str, number: int, movie: str, name: str) 
         "metadata_fn": f"{movie}/{name}@0.json",
         "question": tokens(question.text),
         "question_orig": _original(question.text),
-        **labelled,
+        **choices,
         "img_id": f"{split}-{number // PER_SCENE}",
         "question_number": number % PER_SCENE,
         "annot_id": f"{split}-{number}",
@@ -91,29 +91,28 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     records: list[Record] = []
     quota = Quota()
     for index, scene in chunk.scenes(lambda index: MAX_OBJECTS):
-        movie, name = f"world_{split}_{index // STILLS_PER_MOVIE:04d}", f"{index:06d}"
+        movie = f"world_{split}_{index // STILLS_PER_MOVIE:04d}"
+        name = f"{index:06d}"
         folder = root / "vcr1images" / movie
         folder.mkdir(parents=True, exist_ok=True)
         save_image(folder / f"{name}@0.jpg", scene.image)
         (folder / f"{name}@0.json").write_text(json_lines([_metadata(scene)]))
-        asked = questions(scene, wording(chunk.seed, chunk.stream, index), quota)
-        records += [
-            _record(q, split, PER_SCENE * index + k, movie, name) for k, q in enumerate(asked)
-        ]
-    return Pieces(chunk.stream, {"questions": json_lines(records)})
+        rng = wording(chunk.seed, chunk.stream, index)
+        for number, question in enumerate(questions(scene, rng, quota), PER_SCENE * index):
+            records.append(_record(question, split, number, movie, name))
+    return Pieces.of(chunk, {"questions": records})
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in ("train", "val", "test"):
-        write_lines(
-            root / "vcr1annots" / f"{split}.jsonl",
-            column(of_stream(pieces, f"vcr_{split}"), "questions"),
-        )
+        own = of_stream(pieces, f"vcr_{split}")
+        write_lines(root / "vcr1annots" / f"{split}.jsonl", column(own, "questions"))
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    asked = questions(scene, rng, Quota())
-    texts = [text for q in asked for text in (q.text, *q.answers.texts, *q.reasons.texts)]
+    texts: list[str] = []
+    for question in questions(scene, rng, Quota()):
+        texts += [question.text, *question.answers.texts, *question.reasons.texts]
     return [re.sub(r"\[\d\]", CLASS, text) for text in texts]
 
 

@@ -16,8 +16,8 @@ from itertools import permutations, product
 from typing import NamedTuple
 
 from datamodules.synthetic.phrases import RELATIONS, clearly, matches, noun, with_article
-from datamodules.synthetic.questions import VALUES, Quota
-from datamodules.synthetic.scene import Kind, Scene, SceneObject
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import MAX_OBJECTS, VALUES, Kind, Scene, SceneObject
 
 PER_SCENE = 2
 ATTRIBUTES = ("color", "shape")
@@ -42,11 +42,14 @@ class Question(NamedTuple):
 
 def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
     """Up to `PER_SCENE` different questions."""
-    asked: dict[str, Question] = {}
+    by_text: dict[str, Question] = {}
     for make in rng.choices((_same, _value, _relation), (0.3, 0.5, 0.2), k=4 * PER_SCENE):
-        if len(asked) < PER_SCENE and (question := make(scene, rng, quota)):
-            asked.setdefault(question.text, question)
-    return list(asked.values())
+        question = make(scene, rng, quota)
+        if question is not None:
+            by_text.setdefault(question.text, question)
+        if len(by_text) == PER_SCENE:
+            break
+    return list(by_text.values())
 
 
 def _question(
@@ -66,20 +69,27 @@ def _same(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     target, partner = _partner(scene, attribute, form, rng, quota)
     if target is None:
         return None
-    answers = [
-        f"{'nothing' if i is None else f'[{i}]'} {ending} [{target}]."
-        for i in _partner_first(target, partner)
-    ]
-    reasons = []
-    for value in _value_first(scene, target, attribute, rng):
-        one, several = (
-            (value, value) if attribute == "color" else (with_article(value), f"{value}s")
-        )
-        both = "[{}] and [{}]".format(*sorted((target, partner))) if partner is not None else ""
-        reasons.append(
-            f"because {both} are {several}." if both else f"because only [{target}] is {one}."
-        )
+    answers = []
+    for other in _partner_first(target, partner):
+        subject = "nothing" if other is None else f"[{other}]"
+        answers.append(f"{subject} {ending} [{target}].")
+    values = _value_first(scene, target, attribute, rng)
+    if partner is None:
+        reasons = [f"because only [{target}] is {_predicate(attribute, v)}." for v in values]
+    else:
+        both, plural = _pair(target, partner), "" if attribute == "color" else "s"
+        reasons = [f"because {both} are {value}{plural}." for value in values]
     return _question(form, f"what {ending} [{target}]?", answers, reasons, rng)
+
+
+def _predicate(attribute: str, value: str) -> str:
+    """What something is said to be: "red", "a ring"."""
+    return value if attribute == "color" else with_article(value)
+
+
+def _pair(target: int, partner: int) -> str:
+    first, second = sorted((target, partner))
+    return f"[{first}] and [{second}]"
 
 
 def _value(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
@@ -89,16 +99,13 @@ def _value(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     if target is None:
         return None
     values = _value_first(scene, target, attribute, rng)
-    answers = [
-        f"[{target}] is {value if attribute == 'color' else with_article(value)}."
-        for value in values
-    ]
-    reasons = [
-        f"because nothing else has the {attribute} of [{target}]."
-        if i is None
-        else "because [{}] and [{}] have the same {}.".format(*sorted((i, target)), attribute)
-        for i in _partner_first(target, partner)
-    ]
+    answers = [f"[{target}] is {_predicate(attribute, value)}." for value in values]
+    reasons = []
+    for other in _partner_first(target, partner):
+        if other is None:
+            reasons.append(f"because nothing else has the {attribute} of [{target}].")
+        else:
+            reasons.append(f"because {_pair(target, other)} have the same {attribute}.")
     return _question(form, f"what {attribute} is [{target}]?", answers, reasons, rng)
 
 
@@ -106,24 +113,25 @@ def _partner(
     scene: Scene, attribute: str, form: str, rng: random.Random, quota: Quota
 ) -> tuple[int, int | None] | tuple[None, None]:
     """An object and the only other one of the same color (shape), None where it has none; (None, None): no such."""
-    values = [getattr(item.kind, attribute) for item in scene.objects]
-    same = [
-        [j for j, other in enumerate(values) if other == value and j != i]
-        for i, value in enumerate(values)
-    ]
-    amount = quota.order(form, PARTNERS, rng)[0]  # the other one instead would give itself away
-    fitting = [i for i, others in enumerate(same) if len(others) == (amount == "one")]
+    values = [getattr(kind, attribute) for kind in scene.kinds]
+    # Only the amount that is due: the other one, taken instead where this one does not fit, would give itself away.
+    amount = quota.order(form, PARTNERS, rng)[0]
+    wanted = 2 if amount == "one" else 1  # objects of the value
+    fitting = [i for i, value in enumerate(values) if values.count(value) == wanted]
     if not fitting:
         return None, None
     quota.note(form, amount)
     target = rng.choice(fitting)
-    return target, same[target][0] if same[target] else None
+    for other, value in enumerate(values):
+        if value == values[target] and other != target:
+            return target, other
+    return target, None
 
 
 def _partner_first(target: int, partner: int | None) -> list[int | None]:
     """The right one of the four that may have the same color (shape) as the target, then the others."""
-    everyone = [*(i for i in range(4) if i != target), None]
-    return sorted(everyone, key=lambda i: i != partner)
+    others: list[int | None] = [i for i in range(MAX_OBJECTS) if i != target]
+    return sorted([*others, None], key=lambda other: other != partner)
 
 
 def _value_first(scene: Scene, target: int, attribute: str, rng: random.Random) -> list[str]:
@@ -134,27 +142,27 @@ def _value_first(scene: Scene, target: int, attribute: str, rng: random.Random) 
 
 def _other_values(scene: Scene, attribute: str, value: str, rng: random.Random) -> list[str]:
     """All colors (shapes) but one; first those that are in the scene, which make hard answers."""
-    there = {getattr(item.kind, attribute) for item in scene.objects}
+    there = scene.values(attribute)
     others = [other for other in VALUES[attribute] if other != value]
-    return sorted(rng.sample(others, len(others)), key=lambda other: other not in there)
+    shuffled = rng.sample(others, len(others))
+    return sorted(shuffled, key=lambda other: other not in there)
 
 
 def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     cases = list(product(RELATIONS, permutations(range(len(scene.objects)), 2)))
     for relation, (i, target) in rng.sample(cases, len(cases)):
         item, anchor = scene.objects[i], scene.objects[target]
-        thing, other = (o.kind._replace(size="") for o in (item, anchor))
-        if clearly(scene, item, relation, anchor):
-            things = _variants(scene, thing, partial(_holds, scene, relation, anchor), rng)
-            others = _variants(scene, other, partial(_holds_of, scene, relation, thing), rng)
-            if things and others:
-                answers = [f"{_words(kind)} is {relation} [{target}]." for kind in things]
-                reasons = [
-                    f"because {_words(thing)} is {relation} {_words(kind)}." for kind in others
-                ]
-                return _question(
-                    "relation", f"what is {relation} [{target}]?", answers, reasons, rng
-                )
+        if not clearly(scene, item, relation, anchor):
+            continue
+        kind, anchor_kind = item.kind._replace(size=""), anchor.kind._replace(size="")
+        things = _variants(scene, kind, partial(_holds, scene, relation, anchor), rng)
+        anchors = _variants(scene, anchor_kind, partial(_holds_of, scene, relation, kind), rng)
+        if things and anchors:
+            answers = [f"{_words(thing)} is {relation} [{target}]." for thing in things]
+            because = f"because {_words(kind)} is {relation}"
+            reasons = [f"{because} {_words(thing)}." for thing in anchors]
+            question = f"what is {relation} [{target}]?"
+            return _question("relation", question, answers, reasons, rng)
     return None
 
 
@@ -170,9 +178,8 @@ def _holds(scene: Scene, relation: str, anchor: SceneObject, thing: Kind) -> boo
 
 def _holds_of(scene: Scene, relation: str, thing: Kind, anchor: Kind) -> bool:
     """Whether anything like `thing` may be said to stand in the relation to anything like `anchor`."""
-    return any(
-        _holds(scene, relation, item, thing) for item in scene.objects if matches(anchor, item.kind)
-    )
+    anchors = [item for item in scene.objects if matches(anchor, item.kind)]
+    return any(_holds(scene, relation, item, thing) for item in anchors)
 
 
 def _variants(

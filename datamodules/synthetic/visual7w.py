@@ -15,99 +15,102 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from datamodules.synthetic.chunks import Chunk, Pieces, column
-from datamodules.synthetic.files import json_lines, save_image, write_document
+from datamodules.synthetic.files import Record, save_image, write_document
 from datamodules.synthetic.format import Format
 from datamodules.synthetic.phrases import wording
-from datamodules.synthetic.questions import Quota
-from datamodules.synthetic.scene import MAX_OBJECTS, Scene
-from datamodules.synthetic.visual7w_questions import pointing, telling
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import MAX_OBJECTS, Scene, SceneObject
+from datamodules.synthetic.visual7w_questions import pointing_questions, telling_question
 from datamodules.synthetic.visual_genome import genome_scenes, streams, xywh
 
 NUM_OPTIONS = 4
 TELLING_PER_SCENE = 2
-Record = dict[str, Any]
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
-    records: dict[str, list[Any]] = defaultdict(list)
+    records: dict[str, list[Record]] = defaultdict(list)
     quota = Quota()
     (root / "images").mkdir(parents=True, exist_ok=True)
     for number, scene in genome_scenes(chunk):
         rng = wording(chunk.seed, f"visual7w {chunk.stream}", number)
         name = f"v7w_{number}.jpg"
         save_image(root / "images" / name, scene.image)
-        image = {
-            "image_id": number,
-            "filename": name,
-            "split": chunk.stream.removeprefix("visual_genome_"),
-        }
+        split = chunk.stream.removeprefix("visual_genome_")
+        image: Record = {"image_id": number, "filename": name, "split": split}
         order = rng.sample(range(len(scene.objects)), len(scene.objects))
-        records["boxes"] += [
-            {"box_id": 10 * number + k, "name": scene.objects[i].kind.shape, "image_id": number}
-            | xywh(scene.objects[i].box)
-            for k, i in enumerate(order)
-        ]
-        which = _pointing(scene, number, order, rng) if len(scene.objects) == MAX_OBJECTS else []
-        for kind, pairs in (("pointing", which), ("telling", _telling(scene, number, rng, quota))):
-            if pairs:
-                records[kind].append({**image, "qa_pairs": pairs})
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+        records["boxes"] += _box_records([scene.objects[i] for i in order], number)
+        pointing: list[Record] = []
+        if len(order) == MAX_OBJECTS:
+            pointing = _pointing_records(scene, number, order, rng)
+        telling = _telling_records(scene, number, rng, quota)
+        if pointing:
+            records["pointing"].append({**image, "qa_pairs": pointing})
+        if telling:
+            records["telling"].append({**image, "qa_pairs": telling})
+    return Pieces.of(chunk, records)
 
 
-def _pointing(scene: Scene, number: int, order: list[int], rng: random.Random) -> list[Record]:
-    ids = [10 * number + order.index(i) for i in range(NUM_OPTIONS)]
-    return [
-        _pair(number, k, "which", text, ids[i], [option for option in ids if option != ids[i]])
-        for k, (text, i) in enumerate(pointing(scene, rng))
-    ]
+def _box_records(objects: Sequence[SceneObject], number: int) -> list[Record]:
+    records: list[Record] = []
+    for box_id, item in enumerate(objects, 10 * number):
+        about: Record = {"box_id": box_id, "name": item.kind.shape, "image_id": number}
+        records.append(about | xywh(item.box))
+    return records
 
 
-def _telling(scene: Scene, number: int, rng: random.Random, quota: Quota) -> list[Record]:
-    asked = {}
+def _pointing_records(
+    scene: Scene, number: int, order: Sequence[int], rng: random.Random
+) -> list[Record]:
+    """The pairs whose options are boxes, by their ids; `order` has the objects' positions as the boxes are listed."""
+    records: list[Record] = []
+    box_ids = {position: box_id for box_id, position in enumerate(order, 10 * number)}
+    for qa_id, (text, target) in enumerate(pointing_questions(scene, rng), 10 * number):
+        answer = box_ids[target]
+        wrong = sorted(box_id for box_id in box_ids.values() if box_id != answer)
+        pair: Record = {"qa_id": qa_id, "image_id": number, "question": text, "answer": answer}
+        records.append(pair | {"multiple_choices": wrong, "type": "which"})
+    return records
+
+
+def _telling_records(scene: Scene, number: int, rng: random.Random, quota: Quota) -> list[Record]:
+    """The pairs whose options are texts."""
+    by_text = {}
     for _ in range(TELLING_PER_SCENE):
-        question = telling(scene, rng, quota)
+        question = telling_question(scene, rng, quota)
         if question is not None:
-            asked[question.text] = question
-    return [
-        _pair(
-            number,
-            k,
-            q.kind,
-            text,
-            f"{q.answer}.",
-            [f"{o}." for o in rng.sample(q.others, NUM_OPTIONS - 1)],
+            by_text[question.text] = question
+    records: list[Record] = []
+    for qa_id, question in enumerate(by_text.values(), 10 * number):
+        wrong = [f"{other}." for other in rng.sample(question.others, NUM_OPTIONS - 1)]
+        records.append(
+            {
+                "qa_id": qa_id,
+                "image_id": number,
+                "question": question.text,
+                "answer": f"{question.answer}.",
+                "multiple_choices": sorted(wrong),
+                "type": question.kind,
+            }
         )
-        for k, (text, q) in enumerate(asked.items())
-    ]
-
-
-def _pair(
-    number: int, position: int, kind: str, question: str, answer: Any, wrong: list[Any]
-) -> Record:
-    return {
-        "qa_id": 10 * number + position,
-        "image_id": number,
-        "question": question,
-        "answer": answer,
-        "multiple_choices": sorted(wrong),
-        "type": kind,
-    }
+    return records
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    for kind, lists in (("pointing", {"boxes": column(pieces, "boxes")}), ("telling", {})):
-        path = root / f"dataset_v7w_{kind}.json"
-        write_document(path, {"dataset": f"v7w_{kind}"}, {"images": column(pieces, kind), **lists})
+    for kind in ("pointing", "telling"):
+        lists = {"images": column(pieces, kind)}
+        if kind == "pointing":
+            lists["boxes"] = column(pieces, "boxes")
+        write_document(root / f"dataset_v7w_{kind}.json", {"dataset": f"v7w_{kind}"}, lists)
 
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
-    told = telling(scene, rng, Quota())
-    return [text for text, _ in pointing(scene, rng)] + (
-        [told.text, f"{told.answer}."] if told else []
-    )
+    question = telling_question(scene, rng, Quota())
+    texts = [text for text, _ in pointing_questions(scene, rng)]
+    if question is not None:
+        texts += [question.text, f"{question.answer}."]
+    return texts
 
 
 FORMAT = Format(

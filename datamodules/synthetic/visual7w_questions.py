@@ -15,15 +15,17 @@ from datamodules.synthetic.phrases import (
     MARGIN,
     NUMBERS,
     RELATIONS,
+    all_patterns,
     clearly,
     count,
     describe,
-    identifying,
-    minimal,
+    identifying_patterns,
+    minimal_patterns,
     noun,
+    shortest_names,
 )
-from datamodules.synthetic.questions import VALUES, Quota
-from datamodules.synthetic.scene import Kind, Scene, SceneObject
+from datamodules.synthetic.quota import Quota
+from datamodules.synthetic.scene import VALUES, Kind, Scene, SceneObject
 
 POINTING_PER_SCENE = 3
 PLACES = ("in the middle", "on the left", "on the right", "at the top", "at the bottom")
@@ -38,48 +40,47 @@ class Telling(NamedTuple):
     others: tuple[str, ...]
 
 
-def pointing(scene: Scene, rng: random.Random) -> list[tuple[str, int]]:
+def pointing_questions(scene: Scene, rng: random.Random) -> list[tuple[str, int]]:
     """Up to `POINTING_PER_SCENE` questions, each with the position of the one object that answers it.
 
     None asks for a place or a size alone: the candidates' boxes would tell that.
     """
-    asked: dict[str, int] = {}
+    by_text: dict[str, int] = {}
     for position, item in enumerate(scene.objects):
-        patterns = minimal([p for p in identifying(scene, item) if p.color or p.shape])
-        asked |= {f"which object is {_words(pattern)}?": position for pattern in patterns}
+        candidates = [p for p in identifying_patterns(scene, item) if p.color or p.shape]
+        patterns = minimal_patterns(candidates)
+        for pattern in patterns:
+            by_text[f"which object is {_words(pattern)}?"] = position
         for relation in RELATIONS if patterns else ():
-            found = [
+            stands = [
                 other is not item and clearly(scene, other, relation, item)
                 for other in scene.objects
             ]
-            if found.count(True) == 1 and None not in found:
-                asked[f"which object is {relation} the {noun(rng.choice(patterns))}?"] = (
-                    found.index(True)
-                )
-    return rng.sample(list(asked.items()), min(POINTING_PER_SCENE, len(asked)))
+            # Exactly one object clearly stands in the relation, and none nearly does.
+            if stands.count(True) == 1 and None not in stands:
+                anchor = noun(rng.choice(patterns))
+                by_text[f"which object is {relation} the {anchor}?"] = stands.index(True)
+    return rng.sample(list(by_text.items()), min(POINTING_PER_SCENE, len(by_text)))
 
 
 def _words(pattern: Kind) -> str:
     """The color alone, or a phrase such as "the small circle"."""
-    return (
-        pattern.color if pattern == Kind("", pattern.color, "") else f"the {noun(pattern, 'one')}"
-    )
+    if pattern == ANYTHING._replace(color=pattern.color):
+        return pattern.color
+    return f"the {noun(pattern, 'one')}"
 
 
-def telling(scene: Scene, rng: random.Random, quota: Quota) -> Telling | None:
+def telling_question(scene: Scene, rng: random.Random, quota: Quota) -> Telling | None:
     """A question answered in words; None where the scene gives none of the kind that was drawn."""
     form = rng.choice(("color", "shape", "place", "number"))
     kind, answers, make = _FORMS[form]
     options = [(text, answer) for text, answer in make(scene, rng) if text and answer]
     for answer in quota.order(form, dict.fromkeys(answers, 1.0), rng):
-        if fitting := [text for text, given in options if given == answer]:
+        fitting = [text for text, its_answer in options if its_answer == answer]
+        if fitting:
             quota.note(form, answer)
-            return Telling(
-                kind,
-                rng.choice(fitting),
-                answer,
-                tuple(other for other in answers if other != answer),
-            )
+            others = tuple(other for other in answers if other != answer)
+            return Telling(kind, rng.choice(fitting), answer, others)
     return None
 
 
@@ -88,46 +89,50 @@ Options = list[tuple[str, str]]
 
 def _attribute(name: str) -> Callable[[Scene, random.Random], Options]:
     def make(scene: Scene, rng: random.Random) -> Options:
-        subjects = [(item, describe(scene, item, rng, hidden=name)) for item in scene.objects]
-        return [
-            (f"what {name} is {text}?" if text else "", getattr(item.kind, name))
-            for item, text in subjects
-        ]
+        options = []
+        for item in scene.objects:
+            subject = describe(scene, item, rng, hidden=name)
+            if subject:
+                options.append((f"what {name} is {subject}?", getattr(item.kind, name)))
+        return options
 
     return make
 
 
 def _place(scene: Scene, rng: random.Random) -> Options:
-    # Not by size: a small object is found at the edges, a large one cannot be.
-    names = [(item, minimal(identifying(scene, item, hidden="size"))) for item in scene.objects]
-    return [
-        (f"where is the {noun(rng.choice(found))}?", clear_place(scene, item))
-        for item, found in names
-        if found
-    ]
+    options = []
+    for item in scene.objects:
+        # Not by size: a small object is found at the edges, a large one cannot be.
+        names = shortest_names(scene, item, hidden="size")
+        if names:
+            question = f"where is the {noun(rng.choice(names))}?"
+            options.append((question, clear_place(scene, item)))
+    return options
 
 
 def clear_place(scene: Scene, item: SceneObject) -> str:
     """Where an object is in the image; empty where it is about as much in one place as in another."""
     side = len(scene.image)
-    far, near = sorted((abs(item.x - side / 2), abs(item.y - side / 2)), reverse=True)
-    in_the_middle = far < side / 8
-    if not in_the_middle and (far < side / 6 or far - near < MARGIN * side):
-        return ""
-    return place(scene, item)
+    dx, dy = abs(item.x - side / 2), abs(item.y - side / 2)
+    far, near = max(dx, dy), min(dx, dy)
+    is_in_the_middle = far < side / 8
+    is_outside = far >= side / 6 and far - near >= MARGIN * side
+    return place(scene, item) if is_in_the_middle or is_outside else ""
 
 
 def _number(scene: Scene, rng: random.Random) -> Options:
-    fields = [(field, value) for field in ("color", "shape") for value in VALUES[field]]
-    patterns = [ANYTHING._replace(**{field: value}) for field, value in fields]
-    counts = [count(pattern, [item.kind for item in scene.objects]) for pattern in patterns]
-    return [
-        (f"how many {noun(p, plural=True)} are there?", NUMBERS[n])
-        for p, n in zip(patterns, counts, strict=True)
-        if n
-    ]
+    patterns = all_patterns(["color"], [VALUES["color"]])
+    patterns += all_patterns(["shape"], [VALUES["shape"]])
+    options = []
+    for pattern in patterns:
+        number = count(pattern, scene.kinds)
+        if number > 0:
+            question = f"how many {noun(pattern, plural=True)} are there?"
+            options.append((question, NUMBERS[number]))
+    return options
 
 
+# For each form: its kind, all answers to it, and what makes the (question, answer) pairs of a scene.
 _FORMS: dict[str, tuple[str, tuple[str, ...], Callable[[Scene, random.Random], Options]]] = {
     "color": ("what", VALUES["color"], _attribute("color")),
     "shape": ("what", VALUES["shape"], _attribute("shape")),

@@ -18,13 +18,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-from datamodules.synthetic.chunks import Chunk, Pieces, column, each
+from datamodules.synthetic.chunks import (
+    Chunk,
+    Pieces,
+    any_number,
+    column,
+    of_stream,
+    record_lines,
+)
 from datamodules.synthetic.coco import image_id
-from datamodules.synthetic.files import json_lines, save_image, write_list
-from datamodules.synthetic.format import Format, of_stream
-from datamodules.synthetic.phrases import RELATIONS, clearly, noun, with_article
+from datamodules.synthetic.files import Record, save_image, write_list
+from datamodules.synthetic.format import Format
+from datamodules.synthetic.phrases import clearly, with_article
 from datamodules.synthetic.scene import MAX_OBJECTS, Scene, SceneObject
 
 Box = tuple[int, int, int, int]
@@ -34,20 +40,25 @@ SPLITS = ("train", "val", "test")
 def streams(share: float) -> dict[str, tuple[str, float]]:
     """The first training scenes, a share of the world's number of them, and all of val and test (see `Format`)."""
     return {
-        f"visual_genome_{split}": (f"num_{split}", share if split == "train" else 1.0)
-        for split in SPLITS
+        "visual_genome_train": ("num_train", share),
+        "visual_genome_val": ("num_val", 1.0),
+        "visual_genome_test": ("num_test", 1.0),
     }
 
 
 def genome_scenes(chunk: Chunk) -> Iterator[tuple[int, Scene]]:
     """(image id, scene) of each scene of a chunk."""
-    for index, scene in chunk.scenes(lambda index: MAX_OBJECTS if index % 2 else 0):
+    for index, scene in chunk.scenes(_number_of_objects):
         yield image_id(chunk.stream, index), scene
+
+
+def _number_of_objects(index: int) -> int:
+    return MAX_OBJECTS if index % 2 else any_number(index)
 
 
 def image_ids(pieces: Sequence[Pieces], stream: str) -> list[int]:
     """The `ids` of all pieces of one stream."""
-    return [int(line) for line in each(of_stream(pieces, stream), "ids")]
+    return [int(line) for line in record_lines(of_stream(pieces, stream), "ids")]
 
 
 def xywh(box: Box) -> dict[str, int]:
@@ -59,31 +70,39 @@ def xywh(box: Box) -> dict[str, int]:
 def regions(scene: Scene) -> list[tuple[str, Box]]:
     """(phrase, xyxy) of each object, then of pairs of objects."""
     boxes = [item.box for item in scene.objects]
-    found = [(with_article(item.name), box) for item, box in zip(scene.objects, boxes, strict=True)]
-    for (i, a), (j, b) in combinations(enumerate(scene.objects), 2):
-        around, phrase = _around(boxes[i], boxes[j]), _relation(scene, a, b)
-        if phrase and sum(_overlap(around, box) for box in boxes) == 2:
+    found = [(with_article(item.name), item.box) for item in scene.objects]
+    for a, b in combinations(scene.objects, 2):
+        phrase = _relation(scene, a, b)
+        around = _around(a.box, b.box)
+        num_inside = sum(_overlap(around, box) for box in boxes)
+        if phrase and num_inside == 2:
             found.append((phrase, around))
     return found
 
 
 def _relation(scene: Scene, a: SceneObject, b: SceneObject) -> str:
     """How the two stand along the axis on which they are further apart."""
-    axis = "x" if abs(a.x - b.x) > abs(a.y - b.y) else "y"
-    for relation, (along, sign) in RELATIONS.items():
-        if (along, sign) == (axis, -1) and clearly(scene, a, relation, b) is not None:
-            first, second = (a, b) if clearly(scene, a, relation, b) else (b, a)
-            names = [with_article(noun(item.kind._replace(size=""))) for item in (first, second)]
-            return f"{names[0]} {relation} {names[1]}"
-    return ""
+    relation = "left of" if abs(a.x - b.x) > abs(a.y - b.y) else "above"
+    is_so = clearly(scene, a, relation, b)
+    if is_so is None:
+        return ""
+    first, second = (a, b) if is_so else (b, a)
+    return f"{_words(first)} {relation} {_words(second)}"
+
+
+def _words(item: SceneObject) -> str:
+    return with_article(f"{item.kind.color} {item.kind.shape}")
 
 
 def _around(a: Box, b: Box) -> Box:
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+    """The smallest box around two."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
+    return min(ax0, bx0), min(ay0, by0), max(ax1, bx1), max(ay1, by1)
 
 
 def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
+    return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1
 
 
 def _folder(number: int) -> str:
@@ -91,24 +110,35 @@ def _folder(number: int) -> str:
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
-    records: dict[str, list[Any]] = defaultdict(list)
+    records: dict[str, list[object]] = defaultdict(list)
     for folder in ("VG_100K", "VG_100K_2"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for number, scene in genome_scenes(chunk):
         path = f"{_folder(number)}/{number}.jpg"
         save_image(root / path, scene.image)
-        size = {"width": chunk.image_size, "height": chunk.image_size}
-        url = f"https://cs.stanford.edu/people/rak248/{path}"
-        records["images"].append(
-            {"image_id": number, **size, "url": url, "coco_id": None, "flickr_id": None}
-        )
-        found = [
-            {"region_id": 10 * number + k, "image_id": number, "phrase": phrase, **xywh(box)}
-            for k, (phrase, box) in enumerate(regions(scene))
-        ]
-        records["regions"].append({"id": number, "regions": found})
+        records["images"].append(_image_record(number, path, chunk.image_size))
+        records["regions"].append({"id": number, "regions": _region_records(scene, number)})
         records["ids"].append(number)
-    return Pieces(chunk.stream, {name: json_lines(lines) for name, lines in records.items()})
+    return Pieces.of(chunk, records)
+
+
+def _image_record(number: int, path: str, image_size: int) -> Record:
+    return {
+        "image_id": number,
+        "width": image_size,
+        "height": image_size,
+        "url": f"https://cs.stanford.edu/people/rak248/{path}",
+        "coco_id": None,
+        "flickr_id": None,
+    }
+
+
+def _region_records(scene: Scene, number: int) -> list[Record]:
+    records: list[Record] = []
+    for region_id, (phrase, box) in enumerate(regions(scene), 10 * number):
+        about: Record = {"region_id": region_id, "image_id": number, "phrase": phrase}
+        records.append(about | xywh(box))
+    return records
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:

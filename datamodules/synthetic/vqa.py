@@ -13,43 +13,54 @@ All ten people agree. Images are those of coco/{train2017,val2017}, by their ids
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from datamodules.synthetic.files import INFO, LICENSE, write_document
+from datamodules.synthetic.files import INFO, LICENSE, Record, write_document
 from datamodules.synthetic.questions import Question
 
 NUM_ANSWERS = 10
-Records = list[dict[str, Any]]
 
 
-def vqa_records(asked: Sequence[Question], identifier: int) -> tuple[Records, Records]:
-    """The `questions` and the `annotations` entries of one image."""
-    questions: Records = []
-    annotations: Records = []
-    for position, question in enumerate(asked):
-        number = 1000 * identifier + position
-        questions.append({"image_id": identifier, "question": question.text, "question_id": number})
-        annotations.append(
+def question_id(identifier: int, position: int) -> int:
+    """The number of the question at a position about an image."""
+    return 1000 * identifier + position
+
+
+def question_records(questions: Sequence[Question], identifier: int) -> list[Record]:
+    """The `questions` entries of one image."""
+    return [
+        {
+            "image_id": identifier,
+            "question": question.text,
+            "question_id": question_id(identifier, i),
+        }
+        for i, question in enumerate(questions)
+    ]
+
+
+def answer_records(questions: Sequence[Question], identifier: int) -> list[Record]:
+    """The `annotations` entries of one image."""
+    records: list[Record] = []
+    for position, question in enumerate(questions):
+        answer = {"answer": question.answer, "answer_confidence": "yes"}
+        records.append(
             {
                 "question_type": question.question_type,
                 "multiple_choice_answer": question.answer,
-                "answers": [
-                    {"answer": question.answer, "answer_confidence": "yes", "answer_id": 1 + i}
-                    for i in range(NUM_ANSWERS)
-                ],
+                "answers": [{**answer, "answer_id": 1 + i} for i in range(NUM_ANSWERS)],
                 "image_id": identifier,
                 "answer_type": question.answer_type,
-                "question_id": number,
+                "question_id": question_id(identifier, position),
             }
         )
-    return questions, annotations
+    return records
 
 
 def write_vqa(root: Path, subtype: str, questions: list[str], annotations: list[str]) -> None:
     """Writes both files of a split, "train2014" or "val2014", from pieces of `json_lines`."""
     head = {"info": INFO, "data_type": "mscoco", "license": LICENSE, "data_subtype": subtype}
-    path = root / "vqav2" / f"v2_OpenEnded_mscoco_{subtype}_questions.json"
-    write_document(path, {**head, "task_type": "Open-Ended"}, {"questions": questions})
-    write_document(
-        root / "vqav2" / f"v2_mscoco_{subtype}_annotations.json", head, {"annotations": annotations}
-    )
+    folder = root / "vqav2"
+    question_head = {**head, "task_type": "Open-Ended"}
+    path = folder / f"v2_OpenEnded_mscoco_{subtype}_questions.json"
+    write_document(path, question_head, {"questions": questions})
+    path = folder / f"v2_mscoco_{subtype}_annotations.json"
+    write_document(path, head, {"annotations": annotations})

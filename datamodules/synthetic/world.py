@@ -17,11 +17,10 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datamodules.synthetic.chunks import chunks, workers
 from datamodules.synthetic.core import core_jobs, write_core, write_scenes
-from datamodules.synthetic.files import write_once
+from datamodules.synthetic.files import Record, WorldError, write_once
 from datamodules.synthetic.formats import CORE, FORMATS, chosen_formats, write_format
 from datamodules.synthetic.scene import REFERENCE_SIZE
 
@@ -51,24 +50,22 @@ def write_world(
         formats: names of formats, or "all"; the default four are always written, and those that a format refers to.
 
     Raises:
-        ValueError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
+        WorldError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
             format.
     """
     numbers = {"num_train": num_train, "num_val": num_val, "num_test": num_test}
-    if bad := [f"{name} {number}" for name, number in numbers.items() if number < 1]:
-        raise ValueError(f"a world needs at least one scene of each split, not {', '.join(bad)}")
-    chosen = chosen_formats(formats)
-    settings = {
-        "world": "all",
-        "version": VERSION,
-        "seed": seed,
-        **numbers,
-        "image_size": image_size,
-    }
+    too_small = [f"{name} {number}" for name, number in numbers.items() if number < 1]
+    if too_small:
+        raise WorldError(
+            f"a world needs at least one scene of each split, not {', '.join(too_small)}"
+        )
+    further = chosen_formats(formats)
+    settings = {"seed": seed, **numbers, "image_size": image_size}
     jobs = core_jobs(seed, num_train, num_val, num_test, image_size)
     with workers(num_workers) as pool:
-        write_once(Path(root), settings, partial(write_core, jobs=jobs, pool=pool))
-        for name in chosen:
+        core = {"world": "all", "version": VERSION, **settings}
+        write_once(Path(root), core, partial(write_core, jobs=jobs, pool=pool))
+        for name in further:
             write_format(Path(root), name, settings, pool)
 
 
@@ -84,13 +81,18 @@ def write_pretraining(
     They come from a stream of their own, so that they share no scene with `write_world` of any seed.
 
     Raises:
-        ValueError: `root` holds a world of other settings, or other files.
+        WorldError: `root` holds a world of other settings, or other files.
     """
-    settings = {"world": "pretraining", "version": VERSION, "seed": seed, "num_scenes": num_scenes}
+    settings: Record = {
+        "world": "pretraining",
+        "version": VERSION,
+        "seed": seed,
+        "num_scenes": num_scenes,
+        "image_size": image_size,
+    }
     jobs = chunks(seed, "pretrain", num_scenes, image_size)
     with workers(num_workers) as pool:
-        write = partial(write_scenes, jobs=jobs, pool=pool)
-        write_once(Path(root), {**settings, "image_size": image_size}, write)
+        write_once(Path(root), settings, partial(write_scenes, jobs=jobs, pool=pool))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -113,18 +115,21 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(
             f"--{name}", type=int, default=default, help=f"{text} (default: {default})"
         )
-    names = (*CORE, *FORMATS, "all")
-    text = "formats beside the default four (default: none)"
     parser.add_argument(
-        "--formats", nargs="*", choices=names, default=CORE, metavar="NAME", help=text
+        "--formats",
+        nargs="*",
+        choices=(*CORE, *FORMATS, "all"),
+        default=CORE,
+        metavar="NAME",
+        help="formats beside the default four (default: none)",
     )
-    chosen: dict[str, Any] = vars(parser.parse_args(arguments))
-    scenes = chosen.pop("pretraining")
-    if scenes is None:
-        write_world(**chosen)
+    settings = vars(parser.parse_args(arguments))
+    num_scenes = settings.pop("pretraining")
+    if num_scenes is None:
+        write_world(**settings)
     else:
-        common = {name: chosen[name] for name in ("root", "seed", "image_size", "num_workers")}
-        write_pretraining(num_scenes=scenes, **common)
+        common = {name: settings[name] for name in ("root", "seed", "image_size", "num_workers")}
+        write_pretraining(num_scenes=num_scenes, **common)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,11 @@ def finish(name: str, seconds: int) -> Path:
 
 
 def test_a_config_is_looked_for_here_and_then_in_configs(here):
-    assert find_config("stage1") == find_config("stage1.yaml") == runs.CONFIGS / "stage1.yaml"
+    assert (
+        find_config("stage1")
+        == find_config("stage1.yaml")
+        == runs.CONFIGS / "stages" / "stage1.yaml"
+    )
     (here / "stage1.yaml").write_text("name: mine\n")
     assert find_config("stage1").resolve() == here / "stage1.yaml"
     with pytest.raises(
@@ -41,7 +45,9 @@ def test_a_config_is_looked_for_here_and_then_in_configs(here):
         match=r"no config 'stag1' here or in configs/; did you mean 'stage1\.yaml'",
     ):
         find_config("stag1")
-    with pytest.raises(FileNotFoundError, match=r"configs/ holds .*default\.yaml, .*stage1\.yaml"):
+    with pytest.raises(
+        FileNotFoundError, match=r"configs/ holds .*coinit\.yaml, .*stage1\.yaml, .*tiny\.yaml"
+    ):
         find_config("qqqq.yaml")
 
 

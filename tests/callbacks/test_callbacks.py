@@ -154,7 +154,7 @@ def test_unreadable_images_are_named_once_and_counted(tiny_world, tmp_path, monk
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         outcome = run("fit", "--config", "stage1", *FLAGS, f"--data.num_workers={workers}",
-                      "--data.epoch_samples=320", *settings.split())  # fmt: skip
+                      "--data.order.epoch_samples=320", *settings.split())  # fmt: skip
     assert outcome.code == 0, outcome.err
     texts = [str(c.message) for c in caught if "no BMP" in str(c.message)]
     assert len(texts) == 2

@@ -119,8 +119,8 @@ class FailAlone(Callback):
 
 
 WORDS = [
-    "fit", "--config", "stage1", *FLAGS, "--data.tasks=[rec]", "--data.max_val=4", "--data.batch_size=4",
-    "--data.epoch_samples=32", "--trainer.max_epochs=1",
+    "fit", "--config", "stage1", *FLAGS, "--data.tasks=[rec]", "--data.scoring.max_val=4", "--data.batch_size=4",
+    "--data.order.epoch_samples=32", "--trainer.max_epochs=1",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from callbacks import predictions
 from tests.tiny import run
 from vista.data import Annotation, Prediction
-from vista.decoding.decoder import Answering
+from vista.decoding.decoder import Decoder
 from vista.predictions import from_record, read_records, to_record
 
 
@@ -20,18 +20,23 @@ def tested(finished_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "runs" / "stage1"
     shutil.copytree(finished_run.folder, folder)
-    asked, answer = [], Answering.__call__
+    asked, answer = [], Decoder.__call__
 
     def counted(self, model, batch, tasks, annotations):
         asked.extend(a.id for a in annotations)
         return answer(self, model, batch, tasks, annotations)
 
-    monkeypatch.setattr(Answering, "__call__", counted)
+    monkeypatch.setattr(Decoder, "__call__", counted)
 
     def test(*flags):
         asked.clear()
         outcome = run(
-            "test", "--task", "rec", "--data.eval_batch_size=4", "--data.max_test=10", *flags
+            "test",
+            "--task",
+            "rec",
+            "--data.scoring.eval_batch_size=4",
+            "--data.scoring.max_test=10",
+            *flags,
         )
         assert outcome.code == 0, outcome.err
         return len(asked)
@@ -75,7 +80,7 @@ def test_goes_on_where_the_answers_end(tested, monkeypatch):
     assert test() == rest, "one batch is taken; of the next only one answer was there"
     assert contents(folder) == before
     kill(folder, subjects[-1])
-    assert test("--model.num_beams=2") == total, "another way of decoding"
+    assert test("--model.decoding.num_beams=2") == total, "another way of decoding"
     assert test() == total and contents(folder) == before
 
 
@@ -87,7 +92,7 @@ def test_without_a_grammar_nothing_is_forced(tested):
     ]
     assert not any(record["malformed"] for record in texts)
     assert all(record["confidence"] < 0 and len(record["spreads"]) == 4 for record in texts)
-    test("--model.grammar=false")
+    test("--model.decoding.grammar=false")
     free = [
         json.loads(line)
         for line in (folder / "predictions/rec_refcoco_val.jsonl").read_text().splitlines()

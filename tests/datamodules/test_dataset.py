@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
+from datamodules.dataset import Encoding, TrainingSet
+from datamodules.questions import EvaluationSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import QUERIES, tokenizer

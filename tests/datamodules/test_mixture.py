@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules.mixture import MixtureData
+from datamodules.settings import SampleOrder, Scoring
 from datamodules.source import Source
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
@@ -37,7 +38,7 @@ def mixture(root: Path, **settings: Any) -> MixtureData:
 
 def counts(data: MixtureData) -> dict[str, int]:
     data.setup("fit")
-    return dict(zip([s.name for s in data.train_sources], data.order.counts, strict=True))
+    return dict(zip([s.name for s in data.train_sources], data.train_order.counts, strict=True))
 
 
 def test_every_sample_once_where_nothing_else_is_said(tiny_world):
@@ -54,14 +55,18 @@ def test_weights_and_the_length_of_an_epoch(tiny_world):
         "vqav2": 80,
         "rec_refcoco": 232,
     }
-    scaled = counts(mixture(tiny_world, sources=weighted, tasks=["vqav2", "rec"], epoch_samples=77))
+    scaled = counts(
+        mixture(tiny_world, sources=weighted, tasks=["vqav2", "rec"], order=SampleOrder(77))
+    )
     assert scaled == {"vqav2": 20, "rec_refcoco": 57}
 
 
 def test_replay_gets_its_share(tiny_world):
     earlier = ["vqav2", "res"]
     half = counts(
-        mixture(tiny_world, tasks=["nlvr2"], replay_tasks=earlier, replay=0.5, epoch_samples=80)
+        mixture(
+            tiny_world, tasks=["nlvr2"], replay_tasks=earlier, replay=0.5, order=SampleOrder(80)
+        )
     )
     assert half["nlvr2"] == 40 and half["vqav2"] + half["res_refcoco"] == pytest.approx(40, abs=1)
     assert half["vqav2"] / half["res_refcoco"] == pytest.approx(320 / 232, abs=0.15)
@@ -87,7 +92,7 @@ def test_what_is_scored(tiny_world):
 
 
 def test_unseen_wordings_are_scored_beside(tiny_world):
-    data = mixture(tiny_world, tasks=["rec"], unseen_wording=8)
+    data = mixture(tiny_world, tasks=["rec"], scoring=Scoring(unseen_prompts=8))
     data.setup("test")
     names = [s.name for s in data.eval_sources]
     assert names == ["rec_val", "rec_testA", "rec_val_unseen_wording", "rec_testA_unseen_wording"]
@@ -105,10 +110,10 @@ def test_unseen_wordings_are_scored_beside(tiny_world):
 
 
 def test_a_limit_takes_whole_images_from_all_over_the_file(tiny_world):
-    data = mixture(tiny_world, tasks=["vqav2"], max_val=20)
+    data = mixture(tiny_world, tasks=["vqav2"], scoring=Scoring(max_val=20))
     data.setup("validate")
     limited = data.eval_sources[0].annotations
-    data.max_val = None
+    data.scoring = Scoring(max_val=None)
     data.setup("validate")
     whole = data.eval_sources[0].annotations
     assert len(limited) == 20 and len(whole) == 60
@@ -118,7 +123,7 @@ def test_a_limit_takes_whole_images_from_all_over_the_file(tiny_world):
 
 
 def test_processes_share_the_questions(tiny_world, monkeypatch):
-    data = mixture(tiny_world, tasks=["vqav2"], eval_batch_size=7)
+    data = mixture(tiny_world, tasks=["vqav2"], scoring=Scoring(eval_batch_size=7))
     data.setup("validate")
     seen: list[str] = []
     for rank in range(4):
@@ -130,7 +135,7 @@ def test_processes_share_the_questions(tiny_world, monkeypatch):
 def test_batches_of_the_loader_with_and_without_workers(tiny_world):
     batches = []
     for workers in (0, 1):
-        data = mixture(tiny_world, num_workers=workers, batch_size=32, epoch_samples=70)
+        data = mixture(tiny_world, num_workers=workers, batch_size=32, order=SampleOrder(70))
         data.setup("fit")
         batches.append(list(data.train_dataloader()))
     assert len(batches[0]) == 2

@@ -12,9 +12,8 @@ from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.codec.codec import Codec
 from vista.data import Annotation, Example
 from vista.decoding import decoder
-from vista.decoding.decoder import Answering
+from vista.decoding.decoder import Decoder, Decoding
 from vista.decoding.grammar import compile_grammar
-from vista.decoding.lengths import longest_answer
 from vista.tokens.batch import collate, encode_example
 
 CODECS = [
@@ -55,7 +54,7 @@ def answer_all(
             layout = ("compact", "paper")[seed % 2]
             asked = list(islice(stream, min(batch_size, each - begin)))
             model = tiny_model(seed, len(tokenizer(layout)))
-            decoding = Answering(tokenizer(layout), temperature=(0.0, 1.0)[seed // 2 % 2])
+            decoding = Decoder(tokenizer(layout), Decoding(temperature=(0.0, 1.0)[seed // 2 % 2]))
             predictions = decoding(model, ask_task(task, asked, layout), [task] * len(asked), asked)
             answers += len(predictions)
             malformed += sum(p.malformed for p in predictions)
@@ -89,7 +88,7 @@ def test_every_task_states_its_longest_answer(name, dataset, split):
         task, t = Task.known[name](Codec(num_points=32)), tokenizer(layout)
         for annotation in annotations(name, dataset, split)[:5]:
             longest = (
-                longest_answer(compile_grammar(task.grammar(annotation), t)) or task.max_new_tokens
+                compile_grammar(task.grammar(annotation), t).longest_answer or task.max_new_tokens
             )
             assert len(t.encode(task.target(annotation), eos=True)) <= longest
 
@@ -99,7 +98,7 @@ def test_ranking_takes_the_likeliest_option_and_keeps_all_probabilities():
     task = Task.known["iconqa"](Codec())
     asked = list(annotations("iconqa", "iconqa", "test"))[:3]
     model = tiny_model(5)
-    ranked = Answering(tokenizer(), rank_options=True)
+    ranked = Decoder(tokenizer(), Decoding(rank_options=True))
     for annotation, p in zip(
         asked,
         ranked(model, ask_task(task, asked, "compact"), [task] * len(asked), asked),
@@ -125,7 +124,8 @@ def test_memes_get_the_probabilities_of_yes_and_no(settings):
     asked = list(annotations("hateful_memes", "hateful_memes", "dev_seen"))[:4]
     torch.manual_seed(0)
     batch = ask_task(task, asked, "compact")
-    for p in Answering(tokenizer(), **settings)(tiny_model(1), batch, [task] * len(asked), asked):
+    decoder = Decoder(tokenizer(), Decoding(**settings))
+    for p in decoder(tiny_model(1), batch, [task] * len(asked), asked):
         assert set(p.scores) == {"yes", "no"} and p.scores["yes"] + p.scores["no"] == pytest.approx(
             1
         )
@@ -139,10 +139,10 @@ def test_coordinates_have_a_spread_each():
     task = Task.known["rec"](Codec())
     asked = [replace(a, id=f"{k}") for k, a in enumerate(annotations("rec", "refcoco", "val"))][:3]
     batch = ask_task(task, asked, "compact")
-    for p in Answering(tokenizer())(tiny_model(), batch, [task] * len(asked), asked):
+    for p in Decoder(tokenizer())(tiny_model(), batch, [task] * len(asked), asked):
         assert len(p.boxes) == 1 and len(p.spreads) == 4 and all(0 < s < 500 for s in p.spreads)
 
 
 def test_beams_and_a_temperature_are_refused():
     with pytest.raises(ValueError, match="not with both"):
-        Answering(tokenizer(), num_beams=2, temperature=1.0)
+        Decoder(tokenizer(), Decoding(num_beams=2, temperature=1.0))

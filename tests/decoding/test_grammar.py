@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vista.codec.codec import Codec
+from vista.decoding.automaton import END
 from vista.decoding.grammar import (
-    END,
     Choice,
     Literal,
     Regions,

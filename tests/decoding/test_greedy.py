@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests.tiny import ask, question, tiny_model, tokenizer
 from vista.decoding import greedy as decoding
+from vista.decoding.automaton import END
 from vista.decoding.grammar import (
-    END,
     Choice,
     Grammar,
     Literal,
@@ -21,7 +21,6 @@ from vista.decoding.grammar import (
     TextWithBoxes,
     compile_grammar,
 )
-from vista.decoding.lengths import legal_tokens
 from vista.models.vistallm import VistaLLM
 
 LIMIT = 24
@@ -62,7 +61,7 @@ def slowly(
         logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
             0, -1
         ]
-        legal = legal_tokens(automaton, state, limit - len(answer))
+        legal = automaton.legal_tokens(state, limit - len(answer))
         answer.append(int(logits.masked_fill(~legal, -torch.inf).argmax()))
         state = automaton.step(state, answer[-1])
     return answer

@@ -20,9 +20,8 @@ from tests.tiny import ask, tiny_model, tokenizer
 from vista.decoding.automaton import END
 from vista.decoding.grammar import Choice, Literal, Regions, Text, TextWithBoxes, compile_grammar
 from vista.decoding.greedy import Sampling, generate
-from vista.decoding.hypothesis import Answer
-from vista.decoding.kv_batch import KVBatch
-from vista.decoding.lengths import legal_tokens, longest_answer, shortest_endings
+from vista.decoding.hypothesis import Hypothesis
+from vista.decoding.kv import KVBatch
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
 FAMILIES = [
@@ -108,11 +107,11 @@ def test_longest_answer():
         ((Choice(("1", "red cup", "10")),), "red cup"),
         (two_masks, f"The masks are {bracket} <msep> {bracket}"),
     ]:
-        assert longest_answer(compile_grammar(grammar, paper)) == len(
+        assert compile_grammar(grammar, paper).longest_answer == len(
             paper.encode(longest, eos=True)
         )
     for piece in (Text(), Regions(numbers=4, separator="<bsep>", none=True), TextWithBoxes()):
-        assert longest_answer(compile_grammar((piece,), paper)) is None
+        assert compile_grammar((piece,), paper).longest_answer is None
 
 
 @torch.no_grad()
@@ -122,7 +121,7 @@ def test_an_answer_held_to_a_length_still_ends_legally(layout, seed):
     model = tiny_model(seed)
     for grammar, automaton in zip(GRAMMARS, automata(layout), strict=True):
         for limit in (1, 14, 30, 60):
-            limit = max(limit, shortest_endings(automaton)[0])
+            limit = max(limit, automaton.shortest_endings[0])
             for answer in generate(model, ask(*QUESTIONS, layout=layout), [automaton] * 4, limit):
                 assert automaton.accepts(answer.token_ids), (
                     grammar,
@@ -134,11 +133,11 @@ def test_an_answer_held_to_a_length_still_ends_legally(layout, seed):
 def test_what_is_legal_near_the_limit():
     boxes = compile_grammar((TextWithBoxes(),), tokenizer())
     openers = [tokenizer().open_id, tokenizer().bare_open_id]
-    assert legal_tokens(boxes, 0, 7)[openers].all(), "a box of six tokens and the end"
-    assert not legal_tokens(boxes, 0, 6)[openers].any()
-    assert legal_tokens(boxes, 0, 1).nonzero().flatten().tolist() == [tokenizer().eos_id]
+    assert boxes.legal_tokens(0, 7)[openers].all(), "a box of six tokens and the end"
+    assert not boxes.legal_tokens(0, 6)[openers].any()
+    assert boxes.legal_tokens(0, 1).nonzero().flatten().tolist() == [tokenizer().eos_id]
     opened = boxes.step(0, tokenizer().open_id)
-    assert legal_tokens(boxes, opened, 3).equal(boxes.mask(opened)), "too late: the answer is cut"
+    assert boxes.legal_tokens(opened, 3).equal(boxes.mask(opened)), "too late: the answer is cut"
 
 
 def test_confidence_and_spread_by_hand():
@@ -159,7 +158,7 @@ def test_confidence_and_spread_by_hand():
 
 
 def test_a_forced_answer_is_certain_and_words_have_no_spread():
-    yes = Answer(compile_grammar((Literal("Yes"),), tokenizer()), 8)
+    yes = Hypothesis(compile_grammar((Literal("Yes"),), tokenizer()), 8)
     assert yes.done and yes.state == END and yes.confidence == 0 and yes.spreads == []
     with torch.no_grad():
         (words,) = generate(

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vista.models.length_groups import buckets
+from vista.models.length_groups import length_groups
 
 
 def padded(lengths: list[int], groups: list[list[int]]) -> int:
@@ -14,7 +14,7 @@ def padded(lengths: list[int], groups: list[list[int]]) -> int:
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=9), st.integers(1, 4))
 def test_every_row_once_and_no_cut_is_better(lengths, most):
-    groups = buckets(lengths, most)
+    groups = length_groups(lengths, most)
     assert sorted(row for group in groups for row in group) == list(range(len(lengths)))
     assert len(groups) == min(most, len(lengths)) and all(groups)
     tall = sorted(lengths)

@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules.readers import READERS
 from datamodules.synthetic import chunks
 from datamodules.synthetic.formats import CORE, FORMATS, chosen_formats
-from datamodules.synthetic.scene import STREAMS
+from datamodules.synthetic.streams import STREAMS
 from datamodules.synthetic.world import main, write_world
 
 SMALL = {"seed": 5, "num_train": 400, "num_val": 40, "num_test": 120}

@@ -5,17 +5,10 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from datamodules.synthetic.chunks import chunks
+from datamodules.synthetic.drawing import draw_kinds, draw_scene
 from datamodules.synthetic.outline import outlines, run_lengths, segmentation
-from datamodules.synthetic.scene import (
-    COLORS,
-    SHAPES,
-    STREAMS,
-    Kind,
-    Scene,
-    draw_kinds,
-    draw_scene,
-    generator,
-)
+from datamodules.synthetic.scene import COLORS, SHAPES, Kind, Scene
+from datamodules.synthetic.streams import STREAMS, generator
 from vista.data import decode_segmentation
 
 SIZE = 96

@@ -17,9 +17,11 @@ import pytest
 
 from datamodules.readers import READERS
 from datamodules.synthetic import coseg, groupwise_res
+from datamodules.synthetic.drawing import draw_kinds, draw_scene
 from datamodules.synthetic.iconqa import problem
 from datamodules.synthetic.phrases import wording
-from datamodules.synthetic.scene import Scene, draw_kinds, draw_scene, generator
+from datamodules.synthetic.scene import COLORED_SHAPES, Scene
+from datamodules.synthetic.streams import generator
 from tests.synthetic.test_formats import SMALL, small_world
 from tests.synthetic.test_language import Thing, answer, fits, referred, related, things
 from vista.data import Annotation, decode_segmentation
@@ -386,7 +388,7 @@ def shared(images: list[list[tuple[str, str, str]]]) -> list[tuple[int, int, str
 def test_groups_share_one_thing_alone() -> None:
     rng = wording(0, "groups", 0)
     for number in range(200):
-        common = coseg.CLASSES[number % 24]
+        common = COLORED_SHAPES[number % 24]
         images = coseg.group_kinds(common, rng)
         assert shared(images) == [
             (i, j, " ".join(common[1:])) for i, j in combinations(range(4), 2)

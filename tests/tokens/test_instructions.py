@@ -111,7 +111,7 @@ def test_a_run_trains_and_tests_with_it(folder, tiny_world, tmp_path, monkeypatc
         f"--data.root={tiny_world}",
         "--data.tasks=[rec]",
         "--data.batch_size=8",
-        "--data.epoch_samples=16",
+        "--data.order.epoch_samples=16",
     ]
     outcome = run(
         "fit",
@@ -119,10 +119,10 @@ def test_a_run_trains_and_tests_with_it(folder, tiny_world, tmp_path, monkeypatc
         *FLAGS,
         *words,
         f"--tokenizer.instructions={folder}",
-        "--data.max_val=4",
+        "--data.scoring.max_val=4",
     )
     assert outcome.code == 0, outcome.err
-    outcome = run("test", "--data.max_test=4", "--data.unseen_wording=0")
+    outcome = run("test", "--data.scoring.max_test=4", "--data.scoring.unseen_prompts=0")
     assert outcome.code == 0 and "rec_refcoco_testA" in outcome.out, outcome.err
-    outcome = run("test", "--tokenizer.instructions=null", "--data.max_test=4")
+    outcome = run("test", "--tokenizer.instructions=null", "--data.scoring.max_test=4")
     assert outcome.code == 2 and "the QFormer's by --tokenizer.instructions" in outcome.err, outcome

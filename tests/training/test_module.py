@@ -14,6 +14,7 @@ from vista.codec.codec import Codec
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.module import PARTS, VistaModule
 from vista.tokens.tokenizer import Tokenizer
+from vista.training.optimizer import Optimization
 from vista.training.schedule import warmup_cosine
 
 
@@ -59,7 +60,7 @@ def test_an_unknown_part_is_refused():
 
 
 def test_norms_and_biases_are_not_decayed():
-    whole = module(weight_decay=0.1, betas=(0.8, 0.9))
+    whole = module(optimization=Optimization(weight_decay=0.1, betas=(0.8, 0.9)))
     whole._trainer = type("T", (), {"estimated_stepping_batches": 10})()  # all that it is asked for
     optimizer = whole.configure_optimizers()["optimizer"]
     *decayed, plain = optimizer.param_groups
@@ -70,9 +71,11 @@ def test_norms_and_biases_are_not_decayed():
 
 
 def test_muon_refuses_sharded_matrices(monkeypatch):
-    sharded = module(optimizer="muon")
+    sharded = module(optimization=Optimization(optimizer="muon"))
     monkeypatch.setattr(VistaModule, "device_mesh", object())
-    with pytest.raises(ValueError, match=r"Muon needs whole matrices.*--model.optimizer adamw"):
+    with pytest.raises(
+        ValueError, match=r"Muon needs whole matrices.*--model.optimization.optimizer adamw"
+    ):
         sharded.configure_optimizers()
 
 

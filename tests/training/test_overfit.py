@@ -9,7 +9,8 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
+from datamodules.dataset import Encoding, TrainingSet
+from datamodules.questions import EvaluationSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import tokenizer
@@ -18,6 +19,7 @@ from vista.data import Annotation
 from vista.images import ImageTransform
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.module import VistaModule
+from vista.training.optimizer import Optimization
 
 WIDTH, QUERIES, SIZE = 64, 4, 32
 CODEC = Codec(num_points=4)
@@ -56,9 +58,8 @@ def small_module() -> VistaModule:
         num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes
     )
     llm = LLM(vocab_size=vocabulary, num_layers=2, **sizes)
-    return VistaModule(
-        encoder, qformer, llm, tokenizer(), CODEC, learning_rate=3e-3, weight_decay=0.0
-    )
+    optimization = Optimization(learning_rate=3e-3, weight_decay=0.0)
+    return VistaModule(encoder, qformer, llm, tokenizer(), CODEC, optimization=optimization)
 
 
 def learn(data: ByHeart, steps: int) -> tuple[VistaModule, float]:

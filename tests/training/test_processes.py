@@ -13,8 +13,9 @@ import torch
 from tests.tiny import FLAGS, ROOT, run
 
 SETTINGS = [
-    "--data.tasks=[caption,vqav2,rec]", "--data.batch_size=16", "--data.epoch_samples=160", "--data.max_val=7",
-    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4",
+    "--data.tasks=[caption,vqav2,rec]", "--data.batch_size=16", "--data.order.epoch_samples=160",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1",
+    "--data.scoring.max_val=7", "--data.scoring.eval_batch_size=4",
 ]  # fmt: skip
 
 

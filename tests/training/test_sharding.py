@@ -19,9 +19,9 @@ from vista.module import VistaModule
 from vista.training.checkpoints import read_checkpoint, read_metadata
 
 SETTINGS = [
-    "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.epoch_samples=128", "--data.max_val=6",
-    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=4", "--model.optimizer=adamw",
-    "--model.learning_rate=1.5e-3",
+    "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.order.epoch_samples=128", "--data.scoring.max_val=6",
+    "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.scoring.eval_batch_size=4",
+    "--model.optimization.optimizer=adamw", "--model.optimization.learning_rate=1.5e-3",
 ]  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
     outcome = run("consolidate", "runs/two/checkpoints/last.ckpt", "whole.ckpt")
     assert outcome.code == 0 and "whole.ckpt" in outcome.out, outcome.err
     scores = []
-    one_process = ["--trainer.devices=1", "--trainer.strategy=auto", "--data.max_val=6"]
+    one_process = ["--trainer.devices=1", "--trainer.strategy=auto", "--data.scoring.max_val=6"]
     for checkpoint in ("whole.ckpt", "runs/two/checkpoints/last.ckpt"):
         words = ["--task", "rec", f"--ckpt_path={checkpoint}", f"--data.root={tiny_world}"]
         outcome = run("validate", *FLAGS, *words, *one_process)
@@ -102,7 +102,7 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
 
 def test_the_older_fsdp_is_refused():
     module: Any = SimpleNamespace(trainer=SimpleNamespace(strategy=FSDPStrategy()))
-    with pytest.raises(ValueError, match=r"take FSDP2, as configs/fsdp\.yaml does"):
+    with pytest.raises(ValueError, match=r"take FSDP2, as configs/places/fsdp\.yaml does"):
         VistaModule.configure_model(module)
 
 

@@ -66,7 +66,7 @@ def test_files_of_a_run(finished_run):
         and config["llm"]["hidden_size"] == 32
         and config["name"] == "stage1"
     )
-    assert config["trainer"]["gradient_clip_val"] == 1.0  # of default.yaml
+    assert config["trainer"]["gradient_clip_val"] == 1.0  # of every run
 
 
 def test_what_is_printed(finished_run):
@@ -133,7 +133,7 @@ def test_test_finds_the_newest_run(trained):
 def test_answers_do_not_depend_on_the_batch(trained):
     texts = []
     for size in (128, 5):
-        outcome = run("test", "--task", "rec", f"--data.eval_batch_size={size}")
+        outcome = run("test", "--task", "rec", f"--data.scoring.eval_batch_size={size}")
         assert outcome.code == 0, outcome.err
         file = trained.folder / "predictions" / "rec_refcoco_val.jsonl"
         texts.append([json.loads(line)["text"] for line in file.read_text().splitlines()])
@@ -141,11 +141,16 @@ def test_answers_do_not_depend_on_the_batch(trained):
 
 
 @pytest.mark.parametrize(
-    "way", ["--model.num_beams=2", "--model.temperature=0.5", "--model.grammar=true"]
+    "way",
+    [
+        "--model.decoding.num_beams=2",
+        "--model.decoding.temperature=0.5",
+        "--model.decoding.grammar=true",
+    ],
 )
 def test_answers_in_true_bfloat16(trained, way):
     """Lightning makes bfloat16 the type of new tensors too; what is computed in float32 must not mind."""
-    words = ["--task", "rec", "--data.max_val=4", "--trainer.precision=bf16-true", way]
+    words = ["--task", "rec", "--data.scoring.max_val=4", "--trainer.precision=bf16-true", way]
     outcome = run("validate", *words)
     assert outcome.code == 0, outcome.err
     assert "rec_refcoco" in outcome.out
@@ -196,7 +201,9 @@ def test_predict_shows_all_images(trained, tiny_world, tmp_path):
 
 def test_stage_2_starts_from_stage_1_by_name(trained, tiny_world):
     settings = f"--data.root={tiny_world} --data.batch_size=8 --trainer.max_epochs=1 --trainer.limit_val_batches=0"
-    outcome = run("fit", "--config", "stage2", *FLAGS, *settings.split(), "--data.epoch_samples=16")
+    outcome = run(
+        "fit", "--config", "stage2", *FLAGS, *settings.split(), "--data.order.epoch_samples=16"
+    )
     assert outcome.code == 0, outcome.err
     assert "warning: the frozen LLM is asked to say words it was never trained on: [" in outcome.out
     folder = trained.cwd / "runs" / "stage2"

@@ -10,8 +10,14 @@ from tempfile import mkdtemp
 
 import yaml
 
-from vista.app.runs import CONFIGS, find_checkpoint, find_config, run_of
-from vista.app.settings import plugin_files, stack
+from vista.app.runs import find_checkpoint, find_config, run_of
+from vista.app.settings import defaults, plugin_files, stack
+
+# What a run says of a config that is read without being named.
+UNSAID = {
+    "tiny": "size: tiny (another one: --config vicuna_7b.yaml)",
+    "world": "place: world, which is generated (another one: --config coinit.yaml)",
+}
 
 
 def config_paths(arguments: list[str]) -> list[str]:
@@ -26,7 +32,7 @@ def config_paths(arguments: list[str]) -> list[str]:
 
 
 def resolve_arguments(verb: str, arguments: list[str]) -> tuple[list[str], str]:
-    """Write out what the command line leaves unsaid: paths of configs, the size's defaults, the newest run.
+    """Write out what the command line leaves unsaid: paths of configs, size and place, the newest run.
 
     Returns:
         the arguments for `VistaCLI`, with one config that says what all of them say, and a name for the run.
@@ -34,12 +40,25 @@ def resolve_arguments(verb: str, arguments: list[str]) -> tuple[list[str], str]:
     resolved = config_paths(arguments)
     configs = [word.partition("=")[2] for word in resolved if word.startswith("--config=")]
     resolved = [word for word in resolved if not word.startswith("--config=")]
-    base = CONFIGS / "default.yaml"
-    resuming = any(word.partition("=")[0] == "--ckpt_path" for word in resolved)
-    if (verb != "fit" or resuming) and not {"-h", "--help"} & set(resolved):
-        base, resolved = _with_run(resolved, base, "last" if verb == "fit" else "best")
-    name = Path(configs[0]).stem if configs else base.stem
-    return [verb, f"--config={_one_file([str(base), *configs], name)}", *resolved], name
+    options = {word.partition("=")[0] for word in resolved}
+    asks_for_help = bool(options & {"-h", "--help", "--print_config"})
+    run = None
+    if (verb != "fit" or "--ckpt_path" in options) and not options & {"-h", "--help"}:
+        run, resolved = _with_run(resolved, "last" if verb == "fit" else "best")
+    # The config of a run says everything; without one, size and place may be left unsaid.
+    before = [str(run / "config.yaml")] if run else defaults(configs)
+    if not run and not asks_for_help:
+        _say_unsaid(before)
+    name = Path(configs[0]).stem if configs else "default"
+    return [verb, f"--config={_one_file([*before, *configs], name)}", *resolved], name
+
+
+def _say_unsaid(names: Sequence[str]) -> None:
+    """A line for each config that nobody named, by one process of a run."""
+    from lightning.pytorch.utilities import rank_zero_only  # takes seconds, which help need not
+
+    for name in names:
+        rank_zero_only(print)(UNSAID[name], flush=True)
 
 
 def _one_file(configs: list[str], name: str) -> Path:
@@ -57,8 +76,8 @@ def _one_file(configs: list[str], name: str) -> Path:
     return path
 
 
-def _with_run(arguments: list[str], base: Path, which: str) -> tuple[Path, list[str]]:
-    """Put the config of the checkpoint's run in the place of the defaults."""
+def _with_run(arguments: list[str], which: str) -> tuple[Path | None, list[str]]:
+    """The run that the checkpoint lies in, if any, and the arguments with the checkpoint's path."""
     given = [w.partition("=")[2] for w in arguments if w.startswith("--ckpt_path=")]
     if "--ckpt_path" in arguments:
         place = arguments.index("--ckpt_path")
@@ -66,8 +85,7 @@ def _with_run(arguments: list[str], base: Path, which: str) -> tuple[Path, list[
         arguments = arguments[:place] + arguments[place + 2 :]
     arguments = [w for w in arguments if not w.startswith("--ckpt_path=")]
     checkpoint = find_checkpoint(given[0] if given else "", which)
-    run = run_of(checkpoint)
-    return (run / "config.yaml" if run else base), [*arguments, f"--ckpt_path={checkpoint}"]
+    return run_of(checkpoint), [*arguments, f"--ckpt_path={checkpoint}"]
 
 
 def plugins(arguments: list[str]) -> list[str]:

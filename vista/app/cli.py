@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from datetime import timedelta
 from inspect import signature
 from operator import attrgetter
@@ -18,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
+from vista.app.errors import settings_blamed
 from vista.app.runs import find_checkpoint, find_file, new_run, run_of
 from vista.codec.codec import Codec
 from vista.data import InputError
@@ -27,6 +29,10 @@ from vista.training.checkpoints import read_checkpoint, write_checkpoint
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
+# Of every size and place; a stage says for how many epochs it trains.
+TRAINER_DEFAULTS = {
+    "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
+}  # fmt: skip
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
@@ -129,6 +135,7 @@ class VistaCLI(LightningCLI):
             data,
             save_config_callback=None,
             seed_everything_default=0,
+            trainer_defaults=TRAINER_DEFAULTS,
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False}
             | {
                 v: {"exit_on_error": False, "allow_abbrev": False}
@@ -256,7 +263,8 @@ class VistaCLI(LightningCLI):
             default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False
         )
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
-        return self._instantiate_trainer(trainer_config, callbacks)
+        with settings_blamed():
+            return self._instantiate_trainer(trainer_config, callbacks)
 
     def before_fit(self) -> None:
         """Say what is trained.
@@ -325,16 +333,18 @@ class PretrainingCLI(LightningCLI):
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("encoder.patch_size", "data.patch_size")
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer as the settings want it."""
+        with settings_blamed():
+            return super().instantiate_trainer(**kwargs)
+
 
 def known_settings(*classes: type) -> list[str]:
     """Dotted names of the settings of model, data, parts and trainer, to find the one that was meant."""
     groups = {"model": classes[0], "data": classes[1], "trainer": Trainer, **PARTS}
-    names = [
-        f"{g}.{n}"
-        for g, c in groups.items()
-        for n in signature(c.__init__).parameters
-        if n != "self"
-    ]  # type: ignore[misc]
+    names: list[str] = []
+    for group, part in groups.items():
+        names += _settings_of(part, group)
     others = (
         "name",
         "plugin",
@@ -348,6 +358,16 @@ def known_settings(*classes: type) -> list[str]:
         "print_config",
     )
     return [*names, *others]
+
+
+def _settings_of(part: type, prefix: str) -> list[str]:
+    """Dotted names of the arguments of a class; an argument that is a dataclass is a group of its own."""
+    names = []
+    for name, parameter in signature(part).parameters.items():
+        names.append(f"{prefix}.{name}")
+        if is_dataclass(parameter.default):
+            names += _settings_of(type(parameter.default), names[-1])
+    return names
 
 
 PARSER_ERRORS = (ArgumentError, MisconfigurationException)

@@ -9,34 +9,37 @@ import json
 import re
 import warnings
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 from vista.data import MissingFileError
 from vista.training.checkpoints import read_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIG_FOLDERS = (CONFIGS, CONFIGS / "stages", CONFIGS / "sizes", CONFIGS / "places")
 RUNS = Path("runs")
 
 
 def find_config(name: str) -> Path:
-    """A config file, looked for in the working folder, then in `configs/`; `.yaml` may be left out.
+    """A config file, looked for in the working folder, then in `configs/` and its stages, sizes and places.
+
+    Args:
+        name: a path, or a bare name such as `stage1`; `.yaml` may be left out.
 
     Raises:
         MissingFileError: names the nearest config there is.
     """
-    for folder in (Path(), CONFIGS):
+    for folder in (Path(), *CONFIG_FOLDERS):
         for path in (folder / name, folder / f"{name}.yaml"):
             if path.is_file():
                 return path
-    known = [path.name for path in CONFIGS.glob("*.yaml")]
-    close = get_close_matches(
-        name.removesuffix(".yaml"), [file.removesuffix(".yaml") for file in known], n=1
-    )
-    hint = (
-        f"did you mean '{close[0]}.yaml'?"
-        if close
-        else f"configs/ holds {', '.join(sorted(known))}"
-    )
+    found = chain.from_iterable(folder.glob("*.yaml") for folder in CONFIG_FOLDERS)
+    known = sorted(path.stem for path in found)
+    close = get_close_matches(Path(name).name.removesuffix(".yaml"), known, n=1)
+    if close:
+        hint = f"did you mean '{close[0]}.yaml'?"
+    else:
+        hint = "configs/ holds " + ", ".join(f"{stem}.yaml" for stem in known)
     raise MissingFileError(f"there is no config {name!r} here or in configs/; {hint}")
 
 

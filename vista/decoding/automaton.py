@@ -1,18 +1,21 @@
-"""Which tokens may follow: the automaton that `grammar.py` builds and `greedy.py` walks."""
+"""Which tokens may follow, and how long an answer may get: the automaton that `grammar.py` builds and decoding walks.
+
+    Regions(numbers=64), paper layout -> at most 193 tokens and the end; Text() -> no bound, but one token to the end
+
+An answer whose length the grammar leaves open is held to a limit. Near it only what can still be brought to a legal end
+is allowed, so that no answer is cut inside a bracket.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 import torch
 from torch import Tensor
 
-from vista.tokens.batch import IGNORE, Sample
-
 END = -1  # the state after the end-of-sequence token
-_BASE = (
-    1001  # a queued number is one digit of this base, 1 for the number 0; 0 stands for no number
-)
+# A queued number is one digit of this base, 1 for the number 0; 0 stands for no number.
+_BASE = 1001
 
 
 class Automaton:
@@ -24,6 +27,7 @@ class Automaton:
     Attributes:
         edges: by node, the next node after a token.
         any_next: by node, the next node after any token without an edge of its own.
+        numbers: token id -> 0, 1, 2, ...
         keeps: nodes whose number enters the queue.
         exceeds: nodes whose number must be larger than the oldest in the queue, which then leaves it.
     """
@@ -38,16 +42,14 @@ class Automaton:
             never: ids that no answer holds unless an edge names them (padding, `<image>` and the like).
             number_ids: the ids of 0, 1, 2, ...
         """
-        self.vocab_size, self.never, self.number_ids = (
-            vocab_size,
-            frozenset(never),
-            list(number_ids),
-        )
+        self.vocab_size = vocab_size
+        self.never = frozenset(never)
+        self.number_ids = list(number_ids)
         self.edges: list[dict[int, int]] = [{}]
         self.any_next: list[int | None] = [None]
         self.keeps: set[int] = set()
         self.exceeds: set[int] = set()
-        self._numbers = {token: number for number, token in enumerate(number_ids)}
+        self.numbers = {token: number for number, token in enumerate(number_ids)}
         self._masks: dict[int, Tensor] = {}
 
     def add_node(self) -> int:
@@ -59,29 +61,15 @@ class Automaton:
     def add_edges(self, nodes: Iterable[int], tokens: Iterable[int]) -> int:
         """Join several nodes by the same tokens to one node, a new one unless an edge is already there."""
         nodes, tokens = list(nodes), list(tokens)
-        known = {self.edges[n].get(t) for n in nodes for t in tokens}
-        target = known.pop() if len(known) == 1 and None not in known else self.add_node()
-        assert target is not None
+        known: set[int | None] = set()
+        for node in nodes:
+            known.update(map(self.edges[node].get, tokens))
+        target = known.pop() if len(known) == 1 else None
+        if target is None:
+            target = self.add_node()
         for node in nodes:
             self.edges[node].update(dict.fromkeys(tokens, target))
         return target
-
-    def _following(self, state: int, token: int) -> int | None:
-        """The state after a token, None where the token is not allowed."""
-        queue, node = divmod(state, len(self.edges))
-        following = self.edges[node].get(
-            token, None if token in self.never else self.any_next[node]
-        )
-        if following is None:
-            return None
-        digit = self._numbers.get(token, -1) + 1
-        if node in self.keeps:
-            queue += digit if queue else digit * _BASE
-        elif node in self.exceeds:
-            if digit <= queue // _BASE:
-                return None
-            queue = queue % _BASE * _BASE
-        return following + queue * len(self.edges)
 
     def step(self, state: int, token: int) -> int:
         """The state after a token.
@@ -89,10 +77,36 @@ class Automaton:
         Raises:
             ValueError: the grammar does not allow the token here.
         """
-        following = self._following(state, token)
-        if following is None:
+        if (following := self._following(state, token)) is None:
             raise ValueError(f"token {token} is not allowed in state {state}")
         return following
+
+    def _following(self, state: int, token: int) -> int | None:
+        """The state after a token, None where the token is not allowed."""
+        queue, node = divmod(state, len(self.edges))
+        loop = None if token in self.never else self.any_next[node]
+        following = self.edges[node].get(token, loop)
+        if following is None:
+            return None
+        digit = self.numbers.get(token, -1) + 1
+        if node in self.keeps:
+            queue += digit if queue else digit * _BASE
+        elif node in self.exceeds:
+            oldest, newest = divmod(queue, _BASE)
+            if digit <= oldest:
+                return None
+            queue = newest * _BASE
+        return following + queue * len(self.edges)
+
+    def accepts(self, token_ids: Iterable[int]) -> bool:
+        """Whether the ids, the end-of-sequence token included, are a whole legal answer."""
+        state = 0
+        for token in token_ids:
+            following = None if state == END else self._following(state, token)
+            if following is None:
+                return False
+            state = following
+        return state == END
 
     def forced(self, state: int) -> int | None:
         """The only token that may follow, or None where the model has a choice."""
@@ -100,26 +114,6 @@ class Automaton:
         if self.any_next[node] is None and len(self.edges[node]) == 1:
             return next(iter(self.edges[node]))
         return None
-
-    def is_number(self, token: int) -> bool:
-        """Whether a token is one of 0, 1, 2, ..."""
-        return token in self._numbers
-
-    def asks_coordinate(self, state: int) -> bool:
-        """Whether the next token is a number of a region, written as one token."""
-        return state % len(self.edges) in self._coordinate_nodes
-
-    @cached_property
-    def _coordinate_nodes(self) -> frozenset[int]:
-        """Nodes from which a token leads that only regions hold; needed when all edges are there."""
-        tokens = frozenset(self.number_ids[10:])  # the LLM's own digits also stand in words
-        closed = (node for node, loop in enumerate(self.any_next) if loop is None)
-        return frozenset(node for node in closed if not tokens.isdisjoint(self.edges[node]))
-
-    @cached_property
-    def number_index(self) -> Tensor:
-        """`number_ids` as int (N,), for a look-up in every step."""
-        return torch.tensor(self.number_ids)
 
     def mask(self, state: int) -> Tensor:
         """Which tokens may follow, bool (V,); not to be written to."""
@@ -135,34 +129,84 @@ class Automaton:
         mask[self.number_ids[: queue // _BASE]] = False
         return mask
 
-    def accepts(self, token_ids: Iterable[int]) -> bool:
-        """Whether the ids, the end-of-sequence token included, are a whole legal answer."""
-        state = 0
-        for token in token_ids:
-            following = None if state == END else self._following(state, token)
-            if following is None:
-                return False
-            state = following
-        return state == END
+    def forced_token(self, state: int, left: int) -> int | None:
+        """The only token that may follow, as `legal_tokens` says; None where the model has a choice."""
+        token = self.forced(state)
+        if token is not None or self._worst_endings[state % len(self.edges)] < left:
+            return token
+        legal = self.legal_tokens(state, left).nonzero().flatten().tolist()
+        return legal[0] if len(legal) == 1 else None
 
+    def legal_tokens(self, state: int, left: int) -> Tensor:
+        """Tokens that may follow and still leave room for a legal end, bool (V,); not to be written to.
 
-def learn_free_tokens(sample: Sample, automaton: Automaton) -> Sample:
-    """The same sample, learned only where its grammar leaves a choice (`loss_on: free`).
+        Args:
+            state: where the answer stands.
+            left: tokens that the answer may still get. If too few for any legal end, all that the grammar allows.
+        """
+        mask, fewest = self.mask(state), self.shortest_endings
+        node = state % len(self.edges)
+        if self._worst_endings[node] < left:
+            return mask
+        within, loop = mask.clone(), self.any_next[node]
+        if loop is not None and fewest[loop] >= left:
+            within[:] = False
+            within[list(self.edges[node])] = True
+        too_long = [token for token, target in self.edges[node].items() if fewest[target] >= left]
+        within[too_long] = False
+        return within if within.any() else mask
 
-    A model trained so must be decoded under the grammar: it never learns a comma or a bracket.
+    @cached_property
+    def shortest_endings(self) -> dict[int, int]:
+        """By node, the fewest tokens that lead to the end, the end-of-sequence token included; 0 from the end."""
+        targets = [self._targets(node) for node in range(len(self.edges))]
+        fewest = dict.fromkeys(range(len(targets)), len(targets) + 1) | {END: 0}
+        changed = True
+        while changed:  # nodes are added front to back: from the back most are right at once
+            changed = False
+            for node in reversed(range(len(targets))):
+                least = 1 + min((fewest[n] for n in targets[node]), default=len(targets))
+                if least < fewest[node]:
+                    fewest[node], changed = least, True
+        return fewest
 
-    Args:
-        sample: one whose answers the automaton accepts.
-        automaton: the compiled grammar of an answer.
+    @cached_property
+    def _worst_endings(self) -> list[int]:
+        """By node, the fewest tokens to the end after the token that leads away from it most."""
+        fewest, nodes = self.shortest_endings, range(len(self.edges))
+        return [max(map(fewest.__getitem__, self._targets(node)), default=0) for node in nodes]
 
-    Raises:
-        ValueError: an answer is not legal.
-    """
-    labels, state = [], 0
-    for label in sample.labels:
-        forced = label != IGNORE and automaton.forced(state) is not None
-        labels.append(IGNORE if forced else label)
-        if label != IGNORE:
-            state = automaton.step(state, label)
-            state = 0 if state == END else state  # the next turn's answer
-    return replace(sample, labels=labels)
+    @cached_property
+    def longest_answer(self) -> int | None:
+        """Tokens of the longest legal answer, the end-of-sequence token included; None where there is no bound."""
+        targets = {node: self._targets(node) for node in range(len(self.edges))}
+        try:
+            order = list(TopologicalSorter(targets).static_order())  # every node behind its targets
+        except CycleError:
+            return None
+        longest = {END: 0}
+        for node in order[1:]:  # the end, which alone has no target, comes first
+            longest[node] = 1 + max(longest[n] for n in targets[node])
+        return longest[0]
+
+    def _targets(self, node: int) -> set[int]:
+        """Where one token may lead from a node."""
+        loop = self.any_next[node]
+        targets = set(self.edges[node].values())
+        return targets if loop is None else targets | {loop}
+
+    def asks_coordinate(self, state: int) -> bool:
+        """Whether the next token is a number of a region, written as one token."""
+        return state % len(self.edges) in self._coordinate_nodes
+
+    @cached_property
+    def _coordinate_nodes(self) -> frozenset[int]:
+        """Nodes from which a token leads that only regions hold."""
+        tokens = frozenset(self.number_ids[10:])  # the LLM's own digits also stand in words
+        closed = (node for node, loop in enumerate(self.any_next) if loop is None)
+        return frozenset(node for node in closed if not tokens.isdisjoint(self.edges[node]))
+
+    @cached_property
+    def number_index(self) -> Tensor:
+        """`number_ids` as int (N,), for a look-up in every step."""
+        return torch.tensor(self.number_ids)

@@ -5,15 +5,14 @@ batch -> grammar of each question -> generate, beam_search, option_probabilities
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vista.data import Annotation, InputError, Prediction
 from vista.decoding.automaton import Automaton
 from vista.decoding.beam import beam_search
-from vista.decoding.grammar import Choice, Text, compile_grammar
+from vista.decoding.grammar import Choice, Grammar, Text, compile_grammar
 from vista.decoding.greedy import Sampling, generate
-from vista.decoding.hypothesis import Answer
-from vista.decoding.lengths import longest_answer
+from vista.decoding.hypothesis import Hypothesis
 from vista.decoding.options import option_probabilities
 from vista.models.vistallm import VistaLLM
 from vista.task import Task
@@ -21,36 +20,44 @@ from vista.tokens.batch import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 
-class Answering:
-    """Settings of decoding."""
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are written.
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        grammar: bool = True,
-        rank_options: bool = False,
-        num_beams: int = 1,
-        temperature: float = 0.0,
-    ) -> None:
+    Attributes:
+        grammar: decode under each task's grammar; else any words, up to the task's `max_new_tokens`.
+        rank_options: answer a question whose grammar is a choice by its likeliest option, and keep the
+            probabilities of all of them in `Prediction.scores`; else decode.
+        num_beams: of beam search; 1: greedy.
+        temperature: above 0, tokens are drawn.
+    """
+
+    grammar: bool = True
+    rank_options: bool = False
+    num_beams: int = 1
+    temperature: float = 0.0
+
+
+class Decoder:
+    """From a batch of questions to predictions, in the way that the settings say."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: Decoding | None = None) -> None:
         """Keep the settings.
 
         Args:
             tokenizer: of the language model.
-            grammar: decode under each task's grammar; else any words, up to the task's `max_new_tokens`.
-            rank_options: answer a question whose grammar is a choice by its likeliest option, and keep the
-                probabilities of all of them in `Prediction.scores`; else decode.
-            num_beams: of beam search; 1: greedy.
-            temperature: above 0, tokens are drawn.
+            settings: of decoding; None: greedy, under each task's grammar.
 
         Raises:
             InputError: both beams and a temperature.
         """
-        if num_beams > 1 and temperature > 0:
+        settings = settings or Decoding()
+        if settings.num_beams > 1 and settings.temperature > 0:
             raise InputError(
-                f"decode with num_beams {num_beams} or with temperature {temperature}, not with both"
+                f"decode with num_beams {settings.num_beams} or with temperature "
+                f"{settings.temperature}, not with both"
             )
-        self.tokenizer, self.grammar, self.rank_options = tokenizer, grammar, rank_options
-        self.num_beams, self.temperature = num_beams, temperature
+        self.tokenizer, self.settings = tokenizer, settings
 
     def __call__(
         self,
@@ -67,74 +74,83 @@ class Answering:
             tasks: of each question.
             annotations: what is asked about.
         """
-        grammars = [
-            task.grammar(a) if self.grammar else (Text(),)
-            for task, a in zip(tasks, annotations, strict=True)
-        ]
-        choices = [g[0].options for g in grammars if len(g) == 1 and isinstance(g[0], Choice)]
-        if self.rank_options and len(choices) == len(grammars):
+        grammars = [self._grammar(task, a) for task, a in zip(tasks, annotations, strict=True)]
+        choices = [choice for choice in map(_only_choice, grammars) if choice is not None]
+        if self.settings.rank_options and len(choices) == len(grammars):
             return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        limits = [
-            longest_answer(a) or task.max_new_tokens
-            for a, task in zip(automata, tasks, strict=True)
-        ]
+        limits = []
+        for task, automaton in zip(tasks, automata, strict=True):
+            limits.append(automaton.longest_answer or task.max_new_tokens)
         answers = self._decode(model, batch, automata, limits)
         scores = self._score_words(model, batch, tasks)
-        return [
-            self._parse(*each) for each in zip(tasks, annotations, answers, scores, strict=True)
-        ]
+        predictions = []
+        for task, annotation, answer, own in zip(tasks, annotations, answers, scores, strict=True):
+            prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
+            measured = replace(
+                prediction,
+                scores=prediction.scores | own,
+                confidence=answer.confidence,
+                spreads=answer.spreads,
+            )
+            predictions.append(measured)
+        return predictions
+
+    def _grammar(self, task: Task, annotation: Annotation) -> Grammar:
+        return task.grammar(annotation) if self.settings.grammar else (Text(),)
 
     def _decode(
         self, model: VistaLLM, batch: Batch, automata: Sequence[Automaton], limits: list[int]
-    ) -> list[Answer]:
-        if self.num_beams > 1:
-            return beam_search(model, batch, automata, limits, self.num_beams)
-        sampling = Sampling(self.temperature) if self.temperature > 0 else None
+    ) -> list[Hypothesis]:
+        beams, temperature = self.settings.num_beams, self.settings.temperature
+        if beams > 1:
+            return beam_search(model, batch, automata, limits, beams)
+        sampling = Sampling(temperature) if temperature > 0 else None
         return generate(model, batch, automata, limits, sampling)
-
-    def _parse(
-        self, task: Task, annotation: Annotation, answer: Answer, scores: dict[str, float]
-    ) -> Prediction:
-        """What an answer says, and how sure the model was."""
-        prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
-        return replace(
-            prediction,
-            scores=prediction.scores | scores,
-            confidence=answer.confidence,
-            spreads=answer.spreads,
-        )
 
     def _score_words(
         self, model: VistaLLM, batch: Batch, tasks: Sequence[Task]
     ) -> list[dict[str, float]]:
         """Probabilities of the words that a task's metric needs, as the first of the answer, among each other."""
-        words = [
-            [self.tokenizer.encode(word) for word in task.score_words.values()] for task in tasks
-        ]
+        words = []
+        for task in tasks:
+            words.append([self.tokenizer.encode(word) for word in task.score_words.values()])
         if not any(words):
             return [{} for _ in tasks]
-        probs = option_probabilities(model, batch, words)
-        return [
-            dict(zip(task.score_words, own, strict=True))
-            for task, own in zip(tasks, probs, strict=True)
-        ]
+        scores = []
+        for task, probs in zip(tasks, option_probabilities(model, batch, words), strict=True):
+            scores.append(dict(zip(task.score_words, probs, strict=True)))
+        return scores
 
     def _rank(
-        self, model: VistaLLM, batch: Batch, tasks: Sequence[Task], annotations: Sequence[Annotation],
-        options: Sequence[Sequence[str]],
-    ) -> list[Prediction]:  # fmt: skip
+        self,
+        model: VistaLLM,
+        batch: Batch,
+        tasks: Sequence[Task],
+        annotations: Sequence[Annotation],
+        choices: Sequence[Choice],
+    ) -> list[Prediction]:
         """The likeliest option of each question."""
-        ids = [[self.tokenizer.encode(option, eos=True) for option in own] for own in options]
+        ids = []
+        for choice in choices:
+            ids.append([self.tokenizer.encode(option, eos=True) for option in choice.options])
+        probabilities = option_probabilities(model, batch, ids)
         predictions = []
-        for task, a, own, probs in zip(
-            tasks, annotations, options, option_probabilities(model, batch, ids), strict=True
+        for task, annotation, choice, probs in zip(
+            tasks, annotations, choices, probabilities, strict=True
         ):
-            best = max(range(len(own)), key=probs.__getitem__)
+            likeliest = max(range(len(probs)), key=probs.__getitem__)
+            prediction = task.parse(choice.options[likeliest], annotation)
             names = {word: name for name, word in task.score_words.items()}
-            scores = {names.get(option, option): p for option, p in zip(own, probs, strict=True)}
-            confidence = math.log(max(probs[best], 1e-30))
-            predictions.append(
-                replace(task.parse(own[best], a), scores=scores, confidence=confidence)
-            )
+            keys = [names.get(option, option) for option in choice.options]
+            scores = dict(zip(keys, probs, strict=True))
+            confidence = math.log(max(probs[likeliest], 1e-30))
+            predictions.append(replace(prediction, scores=scores, confidence=confidence))
         return predictions
+
+
+def _only_choice(grammar: Grammar) -> Choice | None:
+    """The choice that a grammar is, None where it is anything else."""
+    if len(grammar) == 1 and isinstance(grammar[0], Choice):
+        return grammar[0]
+    return None

@@ -4,7 +4,7 @@
     "The masks are [104, 250, ..., 301] <msep> []."
 
 A task states its grammar as a tuple of pieces. Compiled once per tokenizer, it tells after every token which tokens may
-follow. Where only one may, the decoder need not ask the model (`vista/decoding/greedy.py`).
+follow. Where only one may, the model need not be called (`vista/decoding/greedy.py`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,6 @@ from typing import Protocol
 
 from vista.decoding.automaton import END, Automaton
 from vista.tokens.tokenizer import Tokenizer
-
-__all__ = [
-    "END", "Automaton", "Choice", "Grammar", "Literal", "Piece", "Regions", "Text", "TextWithBoxes", "compile_grammar",
-]  # fmt: skip
 
 
 class Piece(Protocol):
@@ -45,7 +41,7 @@ class Literal:
 
     Attributes:
         text: the words.
-        glued: whether they follow without a blank, as a full stop does.
+        glued: whether they follow without a space, as a full stop does.
     """
 
     text: str
@@ -64,13 +60,10 @@ class Choice:
 
     def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
         """A tree of the options' tokens."""
-        return sorted(
-            {
-                node
-                for option in self.options
-                for node in Literal(option).add(automaton, starts, tokenizer)
-            }
-        )
+        ends: set[int] = set()
+        for option in self.options:
+            ends.update(Literal(option).add(automaton, starts, tokenizer))
+        return sorted(ends)
 
 
 @dataclass(frozen=True)
@@ -96,39 +89,43 @@ class Regions:
     def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
         """Forced brackets, commas and separators around free numbers; a loop where the count is open."""
         example = tokenizer.bracket_ids([1, 2])
+        # What stands between two brackets is read off a text that has both.
         joined = tokenizer.encode(f"[1, 2] {self.separator} [1, 2]")[len(example) : -len(example)]
-        nodes = ends = self._bracket(automaton, starts, tokenizer)
+        ends = self._bracket(automaton, starts, tokenizer)
         for _ in range(self.count - 1):
-            nodes = ends = self._bracket(automaton, _chain(automaton, nodes, joined), tokenizer)
+            ends = self._bracket(automaton, _chain(automaton, ends, joined), tokenizer)
         if self.separator and not self.count:
-            for node in _chain(automaton, nodes, joined):
-                automaton.edges[node][tokenizer.open_id] = automaton.edges[starts[0]][
-                    tokenizer.open_id
-                ]
-        return sorted({*ends, *(starts if self.none else [])})
+            first = automaton.edges[starts[0]][tokenizer.open_id]
+            for node in _chain(automaton, ends, joined):
+                automaton.edges[node][tokenizer.open_id] = first
+        return sorted({*ends, *starts}) if self.none else sorted(ends)
 
     def _bracket(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
-        between = tokenizer.bracket_ids([7, 7])[2:-2]  # comma and blank, or nothing
-        opened = nodes = [automaton.add_edges(starts, [tokenizer.open_id])]
-        for place in range(self.numbers):
-            nodes = self._number(
-                automaton, _chain(automaton, nodes, between) if place else nodes, place, tokenizer
-            )
-        return [
-            automaton.add_edges([*nodes, *(opened if self.empty else [])], [tokenizer.close_id])
-        ]
+        between = tokenizer.bracket_ids([7, 7])[2:-2]  # comma and space, or nothing
+        opened = automaton.add_edges(starts, [tokenizer.open_id])
+        nodes = self._number(automaton, [opened], 0, tokenizer)
+        for index in range(1, self.numbers):
+            nodes = _chain(automaton, nodes, between)
+            nodes = self._number(automaton, nodes, index, tokenizer)
+        if self.empty:
+            nodes = [*nodes, opened]
+        return [automaton.add_edges(nodes, [tokenizer.close_id])]
 
     def _number(
-        self, automaton: Automaton, nodes: list[int], place: int, tokenizer: Tokenizer
+        self, automaton: Automaton, nodes: list[int], index: int, tokenizer: Tokenizer
     ) -> list[int]:
+        """The number at this index of a bracket."""
         if tokenizer.settings["number_tokens"] == "digits":
             return _digits(automaton, nodes, tokenizer.number_ids[:10], len(str(self.num_bins - 1)))
         ids = tokenizer.number_ids[: self.num_bins]
-        if self.numbers == 4:
-            first_corner = place < 2
-            (automaton.keeps if first_corner else automaton.exceeds).update(nodes)
-            ids = ids[:-1] if first_corner else ids[1:]
-        return [automaton.add_edges(nodes, ids)]
+        if self.numbers != 4:
+            return [automaton.add_edges(nodes, ids)]
+        # Of a box the first corner leaves room for a second one that lies behind it.
+        if index < 2:
+            automaton.keeps.update(nodes)
+            return [automaton.add_edges(nodes, ids[:-1])]
+        automaton.exceeds.update(nodes)
+        return [automaton.add_edges(nodes, ids[1:])]
 
 
 @dataclass(frozen=True)
@@ -157,11 +154,8 @@ class TextWithBoxes:
 @lru_cache(maxsize=8)
 def _bracket_tokens(tokenizer: Tokenizer) -> frozenset[int]:
     """Tokens that write a square bracket, the bytes among them."""
-    return frozenset(
-        token
-        for token in range(len(tokenizer))
-        if not {"[", "]"}.isdisjoint(tokenizer.decode([token]))
-    )
+    written = {token: tokenizer.decode([token]) for token in range(len(tokenizer))}
+    return frozenset(token for token, text in written.items() if "[" in text or "]" in text)
 
 
 def _chain(automaton: Automaton, nodes: list[int], tokens: Iterable[int]) -> list[int]:
@@ -172,7 +166,7 @@ def _chain(automaton: Automaton, nodes: list[int], tokens: Iterable[int]) -> lis
 
 
 def _digits(automaton: Automaton, nodes: list[int], digits: Sequence[int], most: int) -> list[int]:
-    """A number of at most so many digits without a leading zero. Order in a box is left to the reader of the text."""
+    """A number of at most so many digits without a leading zero; the order of a box's corners is not looked at."""
     ends = [automaton.add_edges(nodes, digits[:1])]
     nodes = [automaton.add_edges(nodes, digits[1:])]
     for _ in range(most - 1):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vista.decoding.automaton import Automaton
-from vista.decoding.hypothesis import Answer
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.hypothesis import Hypothesis, start_hypotheses
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import Batch
 
@@ -42,40 +42,44 @@ def generate(
     max_new_tokens: int | Sequence[int] = 512,
     sampling: Sampling | None = None,
     max_rows: int = 64,
-) -> list[Answer]:
+) -> list[Hypothesis]:
     """Answer every sample of a batch.
 
     Args:
         model: in evaluation mode.
         batch: as for `VistaLLM.forward`, prompts only, padded on either side.
         automata: the compiled grammar of each sample.
-        max_new_tokens: longest answer, of all samples or of each; see `vista.decoding.hypothesis.Answer`.
+        max_new_tokens: longest answer, of all samples or of each; see `vista.decoding.hypothesis.Hypothesis`.
         sampling: how tokens are drawn; none: the likeliest is taken.
         max_rows: answers in the making at a time; the other samples wait.
 
     Returns:
         the answers, in the order of the samples.
     """
-    limits = [max_new_tokens] * len(automata) if isinstance(max_new_tokens, int) else max_new_tokens
-    answers = [Answer(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]
+    answers = start_hypotheses(automata, max_new_tokens)
     prompts = read_prompts(model, batch)
-    seeds = [
-        torch.Generator().manual_seed(sampling.seed + i) if sampling else None
-        for i in range(len(answers))
-    ]
-    open_ = [i for i in range(len(answers)) if not answers[i].done]
+    draws = None if sampling is None else _Draws(sampling, len(answers))
+    unfinished = [i for i, answer in enumerate(answers) if not answer.done]
     # The longest come first, so that none is left over at the end and neighbours need little padding.
-    waiting = deque(sorted(open_, key=lambda i: len(prompts[i]) + limits[i], reverse=True))
-    rows, live = KVBatch(model.language_model), list[int]()
+    unfinished.sort(key=lambda i: len(prompts[i]) + answers[i].limit, reverse=True)
+    waiting = deque(unfinished)
+    rows = KVBatch(model.language_model)
+    live: list[int] = []  # the sample of each row
     while live or waiting:
-        logits = [rows.feed([answers[i].take() for i in live])] if live else []
-        if waiting and (not live or len(live) <= max_rows - max(1, max_rows // 4)):
-            new = [waiting.popleft() for _ in range(min(len(waiting), max_rows - len(live)))]
-            logits.append(
-                rows.add([torch.cat([prompts[i], rows.embed(answers[i].take())]) for i in new])
-            )
+        logits = []
+        if live:
+            logits.append(rows.feed([answers[i].take() for i in live]))
+        # Prompts are read several at a time: a quarter of the rows must be free first.
+        if waiting and (not live or max_rows - len(live) >= max(1, max_rows // 4)):
+            count = min(len(waiting), max_rows - len(live))
+            new = [waiting.popleft() for _ in range(count)]
+            starts = [torch.cat([prompts[i], rows.embed(answers[i].take())]) for i in new]
+            logits.append(rows.add(starts))
             live += new
-        _choose([answers[i] for i in live], torch.cat(logits), sampling, [seeds[i] for i in live])
+        in_the_making = [answers[i] for i in live]
+        log_probs = legal_log_probs(in_the_making, torch.cat(logits))  # (rows, V)
+        tokens = log_probs.argmax(1) if draws is None else draws.draw(log_probs, live)
+        _append(in_the_making, log_probs, tokens)
         kept = [row for row, i in enumerate(live) if not answers[i].done]
         if len(kept) < len(live):
             rows.select(kept)
@@ -89,42 +93,23 @@ def read_prompts(model: VistaLLM, batch: Batch) -> list[Tensor]:
     return [row[keep] for row, keep in zip(model.embed(batch), real, strict=True)]
 
 
-def _choose(
-    answers: Sequence[Answer],
-    logits: Tensor,
-    sampling: Sampling | None,
-    seeds: Sequence[torch.Generator | None],
-) -> None:
-    """Append the next token to every answer."""
-    log_probs = legal_log_probs(answers, logits)
-    tokens = log_probs.argmax(1) if sampling is None else _draw(log_probs, sampling, seeds)
-    chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
-    table = torch.stack(
-        [tokens.double(), chosen.double(), coordinate_spreads(answers, log_probs).double()], dim=1
-    )
-    for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):
-        answer.append(int(token), log_prob, spread)
-
-
-def legal_log_probs(answers: Sequence[Answer], logits: Tensor) -> Tensor:
+def legal_log_probs(answers: Sequence[Hypothesis], logits: Tensor) -> Tensor:
     """Log-probabilities among the legal tokens, float (B, V), -inf for the others."""
     masks = [answer.legal() for answer in answers]
-    known = list(
-        {id(mask): mask for mask in masks}.values()
-    )  # answers in one state share their mask
-    places = {id(mask): place for place, mask in enumerate(known)}
-    legal = torch.stack(known).to(logits.device)[[places[id(mask)] for mask in masks]]
+    # Answers in one state share their mask, which goes to the device once.
+    different = list({id(mask): mask for mask in masks}.values())
+    index = {id(mask): k for k, mask in enumerate(different)}
+    legal = torch.stack(different).to(logits.device)[[index[id(mask)] for mask in masks]]  # (B, V)
     return logits.float().masked_fill(~legal, -torch.inf).log_softmax(1)
 
 
-def coordinate_spreads(answers: Sequence[Answer], log_probs: Tensor) -> Tensor:
+def coordinate_spreads(answers: Sequence[Hypothesis], log_probs: Tensor) -> Tensor:
     """Standard deviation in bins of the next coordinate's distribution, float (B,); NaN where none comes next."""
     spreads = log_probs.new_full((len(answers),), torch.nan)
-    rows = [
-        row for row, answer in enumerate(answers) if answer.automaton.asks_coordinate(answer.state)
-    ]
+    asks = [answer.automaton.asks_coordinate(answer.state) for answer in answers]
+    rows = [row for row, asked_for in enumerate(asks) if asked_for]
     if rows:
-        numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)
+        numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)  # (N,)
         values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
         probs = log_probs[rows].index_select(1, numbers).softmax(1)  # (b, N)
         deviation = values - (probs @ values)[:, None]
@@ -132,18 +117,43 @@ def coordinate_spreads(answers: Sequence[Answer], log_probs: Tensor) -> Tensor:
     return spreads
 
 
-def _draw(log_probs: Tensor, sampling: Sampling, seeds: Sequence[torch.Generator | None]) -> Tensor:
-    """Draw a token for each row, int (B,)."""
-    probs = (log_probs / sampling.temperature).softmax(1)
-    ranked, order = probs.sort(dim=1, descending=True, stable=True)
-    tail = ranked.cumsum(1) - ranked >= sampling.top_p
-    probs = torch.zeros_like(probs).scatter(1, order, ranked.masked_fill(tail, 0))
-    # One uniform number a row, from the stream of its question, looked up in the probabilities cumulated in the order
-    # of the vocabulary: ranks of tokens about as likely would change with the rounding of a batch.
-    uniform = torch.stack([torch.rand(1, generator=seed, dtype=torch.float) for seed in seeds]).to(
-        probs.device
-    )
-    cumulated = probs.cumsum(1)
-    places = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)
-    last = probs.shape[1] - 1 - (probs > 0).flip(1).long().argmax(1, keepdim=True)
-    return places.minimum(last).squeeze(1)
+def _append(answers: Sequence[Hypothesis], log_probs: Tensor, tokens: Tensor) -> None:
+    """Append the tokens that were chosen, int (B,), to their answers."""
+    chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
+    spreads = coordinate_spreads(answers, log_probs)
+    # In one table, so that a device is waited for once; a double holds every token id.
+    table = torch.stack([tokens.double(), chosen.double(), spreads.double()], dim=1)  # (B, 3)
+    for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):
+        answer.append(int(token), log_prob, spread)
+
+
+class _Draws:
+    """A stream of random numbers for each question."""
+
+    def __init__(self, sampling: Sampling, count: int) -> None:
+        self.sampling = sampling
+        seeds = range(sampling.seed, sampling.seed + count)
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def draw(self, log_probs: Tensor, questions: Sequence[int]) -> Tensor:
+        """Draw a token for each row, int (B,).
+
+        Args:
+            log_probs: float (B, V).
+            questions: whose stream each row draws from.
+        """
+        probs = (log_probs / self.sampling.temperature).softmax(1)
+        ranked, order = probs.sort(dim=1, descending=True, stable=True)
+        tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
+        probs = torch.zeros_like(probs).scatter(1, order, ranked.masked_fill(tail, 0))
+        # One uniform number a row is looked up in the probabilities cumulated in the order of the vocabulary: ranks of
+        # tokens about as likely would change with the rounding of a batch.
+        uniform = [
+            torch.rand(1, generator=self.generators[i], dtype=torch.float) for i in questions
+        ]
+        cumulated = probs.cumsum(1)
+        goal = torch.stack(uniform).to(probs.device) * cumulated[:, -1:]  # (B, 1)
+        tokens = torch.searchsorted(cumulated, goal, right=True)
+        # Rounding may carry a number beyond the last token that can be drawn.
+        last = probs.shape[1] - 1 - (probs > 0).flip(1).long().argmax(1, keepdim=True)
+        return tokens.minimum(last).squeeze(1)

@@ -8,14 +8,14 @@ from typing import Self
 from torch import Tensor
 
 from vista.decoding.automaton import END, Automaton
-from vista.decoding.lengths import forced_token, legal_tokens
 
 
-class Answer:
+class Hypothesis:
     """Tokens of an answer, and those that the model has not read yet.
 
     Attributes:
         token_ids: the answer so far, at last with the end-of-sequence token unless it was cut.
+        pending: tokens that the model has not read yet.
         log_probs: log-probability (nats, among the legal tokens) of every token that the grammar left open.
         spreads: standard deviation, in bins, of what the model thought of each coordinate, in the order of the text.
     """
@@ -28,8 +28,11 @@ class Answer:
             limit: most tokens. Near it only what can still end legally is allowed; if no legal answer is that short,
                 the answer is cut.
         """
-        self.automaton, self.limit = automaton, limit
-        self.state, self.token_ids, self.pending = 0, [], []  # type: int, list[int], list[int]
+        self.automaton = automaton
+        self.limit = limit
+        self.state = 0
+        self.token_ids: list[int] = []
+        self.pending: list[int] = []
         self.log_probs: list[float] = []
         self.spreads: list[float] = []
         self._append_forced()
@@ -40,21 +43,20 @@ class Answer:
         Args:
             token: a legal one.
             log_prob: its log-probability among the legal ones, in nats.
-            spread: of the coordinate's distribution, in bins; NaN where none was asked for.
+            spread: of the coordinate's distribution, in bins; NaN where no coordinate could follow.
         """
         self.log_probs.append(log_prob)
-        if not math.isnan(spread) and self.automaton.is_number(
-            token
-        ):  # else the end of an empty bracket
+        # A coordinate could follow, but an empty bracket may have been closed instead.
+        if not math.isnan(spread) and token in self.automaton.numbers:
             self.spreads.append(spread)
         self._push(token)
         self._append_forced()
 
     def _append_forced(self) -> None:
-        while (
-            not self.done
-            and (token := forced_token(self.automaton, self.state, self._left)) is not None
-        ):
+        while not self.done:
+            token = self.automaton.forced_token(self.state, self._left)
+            if token is None:
+                return
             self._push(token)
 
     def _push(self, token: int) -> None:
@@ -69,13 +71,15 @@ class Answer:
 
     def legal(self) -> Tensor:
         """Which tokens may follow, bool (V,); not to be written to."""
-        return legal_tokens(self.automaton, self.state, self._left)
+        return self.automaton.legal_tokens(self.state, self._left)
 
     def fork(self) -> Self:
         """A copy that goes its own way."""
         other = copy(self)
-        for name in ("token_ids", "pending", "log_probs", "spreads"):
-            setattr(other, name, list(getattr(self, name)))
+        other.token_ids = list(self.token_ids)
+        other.pending = list(self.pending)
+        other.log_probs = list(self.log_probs)
+        other.spreads = list(self.spreads)
         return other
 
     @property
@@ -90,9 +94,19 @@ class Answer:
     @property
     def confidence(self) -> float:
         """Mean log-probability of the free tokens, in nats; 0 where the grammar left none open."""
-        return mean(self.log_probs)
+        return sum(self.log_probs) / len(self.log_probs) if self.log_probs else 0.0
 
 
-def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
-    return sum(values) / len(values) if values else 0.0
+def start_hypotheses(
+    automata: Sequence[Automaton], max_new_tokens: int | Sequence[int]
+) -> list[Hypothesis]:
+    """A hypothesis for each sample of a batch.
+
+    Args:
+        automata: the compiled grammar of each sample.
+        max_new_tokens: longest answer, of all samples or of each; see `Hypothesis`.
+    """
+    limits = max_new_tokens
+    if isinstance(limits, int):
+        limits = [limits] * len(automata)
+    return [Hypothesis(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]

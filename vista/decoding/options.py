@@ -1,4 +1,4 @@
-"""How likely each of some given answers is; what they share is read once.
+"""How likely each of some given answers is; what they begin with is read once.
 
     options "The answer is (A).", ..., "The answer is (D)." -> [0.1, 0.6, 0.2, 0.1]
 
@@ -7,13 +7,12 @@ option. As InstructBLIP ranks the choices of IconQA, but whole likelihoods are c
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
 
 import torch
 from torch import Tensor
 
 from vista.decoding.greedy import read_prompts
-from vista.decoding.kv_batch import KVBatch
+from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import Batch
 
@@ -35,50 +34,63 @@ def option_probabilities(
     Returns:
         by sample, a probability for each option; they sum to 1.
     """
-    found: list[list[float]] = [[] for _ in options]
+    probabilities: list[list[float]] = [[] for _ in options]
     prompts = read_prompts(model, batch)
-    for group in _groups(options, max_rows):
-        scored = _score(
-            KVBatch(model.language_model), [prompts[i] for i in group], [options[i] for i in group]
-        )
-        for i, log_probs in zip(group, scored, strict=True):
-            found[i] = log_probs.softmax(0).tolist()
-    return found
+    for samples in _that_fit(options, max_rows):
+        rows = KVBatch(model.language_model)
+        chosen = [options[i] for i in samples]
+        log_probs = _option_log_probs(rows, [prompts[i] for i in samples], chosen)
+        for i, own in zip(samples, log_probs, strict=True):
+            probabilities[i] = own.softmax(0).tolist()
+    return probabilities
 
 
-def _groups(options: Sequence[Options], max_rows: int) -> Iterator[list[int]]:
-    """Samples with options, so many that their options fit."""
-    group: list[int] = []
-    for i in (i for i, own in enumerate(options) if own):
-        if group and sum(len(options[k]) for k in (*group, i)) > max_rows:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
+def _that_fit(options: Sequence[Options], max_rows: int) -> Iterator[list[int]]:
+    """Samples with options, as many at a time as have no more than `max_rows` options."""
+    samples: list[int] = []
+    count = 0
+    for i, own in enumerate(options):
+        if samples and count + len(own) > max_rows:
+            yield samples
+            samples, count = [], 0
+        if own:
+            samples.append(i)
+            count += len(own)
+    if samples:
+        yield samples
 
 
-def _score(rows: KVBatch, prompts: Sequence[Tensor], options: Sequence[Options]) -> list[Tensor]:
-    """Log-probability of each option behind the shared part, float (options of the sample,) each."""
-    shared = [_shared(own) for own in options]
-    first = rows.add([torch.cat([p, rows.embed(s)]) for p, s in zip(prompts, shared, strict=True)])
-    first = first.float().log_softmax(1)  # (b, V)
-    rests = [option[len(s) :] for own, s in zip(options, shared, strict=True) for option in own]
-    owners = [i for i, own in enumerate(options) for _ in own]
-    scores = first[owners, [rest[0] for rest in rests]]
+def _option_log_probs(
+    rows: KVBatch, prompts: Sequence[Tensor], options: Sequence[Options]
+) -> list[Tensor]:
+    """Log-probability of each option behind what all options of its sample begin with, float (options,) each."""
+    beginnings = [_common_beginning(own) for own in options]
+    starts = [rows.embed(beginning) for beginning in beginnings]
+    prompted = [torch.cat(pair) for pair in zip(prompts, starts, strict=True)]
+    first = rows.add(prompted).float().log_softmax(1)  # (samples, V)
+    rests: list[list[int]] = []  # what is left of every option, at least one token
+    owners: list[int] = []  # its sample
+    for i, (own, beginning) in enumerate(zip(options, beginnings, strict=True)):
+        rests += [option[len(beginning) :] for option in own]
+        owners += [i] * len(own)
+    log_probs = first[owners, [rest[0] for rest in rests]]  # (all options,)
     longer = [k for k, rest in enumerate(rests) if len(rest) > 1]
     if longer:
         rows.select([owners[k] for k in longer])
         logits = rows.feed([rests[k][:-1] for k in longer], all_logits=True)
-        for k, row in zip(longer, logits.float().log_softmax(2), strict=True):
+        for k, row in zip(
+            longer, logits.float().log_softmax(2), strict=True
+        ):  # (t, V), padded left
             tokens = torch.tensor(rests[k][1:], device=row.device)
-            scores[k] += row[-len(tokens) :].gather(1, tokens[:, None]).sum()
-    return list(scores.split([len(own) for own in options]))
+            log_probs[k] += row[-len(tokens) :].gather(1, tokens[:, None]).sum()
+    return list(log_probs.split([len(own) for own in options]))
 
 
-def _shared(options: Options) -> list[int]:
+def _common_beginning(options: Options) -> list[int]:
     """The tokens that all options begin with, short of the last of any."""
-    places = takewhile(
-        lambda place: len(set(place)) == 1, zip(*(option[:-1] for option in options), strict=False)
-    )
-    return [place[0] for place in places]
+    beginning: list[int] = []
+    for tokens in zip(*(option[:-1] for option in options), strict=False):
+        if len(set(tokens)) > 1:
+            break
+        beginning.append(tokens[0])
+    return beginning

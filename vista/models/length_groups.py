@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def buckets(lengths: Sequence[int], most: int) -> list[list[int]]:
+def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
     """Rows in groups whose padded sizes sum to the least there is.
 
     Every process has as many groups as every other whose batch has as many rows: sharded layers gather their weights
@@ -22,17 +22,22 @@ def buckets(lengths: Sequence[int], most: int) -> list[list[int]]:
         indices of rows, the shortest rows first; every row is in one group, and no group is empty.
     """
     order = np.argsort(lengths, kind="stable")
-    tall = np.asarray(lengths)[order]
+    tall = np.asarray(lengths)[
+        order
+    ]  # (rows,), rising: a group is a stretch of it, padded to its last
     rows, count = len(tall), min(most, len(tall))
     starts = np.arange(rows)
-    # cost[i]: least padded size of the first i rows in the groups so far; began[k][i]: where the last of them begins.
-    cost, began = np.full(rows + 1, np.inf), np.zeros((count, rows + 1), dtype=int)
+    cost = np.full(
+        rows + 1, np.inf
+    )  # cost[i]: least padded size of the first i rows in the groups so far
     cost[0] = 0
+    began = np.zeros(
+        (count, rows + 1), dtype=int
+    )  # began[k, i]: where the last of those groups begins
     for k in range(count):
-        last = cost
-        cost = np.full(rows + 1, np.inf)
+        last, cost = cost, np.full(rows + 1, np.inf)
         for i in range(k + 1, rows + 1):
-            sizes = last[:i] + (i - starts[:i]) * tall[i - 1]
+            sizes = last[:i] + (i - starts[:i]) * tall[i - 1]  # by where group k begins
             began[k, i] = sizes.argmin()
             cost[i] = sizes[began[k, i]]
     groups, end = [], rows
@@ -44,4 +49,4 @@ def buckets(lengths: Sequence[int], most: int) -> list[list[int]]:
 
 def padded_size(lengths: Sequence[int], most: int) -> int:
     """Positions of all rows in their groups, each padded to the longest of its group."""
-    return sum(len(rows) * lengths[rows[-1]] for rows in buckets(lengths, most))
+    return sum(len(rows) * lengths[rows[-1]] for rows in length_groups(lengths, most))

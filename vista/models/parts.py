@@ -1,7 +1,7 @@
 """The three parts of VistaLLM: transformers' own modules, built from explicit sizes.
 
 Each class only writes the configuration that its parent wants, so names of parameters and forward passes are
-transformers'. Defaults are the tiny size; `configs/vicuna_7b.yaml` holds the paper's.
+transformers'. Defaults are the tiny size; `configs/sizes/vicuna_7b.yaml` holds the paper's.
 """
 
 from pathlib import Path

@@ -8,12 +8,11 @@ an image), L queries, P patch tokens, B samples, T tokens. The attributes carry 
 InstructBLIP gives to the same parts, so that state dicts are interchangeable.
 """
 
-from typing import Any, cast
-
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from vista.models.length_groups import buckets
+from vista.models.length_groups import length_groups
 from vista.models.parts import QFormer
 from vista.tokens.batch import Batch
 
@@ -23,9 +22,9 @@ class VistaLLM(nn.Module):
 
     def __init__(
         self,
-        vision_model: nn.Module,
+        vision_model: PreTrainedModel,
         qformer: QFormer,
-        language_model: nn.Module,
+        language_model: PreTrainedModel,
         image_token_id: int,
         length_groups: int = 8,
     ) -> None:
@@ -39,8 +38,9 @@ class VistaLLM(nn.Module):
             length_groups: calls of the decoder in which a batch is trained, samples of about one length in each.
         """
         super().__init__()
-        width, llm_width = qformer.config.hidden_size, cast(Any, language_model).config.hidden_size
-        self.image_token_id, self.length_groups = image_token_id, length_groups
+        width, llm_width = qformer.config.hidden_size, language_model.config.hidden_size
+        self.image_token_id = image_token_id
+        self.length_groups = length_groups
         self.vision_model = vision_model
         self.qformer = qformer
         self.query_tokens = nn.Parameter(torch.randn(1, qformer.num_queries, width) * width**-0.5)
@@ -59,19 +59,17 @@ class VistaLLM(nn.Module):
         Returns:
             float (J, L, D of the LLM), uses in reading order.
         """
-        image_embeds = self.vision_model(
-            pixel_values=batch["pixel_values"]
-        ).last_hidden_state  # (I, P, D)
-        image_embeds = image_embeds[batch["image_index"]]  # (J, P, D)
-        queries = self.query_tokens.expand(len(image_embeds), -1, -1)  # (J, L, Dq)
-        text_mask = batch["instruction_mask"][batch["sample_index"]]
+        patches = self.vision_model(pixel_values=batch["pixel_values"]).last_hidden_state
+        patches = patches[batch["image_index"]]  # (I, P, D) -> (J, P, D)
+        queries = self.query_tokens.expand(len(patches), -1, -1)  # (J, L, Dq)
+        text_mask = batch["instruction_mask"][batch["sample_index"]]  # (J, Tq)
         output = self.qformer(
             input_ids=batch["instruction_ids"][batch["sample_index"]],
             attention_mask=torch.cat([text_mask.new_ones(queries.shape[:2]), text_mask], dim=1),
             query_embeds=queries,
-            encoder_hidden_states=image_embeds,
-        ).last_hidden_state
-        return self.language_projection(output[:, : queries.shape[1]])  # (J, L, D)
+            encoder_hidden_states=patches,
+        ).last_hidden_state  # (J, L + Tq, Dq), the queries first
+        return self.language_projection(output[:, : queries.shape[1]])
 
     def embed(self, batch: Batch) -> Tensor:
         """Token embeddings with the visual tokens in their places.
@@ -83,15 +81,15 @@ class VistaLLM(nn.Module):
             ValueError: the number of `<image>` tokens of a sample is not L times its number of images.
         """
         input_ids = batch["input_ids"]
-        inputs_embeds = cast(Any, self.language_model).get_input_embeddings()(input_ids)
+        inputs_embeds = self.language_model.get_input_embeddings()(input_ids)  # (B, T, D)
         visual = self.encode_images(batch)
-        places = input_ids == self.image_token_id
-        uses = torch.bincount(batch["sample_index"], minlength=len(input_ids))
-        if not torch.equal(places.sum(dim=1), uses * visual.shape[1]):
-            raise ValueError(
-                f"a sample needs {visual.shape[1]} <image> tokens for each of its images"
-            )
-        return inputs_embeds.masked_scatter(places[..., None], visual.to(inputs_embeds.dtype))
+        num_queries = visual.shape[1]
+        is_image = input_ids == self.image_token_id
+        uses = torch.bincount(batch["sample_index"], minlength=len(input_ids))  # (B,)
+        if not torch.equal(is_image.sum(dim=1), uses * num_queries):
+            raise ValueError(f"a sample needs {num_queries} <image> tokens for each of its images")
+        # Uses are in reading order, and so is the scatter: the k-th run of `<image>` gets the k-th use.
+        return inputs_embeds.masked_scatter(is_image[..., None], visual.to(inputs_embeds.dtype))
 
     def forward(self, batch: Batch) -> Tensor:
         """Next-token loss of every answer token (Section 3.1, "LLM").
@@ -105,11 +103,10 @@ class VistaLLM(nn.Module):
         Returns:
             float (B, T - 1), cross entropy in nats; zero where nothing is learned.
         """
-        llm = cast(Any, self.language_model)
-        target = batch["labels"][:, 1:]
+        target = batch["labels"][:, 1:]  # (B, T - 1): each position is asked for the next token
         learned = target != -100
         hidden = self._decode(self.embed(batch), batch["attention_mask"])[:, :-1]
-        logits = llm.get_output_embeddings()(hidden[learned])
+        logits = self.language_model.get_output_embeddings()(hidden[learned])  # (learned tokens, V)
         loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
         return loss.new_zeros(target.shape).masked_scatter(learned, loss)
 
@@ -119,11 +116,11 @@ class VistaLLM(nn.Module):
         Samples of about the same length go through the decoder together, so that a short caption is not padded to the
         length of a mask: two thirds of the work in a mixed batch.
         """
-        decoder = cast(Any, self.language_model).get_decoder()
+        decoder = self.language_model.get_decoder()
         lengths = attention_mask.sum(dim=1).tolist()
         hidden = torch.zeros_like(inputs_embeds)
-        for rows in buckets(lengths, self.length_groups):
-            longest = lengths[rows[-1]]
+        for rows in length_groups(lengths, self.length_groups):
+            longest = lengths[rows[-1]]  # the rows of a group go from short to long
             hidden[rows, :longest] = decoder(
                 inputs_embeds=inputs_embeds[rows, :longest],
                 attention_mask=attention_mask[rows, :longest],

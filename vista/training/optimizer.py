@@ -7,7 +7,8 @@ the steps (docs/tiny_model.md). Embeddings, norms and biases stay with AdamW.
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,25 @@ from torch.nn import functional as F
 
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How weights are trained.
+
+    Attributes:
+        optimizer: `adamw` (the paper), or `muon` for the tiny size.
+        learning_rate: peak of the schedule.
+        betas: of AdamW.
+        weight_decay: of AdamW.
+        warmup_share: share of all steps in which the learning rate rises.
+    """
+
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    learning_rate: float = 1.5e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.05
+    warmup_share: float = 0.03
 
 
 def parameter_groups(
