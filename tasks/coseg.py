@@ -81,9 +81,11 @@ class CoSeg(Task):
         brackets = _BRACKET.findall(text)
         if not brackets or self.codec.parse_masks(text, (1, 1))[1]:
             return [], True
-        return [
-            self.codec.parse_masks(b, size)[0][0] for b, size in zip(brackets, sizes, strict=False)
-        ], False
+        masks = []
+        for bracket, size in zip(brackets, sizes, strict=False):
+            drawn, _ = self.codec.parse_masks(bracket, size)
+            masks.append(drawn[0])
+        return masks, False
 
     def reference(self, annotation: Annotation) -> Reference:
         """The annotated masks, the class, and which images are scored."""
@@ -96,9 +98,11 @@ class CoSeg(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Every pixel of every image."""
-        return [
-            Prediction(masks=[np.ones(size, dtype=bool) for size in a.sizes]) for a in annotations
-        ]
+        predictions = []
+        for annotation in annotations:
+            masks = [np.ones(size, dtype=bool) for size in annotation.sizes]
+            predictions.append(Prediction(masks=masks))
+        return predictions
 
 
 def masks_of(annotation: Annotation) -> list[Mask]:

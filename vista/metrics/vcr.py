@@ -40,7 +40,7 @@ class VCRMetric(CorpusEvaluator):
     """
 
     def __init__(self) -> None:
-        super().__init__(*(f"{kind}_{mode}" for kind in ("right", "n") for mode in MODES))
+        super().__init__(*(f"right_{mode}" for mode in MODES), *(f"n_{mode}" for mode in MODES))
 
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one letter is right."""
