@@ -1,4 +1,7 @@
-"""The learning-rate schedule: linear warm-up, then a cosine to zero (Section 5.2: 3 % warm-up)."""
+"""The learning-rate schedule: linear warm-up, then a cosine to zero (Section 5.2: 3 % warm-up).
+
+As `transformers.get_cosine_schedule_with_warmup`, whose first step has a rate of zero and teaches nothing.
+"""
 
 import math
 from typing import Any
