@@ -6,10 +6,9 @@ https://lil.nlp.cornell.edu/nlvr, arXiv:1811.00491.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from vista.answers import first_word_decision
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.nlvr2 import NLVR2Metric
 from vista.task import Task, commonest
@@ -41,7 +40,7 @@ class NLVR2(Task):
         answer = "" if decision is None else str(decision)
         return Prediction(text=text, answer=answer, decision=decision, malformed=decision is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Label and identifier."""
         return {"label": annotation.label, "identifier": annotation.extra["identifier"]}
 

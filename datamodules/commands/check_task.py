@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.by_image import group_by_image
+from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.contract import Finding, check_task
 from datamodules.readers import READERS
-from datamodules.source import Source, check_source, group_by_image, nearest
+from datamodules.source import Source, check_source, nearest
+from datamodules.splits import Splits
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.app.runs import CONFIGS
@@ -128,12 +130,13 @@ def _of_source(
     """The first split of a source that has its files, in the data root or in a generated world below `folder`."""
     splits = [split for split in (source.val, *source.test.values(), source.train) if split]
     missing = ""
-    for place in (source.root or setup.root, folder):
+    in_world = Splits(folder, setup.codec, folder / "compiled")
+    for place, reading in ((source.root or setup.root, setup.splits), (folder, in_world)):
         if place == folder and not (folder / "world.json").exists():
             write_world(folder, formats="all", num_workers=1, **SMALL_WORLD)
         for split in splits:
             try:
-                annotations = read_split(name, replace(source, root=place), place, split)
+                annotations = reading.read(name, replace(source, root=place), split)
             except FileNotFoundError as error:
                 missing = missing or str(error)
                 continue

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from vista.data import Annotation, Prediction
 from vista.decoding.grammar import Grammar
 from vista.task import Task
+
+Result = TypeVar("Result")
 
 
 class Short(reprlib.Repr):
@@ -24,7 +26,8 @@ class Short(reprlib.Repr):
 
     def repr_ndarray(self, value: np.ndarray, level: int) -> str:
         """An array by its shape and the number of its true values."""
-        return f"<{'x'.join(map(str, value.shape))}, {np.count_nonzero(value)} true>"
+        shape = "x".join(str(side) for side in value.shape)
+        return f"<{shape}, {np.count_nonzero(value)} true>"
 
 
 SHORT = Short()
@@ -33,14 +36,19 @@ SHORT = Short()
 class BrokenLaw(Exception):
     """A law of the contract does not hold; the text says what failed, on which annotation, and what was expected."""
 
+    @classmethod
+    def at(cls, annotation: Annotation, text: str) -> "BrokenLaw":
+        """What failed on one annotation."""
+        return cls(f"annotation {annotation.id}: {text}")
+
 
 @dataclass
 class Case:
-    """A task and what it is checked on.
+    """A task and what its laws are checked on.
 
     Attributes:
         task: with a codec.
-        annotations: as `Task.regroup` leaves them.
+        annotations: as a reader gives them, after the law on `Task.regroup` as that leaves them.
         accepts: whether a text is a legal answer under a grammar, end of sequence included.
         length: tokens of an answer, end of sequence included.
     """
@@ -53,57 +61,62 @@ class Case:
     @cached_property
     def targets(self) -> list[str]:
         """The right answer to each annotation."""
-        return self.each("target", self.task.target, str)
+        return self._of_each("target", self.task.target, str)
 
     @cached_property
-    def right(self) -> list[Prediction]:
+    def right_preds(self) -> list[Prediction]:
         """What `parse` makes of the right answers."""
-        found = []
+        preds = []
         for annotation, text in zip(self.annotations, self.targets, strict=True):
-            with at(annotation, f"parse of its target {SHORT.repr(text)}"):
-                found.append(self.task.parse(text, annotation))
-        return found
+            with name_in_errors(annotation, f"parse of its target {SHORT.repr(text)}"):
+                preds.append(self.task.parse(text, annotation))
+        return preds
 
     @cached_property
-    def references(self) -> list[dict[str, Any]]:
+    def references(self) -> list[dict[str, object]]:
         """The raw truth of each annotation."""
-        return self.each("reference", self.task.reference, dict)
+        return self._of_each("reference", self.task.reference, dict)
 
     @cached_property
-    def baseline(self) -> Sequence[Prediction]:
+    def baseline_preds(self) -> Sequence[Prediction]:
         """Predictions without a look at the images, one for each annotation."""
         preds = self.task.baseline(self.annotations)
-        if len(preds) != len(self.annotations) or not all(
-            isinstance(pred, Prediction) for pred in preds
-        ):
+        are_predictions = all(isinstance(pred, Prediction) for pred in preds)
+        if len(preds) != len(self.annotations) or not are_predictions:
             given = f"baseline gives {SHORT.repr(preds)} for {len(self.annotations)} annotations"
             raise BrokenLaw(f"{given}; expected is a Prediction for each")
         return preds
 
-    def each(self, name: str, function: Callable[[Annotation], Any], kind: type) -> list[Any]:
+    def _of_each(
+        self, name: str, method: Callable[[Annotation], Result], kind: type
+    ) -> list[Result]:
         """A method's results on all annotations, each of the type that the contract says."""
-        found = []
+        results = []
         for annotation in self.annotations:
-            with at(annotation, name):
-                found.append(function(annotation))
-            if not isinstance(found[-1], kind):
-                raise BrokenLaw(
-                    f"annotation {annotation.id}: {name} gives {SHORT.repr(found[-1])}, not a {kind.__name__}"
-                )
-        return found
+            with name_in_errors(annotation, name):
+                result = method(annotation)
+            if not isinstance(result, kind):
+                given = f"{name} gives {SHORT.repr(result)}"
+                raise BrokenLaw.at(annotation, f"{given}, not a {kind.__name__}")
+            results.append(result)
+        return results
+
+
+Law = Callable[[Case], str]
 
 
 @contextmanager
-def at(annotation: Annotation, doing: str) -> Iterator[None]:
+def name_in_errors(annotation: Annotation, method: str) -> Iterator[None]:
     """Name the annotation and the method in whatever is raised inside."""
     try:
         yield
     except BrokenLaw:
         raise
     except Exception as error:  # a task from outside may raise anything
-        raise BrokenLaw(f"annotation {annotation.id}: {doing} raises {said(error)}") from error
+        raise BrokenLaw.at(annotation, f"{method} raises {one_line(error)}") from error
 
 
-def said(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An exception in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    words = str(error).split()
+    return f"{type(error).__name__}: {' '.join(words)}"

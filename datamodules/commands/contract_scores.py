@@ -1,13 +1,14 @@
 """Laws of the task contract on what an answer is worth: right ones much, garbage little, unreadable samples nothing."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from datamodules.commands.contract_case import SHORT, BrokenLaw, Case, at
+from datamodules.commands.contract_case import SHORT, BrokenLaw, Case, Law, name_in_errors
 from vista.data import Annotation, Prediction
+from vista.metrics.evaluator import Evaluator
 
 GARBAGE = (
     "", "lorem ipsum dolor sit amet", "[", "]", "[1, 2", "[1, 2, 3]", "[1 2 3 4]", "[[1, 2, 3, 4]]", "[-1, 2, 3, 4]",
@@ -18,21 +19,25 @@ GARBAGE = (
 # Right answers reach less than 100: masks lose in the codec, of ten people not all agree, CIDEr's scale is the set's.
 LEAST = {"mIoU": 75.0, "gIoU": 75.0, "J": 75.0, "CIDEr": 0.0}
 LEAST_ELSE, HIGH = 80.0, 90.0
-BATCH = 64
+BATCH_SIZE = 64
+Scores = Mapping[str, Tensor]
 
 
 def scores_of(
-    case: Case, preds: Sequence[Prediction], batch: int = BATCH, backwards: bool = False
+    case: Case, preds: Sequence[Prediction], batch_size: int = BATCH_SIZE, backwards: bool = False
 ) -> dict[str, Tensor]:
     """The scores of one prediction for each annotation, whatever the batches and the order."""
-    evaluator, pairs = case.task.evaluator(), list(zip(preds, case.references, strict=True))
-    evaluator.quick, evaluator.tokenizer = True, "python"  # caption scores are to start no Java
-    pairs = pairs[::-1] if backwards else pairs
+    evaluator = case.task.evaluator()
+    if isinstance(evaluator, Evaluator):  # caption scores are to start no Java
+        evaluator.quick, evaluator.tokenizer = True, "python"
+    pairs = list(zip(preds, case.references, strict=True))
+    if backwards:
+        pairs.reverse()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for start in range(0, len(pairs), batch):
-            some = pairs[start : start + batch]
-            evaluator.update([pred for pred, _ in some], [reference for _, reference in some])
+        for start in range(0, len(pairs), batch_size):
+            batch = pairs[start : start + batch_size]
+            evaluator.update([pred for pred, _ in batch], [reference for _, reference in batch])
         return dict(evaluator.compute())
 
 
@@ -41,127 +46,128 @@ def headline_of(case: Case, preds: Sequence[Prediction]) -> float:
     return float(scores_of(case, preds)[case.task.headline])
 
 
-def check_parse(case: Case) -> str:
+def parse_law(case: Case) -> str:
     """`parse` is the inverse of `target`: it reads every right answer, and any beginning of it without an exception."""
-    for annotation, text, pred in zip(case.annotations, case.targets, case.right, strict=True):
+    triples = zip(case.annotations, case.targets, case.right_preds, strict=True)
+    for annotation, text, pred in triples:
         if not isinstance(pred, Prediction):
-            raise BrokenLaw(
-                f"annotation {annotation.id}: parse gives a {type(pred).__name__}, not a Prediction"
-            )
+            given = f"parse gives a {type(pred).__name__}"
+            raise BrokenLaw.at(annotation, f"{given}, not a Prediction")
         if pred.malformed:
-            raise BrokenLaw(
-                f"annotation {annotation.id}: parse calls its own target {SHORT.repr(text)} malformed"
-            )
-        for cut in {len(text) // 3, len(text) // 2, max(0, len(text) - 1)}:
-            with at(annotation, f"parse of {SHORT.repr(text[:cut])}"):
-                case.task.parse(text[:cut], annotation)
-    return f"{len(case.right)} right answers read"
+            problem = f"parse calls its own target {SHORT.repr(text)} malformed"
+            raise BrokenLaw.at(annotation, problem)
+        for end in {len(text) // 3, len(text) // 2, max(0, len(text) - 1)}:
+            _parse(case, text[:end], annotation)
+    return f"{len(case.right_preds)} right answers read"
 
 
-def check_scores(case: Case) -> str:
+def _parse(case: Case, text: str, annotation: Annotation) -> Prediction:
+    with name_in_errors(annotation, f"parse of {SHORT.repr(text)}"):
+        return case.task.parse(text, annotation)
+
+
+def scores_law(case: Case) -> str:
     """The evaluator gives a flat dict of scalars with the headline, the same in any order and any batches."""
-    scores = scores_of(case, case.right)
-    for key, value in scores.items():
+    scores = scores_of(case, case.right_preds)
+    _require_scalars(scores)
+    missing = sorted({case.task.headline, "n", "parse_failures"} - scores.keys())
+    if missing:
+        raise BrokenLaw(f"the evaluator gives no {', '.join(missing)} but {', '.join(scores)}")
+    num_counted, num_given = int(scores["n"]), len(case.annotations)
+    if num_counted != num_given:
+        raise BrokenLaw(f"the evaluator counted {num_counted} of {num_given} annotations")
+    _require_equal(scores, scores_of(case, case.right_preds, batch_size=1, backwards=True))
+    return ", ".join(name for name in scores if name not in ("n", "parse_failures"))
+
+
+def _require_scalars(scores: Scores) -> None:
+    for name, value in scores.items():
         if not isinstance(value, Tensor) or value.dim():
-            raise BrokenLaw(f"the score {key} is {SHORT.repr(value)}; a scalar tensor is expected")
-        if set(key) & set("@. "):
-            raise BrokenLaw(
-                f"the score's name {key!r} holds `@`, `.` or a blank, which break file names"
-            )
-    if missing := {case.task.headline, "n", "parse_failures"} - scores.keys():
-        raise BrokenLaw(
-            f"the evaluator gives no {', '.join(sorted(missing))} but {', '.join(scores)}"
-        )
-    if int(scores["n"]) != len(case.annotations):
-        raise BrokenLaw(
-            f"the evaluator counted {int(scores['n'])} of {len(case.annotations)} annotations"
-        )
-    other = scores_of(case, case.right, batch=1, backwards=True)
-    for key in scores.keys() | other.keys():
-        if (
-            key not in other
-            or key not in scores
-            or not torch.isclose(scores[key], other[key], equal_nan=True)
-        ):
-            raise BrokenLaw(
-                f"{key} depends on order or batches: {scores.get(key)} at once, {other.get(key)} one by one"
-            )
-    return ", ".join(key for key in scores if key not in ("n", "parse_failures"))
+            given = f"the score {name} is {SHORT.repr(value)}"
+            raise BrokenLaw(f"{given}; a scalar tensor is expected")
+        if set(name) & set("@. "):
+            problem = "holds `@`, `.` or a space, which break file names"
+            raise BrokenLaw(f"the score's name {name!r} {problem}")
 
 
-def check_ceiling(case: Case) -> str:
+def _require_equal(at_once: Scores, one_by_one: Scores) -> None:
+    for name in at_once.keys() | one_by_one.keys():
+        first, second = at_once.get(name), one_by_one.get(name)
+        if not _is_equal(first, second):
+            found = f"{first} at once, {second} one by one"
+            raise BrokenLaw(f"{name} depends on order or batches: {found}")
+
+
+def _is_equal(first: Tensor | None, second: Tensor | None) -> bool:
+    if first is None or second is None:
+        return False
+    return bool(torch.isclose(first, second, equal_nan=True))
+
+
+def ceiling_law(case: Case) -> str:
     """Right answers score high; less than the baseline only where that is made of true regions, which lose nothing."""
-    name, score, baseline = (
-        case.task.headline,
-        headline_of(case, case.right),
-        headline_of(case, case.baseline),
-    )
+    name = case.task.headline
+    score = headline_of(case, case.right_preds)
+    baseline = headline_of(case, case.baseline_preds)
     least = LEAST.get(name, LEAST_ELSE)
+    found = f"right answers have {name} {score:.1f}"
     if score > least and score >= min(baseline, HIGH):
-        return f"right answers have {name} {score:.1f}, the baseline ({case.task.baseline_name}) {baseline:.1f}"
+        return f"{found}, the baseline ({case.task.baseline_name}) {baseline:.1f}"
     expected = f"more than {least:.0f} and no less than the baseline's {baseline:.1f}"
-    raise BrokenLaw(
-        f"right answers have {name} {score:.1f}; expected is {expected}. {_worst(case)}"
-    )
+    raise BrokenLaw(f"{found}; expected is {expected}. {_worst(case)}")
 
 
 def _worst(case: Case) -> str:
     """The right answer that scores least by itself, and what it was compared with."""
-
-    def alone(k: int) -> float:
-        return headline_of(
-            Case(case.task, case.annotations[k : k + 1], case.accepts), case.right[k : k + 1]
-        )
-
-    k = min(range(len(case.annotations)), key=alone)
-    read = {
-        f: v
-        for f in ("answer", "boxes", "masks", "choice")
-        if (v := getattr(case.right[k], f)) not in ("", [], None)
-    }
+    by_annotation = []
+    for annotation, pred in zip(case.annotations, case.right_preds, strict=True):
+        by_annotation.append(headline_of(Case(case.task, [annotation], case.accepts), [pred]))
+    worst = by_annotation.index(min(by_annotation))
+    pred = case.right_preds[worst]
+    names = ("answer", "boxes", "masks", "choice", "decision", "numbers")
+    values = {name: getattr(pred, name) for name in names}
+    read = {name: value for name, value in values.items() if value not in ("", [], (), None)}
     return (
-        f"Least has annotation {case.annotations[k].id}: target {SHORT.repr(case.targets[k])} is read as "
-        f"{SHORT.repr(read)}, and the reference is {SHORT.repr(case.references[k])}"
+        f"Least has annotation {case.annotations[worst].id}: target {SHORT.repr(case.targets[worst])} is read as "
+        f"{SHORT.repr(read)}, and the reference is {SHORT.repr(case.references[worst])}"
     )
 
 
-def check_garbage(case: Case) -> str:
+def garbage_law(case: Case) -> str:
     """Garbage raises nothing and scores half of what right answers do at most, or as the baseline, but clearly less."""
-    score = headline_of(case, case.right)
-    limit = max(0.5 * score, min(headline_of(case, case.baseline), 0.8 * score))
+    name = case.task.headline
+    right_score = headline_of(case, case.right_preds)
+    baseline = headline_of(case, case.baseline_preds)
+    # A constant answer may be as good as a baseline that is one.
+    limit = max(0.5 * right_score, min(baseline, 0.8 * right_score))
     for text in GARBAGE:
-        score = headline_of(case, [_parsed(case, text, a) for a in case.annotations])
+        preds = [_parse(case, text, annotation) for annotation in case.annotations]
+        score = headline_of(case, preds)
         if score > limit + 1e-6:
-            told = (
-                f"the answer {SHORT.repr(text)} to everything has {case.task.headline} {score:.1f}"
-            )
-            raise BrokenLaw(f"{told}; expected is {limit:.1f} at most")
-    return f"{len(GARBAGE)} texts raise nothing and have {case.task.headline} {limit:.1f} at most"
+            problem = f"the answer {SHORT.repr(text)} to everything has {name} {score:.1f}"
+            raise BrokenLaw(f"{problem}; expected is {limit:.1f} at most")
+    return f"{len(GARBAGE)} texts raise nothing and have {name} {limit:.1f} at most"
 
 
-def _parsed(case: Case, text: str, annotation: Annotation) -> Prediction:
-    with at(annotation, f"parse of {SHORT.repr(text)}"):
-        return case.task.parse(text, annotation)
-
-
-def check_unreadable(case: Case) -> str:
+def unreadable_law(case: Case) -> str:
     """A sample that could not be read, `Prediction(malformed=True)`, earns nothing and is counted."""
+    name = case.task.headline
     scores = scores_of(case, [Prediction(malformed=True) for _ in case.annotations])
-    if float(scores[case.task.headline]) > 0:
-        told = f"{case.task.headline} is {float(scores[case.task.headline]):.1f} where all samples are unreadable"
-        raise BrokenLaw(f"{told}; expected is 0")
-    if int(scores["parse_failures"]) != len(case.annotations):
-        counted = int(scores["parse_failures"])
-        raise BrokenLaw(
-            f"parse_failures counts {counted} of {len(case.annotations)} unreadable samples"
-        )
-    return f"unreadable samples have {case.task.headline} 0"
+    score = float(scores[name])
+    if score > 0:
+        problem = f"{name} is {score:.1f} where all samples are unreadable"
+        raise BrokenLaw(f"{problem}; expected is 0")
+    num_counted, num_given = int(scores["parse_failures"]), len(case.annotations)
+    if num_counted != num_given:
+        counted = f"parse_failures counts {num_counted} of {num_given}"
+        raise BrokenLaw(f"{counted} unreadable samples")
+    return f"unreadable samples have {name} 0"
 
 
-SCORE_LAWS: dict[str, Callable[[Case], str]] = {
-    "parse": check_parse,
-    "scores": check_scores,
-    "ceiling": check_ceiling,
-    "garbage": check_garbage,
-    "unreadable": check_unreadable,
+SCORE_LAWS: dict[str, Law] = {
+    "parse": parse_law,
+    "scores": scores_law,
+    "ceiling": ceiling_law,
+    "garbage": garbage_law,
+    "unreadable": unreadable_law,
 }

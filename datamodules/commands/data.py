@@ -6,7 +6,7 @@ python main.py data verify --config coinit       how many samples each split has
 
 import argparse
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.expected import EXPECTED
 from datamodules.leakage import clean, images_tested, names_of
 
@@ -27,15 +27,12 @@ def main(arguments: list[str]) -> None:
 
 def audit(setup: Setup) -> None:
     """Print, for each source, how many training samples show an image that is tested on."""
-    root = setup.root
-    tested, absent = images_tested(
-        setup.sources, lambda name, source, split: read_split(name, source, root, split)
-    )
+    tested, absent = images_tested(setup.sources, setup.splits.read)
     for name, source in setup.sources.items():
         if not source.train:
             continue
         try:
-            annotations = read_split(name, source, setup.root, source.train)
+            annotations = setup.splits.read(name, source, source.train)
         except FileNotFoundError as error:
             absent.append(f"{name}: {error}")
             continue
@@ -62,7 +59,7 @@ def verify(setup: Setup) -> None:
                 continue
             seen.add((source.dataset, split))
             try:
-                annotations = read_split(name, source, setup.root, split)
+                annotations = setup.splits.read(name, source, split)
             except FileNotFoundError as error:
                 absent.append(f"{source.dataset} ({split}): {error}")
                 continue

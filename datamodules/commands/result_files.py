@@ -15,7 +15,8 @@ from typing import Any
 
 from vista.data import Annotation, InputError
 
-Records = Iterator[tuple[str, dict[str, Any]]]
+Record = dict[str, Any]
+Records = Iterator[tuple[str, Record]]  # where each stands, and what it says
 
 
 @dataclass(slots=True)
@@ -23,14 +24,14 @@ class Answer:
     """One answer of a file.
 
     Attributes:
-        place: where it stands, e.g. `a.jsonl, line 3`.
+        location: where it stands, such as `a.jsonl, line 3`.
         id: of the annotation.
         text: what the model wrote, or the official file's answer.
         unreadable: the sample could not be shown to the model; it counts as wrong.
         scores: likelihoods by name, where the file has them.
     """
 
-    place: str
+    location: str
     id: str
     text: str
     unreadable: bool = False
@@ -47,46 +48,47 @@ def read_answers(path: Path, form: str, annotations: Sequence[Annotation]) -> li
 
     Raises:
         FileNotFoundError: it is not there.
-        InputError: it is not of that form; names the place.
+        InputError: it is not of that form; names the line or record.
     """
     return list(FORMS[form](path, annotations))
 
 
 def _from_jsonl(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
-    for place, record in _lines(path):
-        text = _get(record, "text", place)
+    for location, record in _lines(path):
+        text = _get(record, "text", location)
+        identifier = _get(record, "id", location)
         # A well-formed empty answer may be right ("no such object"); that of an unreadable image never is.
         unreadable = not text and bool(record.get("malformed"))
-        yield Answer(place, _get(record, "id", place), text, unreadable, record.get("scores") or {})
+        yield Answer(location, identifier, text, unreadable, record.get("scores") or {})
 
 
 def _from_vqa(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
-    for place, record in _items(path):
-        yield Answer(place, _get(record, "question_id", place), _get(record, "answer", place))
+    for location, record in _items(path):
+        yield _answer(location, record, "question_id", "answer")
 
 
 def _from_captions(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
-    for place, record in _items(path):
-        yield Answer(place, _get(record, "image_id", place), _get(record, "caption", place))
+    for location, record in _items(path):
+        yield _answer(location, record, "image_id", "caption")
 
 
 def _from_pope(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
     records = list(_lines(path))
     if all("question_id" in record for _, record in records):
-        for place, record in records:
-            yield Answer(place, _get(record, "question_id", place), _get(record, "answer", place))
+        for location, record in records:
+            yield _answer(location, record, "question_id", "answer")
         return
-    if len(records) != len(annotations):
+    num_answers, num_questions = len(records), len(annotations)
+    if num_answers != num_questions:
         raise InputError(
-            f"{path} has {len(records)} answers without `question_id`, but the split has {len(annotations)} questions"
+            f"{path} has {num_answers} answers without `question_id`, but the split has {num_questions} questions"
         )
-    for (place, record), annotation in zip(records, annotations, strict=True):
-        asked = str(record.get("question", annotation.question))
-        if asked.split() != annotation.question.split():
-            raise InputError(
-                f"{place}: the question is {asked!r}, but the split's is {annotation.question!r}"
-            )
-        yield Answer(place, annotation.id, _get(record, "answer", place))
+    for (location, record), annotation in zip(records, annotations, strict=True):
+        question = str(record.get("question", annotation.question))
+        if question.split() != annotation.question.split():
+            differs = f"the question is {question!r}, but the split's is {annotation.question!r}"
+            raise InputError(f"{location}: {differs}")
+        yield Answer(location, annotation.id, _get(record, "answer", location))
 
 
 FORMS: dict[str, Callable[[Path, Sequence[Annotation]], Iterator[Answer]]] = {
@@ -97,17 +99,19 @@ FORMS: dict[str, Callable[[Path, Sequence[Annotation]], Iterator[Answer]]] = {
 }
 
 
-def _get(record: dict[str, Any], key: str, place: str) -> str:
+def _answer(location: str, record: Record, id_key: str, text_key: str) -> Answer:
+    return Answer(location, _get(record, id_key, location), _get(record, text_key, location))
+
+
+def _get(record: Record, key: str, location: str) -> str:
     """A text or a number as text."""
     value = record.get(key)
+    if value is None:
+        known = ", ".join(f"`{name}`" for name in record) or "nothing"
+        raise InputError(f"{location}: the record has no {key!r} but {known}")
+    # To Python, True is an int.
     if not isinstance(value, str | int) or isinstance(value, bool):
-        known = ", ".join(f"`{name}`" for name in record)
-        problem = (
-            f"has no {key!r} but {known or 'nothing'}"
-            if value is None
-            else f"has {key!r} {value!r}, which is no text"
-        )
-        raise InputError(f"{place}: the record {problem}")
+        raise InputError(f"{location}: the record has {key!r} {value!r}, which is no text")
     return str(value)
 
 
@@ -115,8 +119,8 @@ def _lines(path: Path) -> Records:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                place = f"{path}, line {number}"
-                yield place, _record(_json(line, place), place)
+                location = f"{path}, line {number}"
+                yield location, _record(_json(line, location), location)
 
 
 def _items(path: Path) -> Records:
@@ -124,18 +128,18 @@ def _items(path: Path) -> Records:
     if not isinstance(content, list):
         raise InputError(f"{path} is no JSON list of records")
     for number, item in enumerate(content, start=1):
-        place = f"{path}, record {number}"
-        yield place, _record(item, place)
+        location = f"{path}, record {number}"
+        yield location, _record(item, location)
 
 
-def _json(text: str, place: str) -> Any:
+def _json(text: str, location: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{place}: this is not JSON ({error})") from error
+        raise InputError(f"{location}: this is not JSON ({error})") from error
 
 
-def _record(value: Any, place: str) -> dict[str, Any]:
+def _record(value: object, location: str) -> Record:
     if not isinstance(value, dict):
-        raise InputError(f"{place}: a record is a JSON object, not {type(value).__name__}")
+        raise InputError(f"{location}: a record is a JSON object, not {type(value).__name__}")
     return value

@@ -13,14 +13,15 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup, read_split
+from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.result_files import FORMS, Answer, read_answers
-from datamodules.source import LoadedSource, check_source, nearest, whole_images
+from datamodules.questions import limit
+from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
-from vista.app.report import print_table, score_row
+from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
@@ -147,14 +148,15 @@ def read_scored(
         raise InputError(
             f"--format {form} is for {' and '.join(FORM_TASKS[form])}, not for task {source.task}"
         )
-    task = Task.known[source.task](setup.codec)
-    annotations = task.regroup(read_split(source_name, source, setup.root, source.test[name]))
-    return LoadedSource(name, task, source.root or setup.root, whole_images(annotations, most))
+    only = replace(source, test={name: source.test[name]})
+    loaded = setup.splits.load({source_name: only}, "test")
+    limit(loaded, most)
+    return loaded[0]
 
 
 def score_files(
     setup: Setup, name: str, paths: Sequence[Path], form: str = "jsonl", most: int | None = None
-) -> dict[str, Any]:
+) -> Row:
     """Score the answers of one or several files, and write all scores beside the first.
 
     Args:
@@ -203,11 +205,11 @@ def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     for answer in answers:
         if answer.id not in known:
             raise InputError(
-                f"{answer.place}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
+                f"{answer.location}: {scored.name} has no annotation {answer.id!r} among its {len(known)}"
             )
         if answer.id in found:
             raise InputError(
-                f"{answer.place}: {answer.id!r} is answered twice, first at {found[answer.id].place}"
+                f"{answer.location}: {answer.id!r} is answered twice, first at {found[answer.id].location}"
             )
         found[answer.id] = answer
     return found

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from datamodules.readers.files import json_items
 from datamodules.readers.reader import Reader, clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, genome_images
-from vista.data import Annotation, Box, Size
+from vista.data import Annotation, Box, Size, box_iou
 
 COLORS = frozenset((
     "red", "green", "blue", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray", "gold", "silver",
@@ -80,8 +81,8 @@ def things_of(image: Annotation, spoken: list[Spoken] | None) -> list[Thing]:
     )
     for category, box, segmentation, crowd in objects:
         color, _, noun = category.partition(" ")
-        drawn = isinstance(segmentation, list)
-        share = polygon_area(segmentation) / (height * width) if drawn else 0.0
+        polygons = segmentation if isinstance(segmentation, list) else []
+        share = polygon_area(polygons) / (height * width)
         traits = {
             "size": within(share, SIZES),
             "place": within((box[0] + box[2]) / 2 / width, PLACES),
@@ -90,7 +91,16 @@ def things_of(image: Annotation, spoken: list[Spoken] | None) -> list[Thing]:
             category, traits["color"] = noun, frozenset((color,))
         elif spoken is not None:
             traits |= said_of(category, box, spoken)
-        things.append(Thing(category, traits, box, segmentation, share, bool(crowd) or not drawn))
+        things.append(
+            Thing(
+                category,
+                traits,
+                box,
+                segmentation,
+                share,
+                bool(crowd) or isinstance(segmentation, dict),
+            )
+        )
     return things
 
 
@@ -99,7 +109,9 @@ def said_of(category: str, box: Box, spoken: list[Spoken]) -> Traits:
 
     A colour that nobody names may be any. A shape is named only where it strikes, so an unnamed one is no trait.
     """
-    same = [each for each in spoken if category in each.names and iou(box, each.box) >= SAME_BOX]
+    same = [
+        each for each in spoken if category in each.names and box_iou(box, each.box) >= SAME_BOX
+    ]
     words = {word for each in same for word in each.words}
     traits: Traits = {"color": frozenset(words & COLORS) or COLORS}
     return traits | ({"shape": frozenset(words & SHAPES)} if words & SHAPES else {})
@@ -124,15 +136,6 @@ def polygon_area(polygons: list[list[float]]) -> float:
     return total
 
 
-def iou(one: Box, other: Box) -> float:
-    """Overlap of two boxes, xyxy."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (one, other)]
-    return shared / (sum(areas) - shared) if shared else 0.0
-
-
 def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | None:
     """What Visual Genome says of images that are COCO's too: its (H, W) of the image and its objects, by COCO's id.
 
@@ -143,7 +146,7 @@ def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | 
     if not any(reader.watch(reader.root / place).is_file() for place in places):
         return None
     images, found = genome_images(reader), {}
-    for record in reader.json_items(*places):
+    for record in json_items(reader.file(*places)):
         image = images.get(record["image_id"] if "image_id" in record else record["id"])
         if image is not None and image.coco_id is not None:
             boxes = [

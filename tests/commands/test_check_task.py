@@ -12,8 +12,9 @@ import yaml
 import main as command_line
 from datamodules.commands.check_task import SMALL_WORLD, annotations_of, by_hand, check, main
 from datamodules.commands.configured import read_setup
-from datamodules.commands.contract import TEXT_LAWS, check_task
+from datamodules.commands.contract import check_task
 from datamodules.commands.contract_scores import SCORE_LAWS
+from datamodules.commands.contract_texts import TEXT_LAWS
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.app.plugins import load_entry_points, load_plugin
@@ -263,7 +264,7 @@ def test_scores_that_depend_on_batches_or_break_names(setup, color):
 
     for metric, sentence in (
         (Last, "the evaluator counted 1 of 6"),
-        (Named, "'Pr@0.5' holds `@`, `.` or a blank"),
+        (Named, "'Pr@0.5' holds `@`, `.` or a space"),
     ):
         task = type("Bad", (color,), {"evaluator": lambda self, metric=metric: metric(())})
         assert sentence in broken(setup, task)["scores"]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from datamodules import missing
 from datamodules.commands.configured import read_setup
 from datamodules.commands.result_files import read_answers
 from datamodules.commands.score import by_id, choose_score, main, read_scored, score
+from datamodules.readers import READERS
 from datamodules.source import LoadedSource
 from tasks import Task
 from tasks.caption import Caption
@@ -379,3 +381,33 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(
     assert scores == {key: pytest.approx(tested["all"][key], 1e-5) for key in scores}
     assert scores.keys() == tested["all"].keys() - {"test/mean"}
     assert all(file.stem in out for file in files)
+
+
+@pytest.mark.parametrize("allow", ["true", "false"])
+def test_a_question_whose_image_is_missing_is_wrong_in_test_and_in_score(
+    finished_run, tiny_world, tmp_path, monkeypatch, allow
+):
+    from tests.tiny import run
+
+    folder = tmp_path / "runs" / "stage1"
+    unused = shutil.ignore_patterns("logs", "pictures", "predictions")
+    shutil.copytree(finished_run.folder, folder, ignore=unused)
+    world = tmp_path / "copy"
+    shutil.copytree(tiny_world, world)
+    monkeypatch.chdir(tmp_path)
+    reader = READERS["refcoco"](world, "testA")
+    annotations = list(reader)
+    (world / annotations[0].images[0]).unlink()
+    lost = [a.id for a in annotations if a.images == annotations[0].images]
+    words = ["--task", "rec", f"--data.root={world}", f"--data.allow_missing={allow}"]
+    monkeypatch.setattr(missing, "TOLERATED", 1.0)  # one of few images is more than one per cent
+    code, _, err = run("test", *words)
+    assert code == 0, err
+    tested = json.loads((folder / "scores_test.json").read_text())["all"]
+    file = folder / "predictions" / "rec_refcoco_testA.jsonl"
+    code, _, err = run("score", "--predictions", file, "--root", world)
+    assert code == 0, err
+    scored = json.loads(file.with_suffix(".scores.json").read_text())["all"]
+    assert scored == {key: pytest.approx(tested[key], 1e-5) for key in scored}
+    assert scored["test/rec_refcoco_testA/n"] == len(annotations)
+    assert scored["test/rec_refcoco_testA/parse_failures"] >= len(lost) > 0

@@ -44,9 +44,9 @@ def find_rings(mask: np.ndarray) -> list[Ring]:
     if not mask.any():
         return []
     chains, hierarchy = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
-    chosen = sorted(range(len(chains)), key=lambda i: -len(chains[i]))[:MAX_RINGS]
+    longest = sorted(range(len(chains)), key=lambda i: -len(chains[i]))[:MAX_RINGS]
     rings = {}
-    for i in chosen:
+    for i in longest:
         points = _edge_midpoints(chains[i][:, 0])
         area = signed_area(points)
         rings[i] = Ring(points, abs(area), int(hierarchy[0, i, 3]), hole=area < 0)
@@ -67,15 +67,14 @@ def canonical_start(points: np.ndarray) -> int:
 
 
 def _largest_first(rings: dict[int, Ring]) -> list[Ring]:
-    """Sorted by area, then by first point; parents, which are always larger, are renamed, and orphans dropped."""
-    place = {-1: -1}
+    """Sorted by area, then by first point; parents, which are always larger, get their new index, orphans go."""
+    new_index = {-1: -1}
     ordered: list[Ring] = []
-    for i, ring in sorted(
-        rings.items(), key=lambda item: (-item[1].area, *item[1].points[0, ::-1])
-    ):
-        if ring.parent in place:
-            ring.parent = place[ring.parent]
-            place[i] = len(ordered)
+    for i in sorted(rings, key=lambda i: (-rings[i].area, *rings[i].points[0, ::-1])):
+        ring = rings[i]
+        if ring.parent in new_index:
+            ring.parent = new_index[ring.parent]
+            new_index[i] = len(ordered)
             ordered.append(ring)
     return ordered
 
@@ -87,12 +86,12 @@ def _edge_midpoints(chain: np.ndarray) -> np.ndarray:
     to the left, right, above and below are the edges wanted, in order. Points are complex numbers x + iy here, which
     numpy gathers several times faster than pairs.
     """
-    number = chain[:, 0] + 3 * chain[:, 1]
+    number = chain[:, 0] + 3 * chain[:, 1]  # (K,)
     closed = np.concatenate((number[-1:], number, number[:1]))
     step = closed[1:] - closed[:-1]  # -4..4, one for each of the eight neighbours, 0 for no move
-    turn = 9 * step[:-1] + step[1:] + 40
-    pixel = chain.astype(np.float64).view(np.complex128)
-    edges = (pixel + _SWEPT.take(turn, axis=0))[_IS_SWEPT.take(turn, axis=0)]
+    turn = 9 * step[:-1] + step[1:] + 40  # 0..80, the pair of arrival and departure
+    pixel = chain.astype(np.float64).view(np.complex128)  # (K, 1)
+    edges = (pixel + _SWEPT.take(turn, axis=0))[_IS_SWEPT.take(turn, axis=0)]  # (K',)
     # The tracer runs the other way round: outer rings counter-clockwise.
     points = edges[::-1].copy().view(np.float64).reshape(-1, 2)
     start = canonical_start(points)
@@ -105,16 +104,8 @@ def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
     Returns:
         complex (81, 4) and bool (81, 4).
     """
-    around = [
-        (1, 0),
-        (1, 1),
-        (0, 1),
-        (-1, 1),
-        (-1, 0),
-        (-1, -1),
-        (0, -1),
-        (1, -1),
-    ]  # clockwise on screen
+    # Clockwise on screen.
+    around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
     midpoints = np.full((81, 4), np.nan, dtype=np.complex128)
     for arrival in around:
         for departure in around:

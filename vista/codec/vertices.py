@@ -63,7 +63,8 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
     chord = _chord_errors(
         thinned, at
     ).T.copy()  # [j, i], so that the minimum runs along the last axis
-    errors, best, total = chord[:, 0], [], []
+    errors = chord[:, 0]  # D[k - 1], from one side on
+    best, total = [], []
     for _ in range(2, min(num_points, len(at)) + 1):
         through = chord + errors
         best.append(through.argmin(axis=1))
@@ -73,6 +74,12 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
         _padded(np.array(total[1:]), num_points),
         lambda count: thinned[at[_walk_back(best, len(at), min(count, len(at)))]],
     )
+
+
+SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
+    "fast": by_removal,
+    "optimal": by_dynamic_programming,
+}
 
 
 def _thin(ring: np.ndarray, num_points: int) -> np.ndarray:
@@ -103,9 +110,8 @@ def _rotate(points: np.ndarray, order: np.ndarray, start: int) -> tuple[np.ndarr
 def _padded(error: np.ndarray, num_points: int) -> np.ndarray:
     """Errors with 3, 4, ... vertices -> with 0..N, infinite below 3, constant behind the last one given."""
     known = error[: num_points - 2]
-    return np.concatenate(
-        (np.full(3, np.inf), known, np.full(num_points - 2 - len(known), known[-1]))
-    )
+    behind = np.full(num_points - 2 - len(known), known[-1])
+    return np.concatenate((np.full(3, np.inf), known, behind))
 
 
 def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -123,7 +129,7 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
     """
     closed = np.concatenate((points, points[:1])) - points.mean(axis=0)
     (x0, y0), (x1, y1) = closed[:-1].T, closed[1:].T
-    sides = (
+    moments = (  # means along each side
         np.ones_like(x0),
         (x0 + x1) / 2,
         (y0 + y1) / 2,
@@ -132,8 +138,9 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
         (y0 * y0 + y0 * y1 + y1 * y1) / 3,
     )
     running = np.zeros((6, len(closed)))  # integrals of 1, x, y, x^2, xy, y^2 along the ring
-    np.cumsum(np.hypot(x1 - x0, y1 - y0) * sides, axis=1, out=running[:, 1:])
+    np.cumsum(np.hypot(x1 - x0, y1 - y0) * moments, axis=1, out=running[:, 1:])
     ends = np.append(at, len(points))
+    # All that follows is (C + 1, C + 1), between the first candidate of a row and the second of a column.
     length, mx, my, mxx, mxy, myy = (m - m[:, None] for m in running[:, ends])
     x, y = closed[ends].T
     dx, dy = x - x[:, None], y - y[:, None]

@@ -9,9 +9,8 @@ https://visualcommonsense.com
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator, percent
 
 MODES = ("q_a", "qa_r")
@@ -41,9 +40,9 @@ class VCRMetric(CorpusEvaluator):
     """
 
     def __init__(self) -> None:
-        super().__init__(*(f"{kind}_{mode}" for kind in ("right", "n") for mode in MODES))
+        super().__init__(*(f"right_{mode}" for mode in MODES), *(f"n_{mode}" for mode in MODES))
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one letter is right."""
         mode = ref["mode"]
         if mode not in MODES:

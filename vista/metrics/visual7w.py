@@ -7,12 +7,10 @@ choice is read from a box, a letter or a point. https://ai.stanford.edu/~yukez/v
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vista.answers import extract_letter
-from vista.data import Box, Prediction
+from vista.data import Box, Prediction, Reference, box_area, box_iou
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.overlap import box_area, box_iou
 
 
 def nearest_candidate(box: Box, candidates: Sequence[Box]) -> int | None:
@@ -61,7 +59,7 @@ class Visual7WMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right candidate was chosen; an answer without a choice is wrong."""
         choice = None if pred.malformed else pred.choice
         beside_all = len(pred.boxes) == 1 and not pred.malformed
