@@ -20,9 +20,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.coco_images import CocoImages
-from datamodules.readers.reader import Reader, clip_xywh, inside, segmentation_problem
-from vista.data import Annotation, Box, Size
+from datamodules.readers.files import inside
+from datamodules.readers.reader import CocoImages, Reader, intact_box
+from vista.data import Annotation, Size
 
 SOURCE = "https://cocodataset.org/#download"
 FLICKR_ID = re.compile(r"/(\d+)_\w+\.jpg$")
@@ -118,7 +118,7 @@ class CocoInstancesReader(Reader):
             kept = [
                 (record, box)
                 for record in objects[image["id"]]
-                if (box := sound_box(self, record, size))
+                if (box := intact_box(self, record, size))
             ]
             yield Annotation(
                 id=str(image["id"]),
@@ -141,17 +141,3 @@ def image_path(reader: Reader, file_name: str, image_id: int) -> str:
     if reader.split.endswith("2017") or (reader.root / path).is_file():
         return path
     return CocoImages(reader, reader.split).path(image_id)
-
-
-def sound_box(reader: Reader, record: dict[str, Any], size: Size) -> Box | None:
-    """An instance's box, xyxy in pixels and clipped; None, with a note in `problems`, where it cannot be used."""
-    box = clip_xywh(record["bbox"], size)
-    why = (
-        segmentation_problem(record["segmentation"], size)
-        if box
-        else f"its box {record['bbox']} has no area inside"
-    )
-    if why:
-        reader.leave_out(record["id"], why)
-        return None
-    return box

@@ -26,8 +26,9 @@ from pycocotools import mask as coco_mask
 
 from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg import MASKS, encode
+from datamodules.readers.files import inside
 from datamodules.readers.groupwise_res import as_text, compressed
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.reader import Reader
 from datamodules.readers.thumbnails import alike, thumbnails
 from vista.data import Annotation, Box, InputError, Size
 

@@ -20,7 +20,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.reader import Reader, clip_box, inside
+from datamodules.readers.files import inside
+from datamodules.readers.reader import Reader, clip_box
 from vista.data import Annotation, Box, Size
 
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")

@@ -17,10 +17,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.coco import sound_box
-from datamodules.readers.coco_images import CocoImages
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import CocoImages, Reader, intact_box
 from datamodules.readers.refer import IMAGES
 from vista.data import Annotation, Box, Size
 
@@ -74,7 +72,7 @@ class GRefCOCOReader(Reader):
             self.leave_out(ref["ref_id"], f"objects {missing} are not in instances.json")
             return None
         records = [objects[ann_id] for ann_id in ids if not objects[ann_id].get("iscrowd", 0)]
-        found = [(box, record) for record in records if (box := sound_box(self, record, size))]
+        found = [(box, record) for record in records if (box := intact_box(self, record, size))]
         if ids and not found:
             self.leave_out(ref["ref_id"], f"none of its objects {ids} can be used")
             return None

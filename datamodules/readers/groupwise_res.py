@@ -22,8 +22,9 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
+from datamodules.readers.files import inside
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import Reader, inside, segmentation_problem
+from datamodules.readers.reader import Reader, segmentation_problem
 from vista.data import Annotation, Size
 
 

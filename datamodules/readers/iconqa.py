@@ -16,7 +16,8 @@ Lu et al., IconQA, NeurIPS 2021 Datasets and Benchmarks.
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.files import inside
+from datamodules.readers.reader import Reader
 from vista.data import Annotation
 
 TYPES = ("choose_img", "fill_in_blank")

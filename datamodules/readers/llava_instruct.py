@@ -17,8 +17,8 @@ Liu et al., Visual Instruction Tuning, NeurIPS 2023.
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.coco_images import CocoImages
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.files import inside, json_items, json_lines
+from datamodules.readers.reader import CocoImages, Reader
 from vista.data import Annotation
 
 MARK = "<image>"
@@ -42,7 +42,7 @@ class LlavaInstructReader(Reader):
             yield from self._bench()
             return
         file = "llava_instruct_150k" if self.split == "train" else self.split
-        for number, record in enumerate(self.json_items(f"llava_instruct/{file}.json")):
+        for number, record in enumerate(json_items(self.file(f"llava_instruct/{file}.json"))):
             name = f"{record['id']}_{number}"
             why, values = (
                 conversation_problem(record),
@@ -57,7 +57,7 @@ class LlavaInstructReader(Reader):
     def _bench(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
         for number, record in enumerate(
-            self.json_lines("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")
+            json_lines(self.file("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl"))
         ):
             turns = [[f"{MARK}\n{record['instruction'].strip()}", record["output"].strip()]]
             path = images.path(int(record["id"]))

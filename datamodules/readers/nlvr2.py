@@ -15,7 +15,8 @@ The identifier is split-set-pair-sentence; `directory` stands in the training fi
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.files import inside, json_lines
+from datamodules.readers.reader import Reader
 from vista.data import Annotation
 
 
@@ -31,7 +32,9 @@ class NLVR2Reader(Reader):
     source = "https://github.com/lil-lab/nlvr/tree/master/nlvr2"
 
     def _annotations(self) -> Iterator[Annotation]:
-        for record in self.json_lines(f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json"):
+        for record in json_lines(
+            self.file(f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json")
+        ):
             identifier = record["identifier"]
             if not record["sentence"].strip():
                 self.leave_out(identifier, "the statement is empty")

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.files import inside
+from datamodules.readers.reader import Reader
 from vista.data import Annotation
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from datamodules.readers.files import json_items
 from datamodules.readers.reader import Reader, clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, genome_images
 from vista.data import Annotation, Box, Size, box_iou
@@ -145,7 +146,7 @@ def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | 
     if not any(reader.watch(reader.root / place).is_file() for place in places):
         return None
     images, found = genome_images(reader), {}
-    for record in reader.json_items(*places):
+    for record in json_items(reader.file(*places)):
         image = images.get(record["image_id"] if "image_id" in record else record["id"])
         if image is not None and image.coco_id is not None:
             boxes = [

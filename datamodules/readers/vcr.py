@@ -19,7 +19,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from datamodules.readers.reader import Reader, clip_box, inside
+from datamodules.readers.files import inside, json_lines
+from datamodules.readers.reader import Reader, clip_box
 from vista.data import Annotation, Box, Size
 
 # The texts are tokens of spaCy: these stand without a blank before them (the last also for "do n't").
@@ -47,9 +48,8 @@ class VCRReader(Reader):
         self.still: tuple[str, Size, list[Box | None]] = ("", (0, 0), [])
 
     def _annotations(self) -> Iterator[Annotation]:
-        for record in self.json_lines(
-            f"vcr/vcr1annots/{self.split}.jsonl", f"vcr/{self.split}.jsonl"
-        ):
+        file = self.file(f"vcr/vcr1annots/{self.split}.jsonl", f"vcr/{self.split}.jsonl")
+        for record in json_lines(file):
             size, boxes = self._boxes(record["metadata_fn"])
             objects = record["objects"]
             if len(boxes) != len(objects) or None in boxes:

@@ -17,7 +17,8 @@ Zhu et al., Visual7W: Grounded Question Answering in Images, CVPR 2016.
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.reader import Reader, clip_xywh, inside
+from datamodules.readers.files import inside
+from datamodules.readers.reader import Reader, clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, GenomeImage, genome_images
 from vista.data import Annotation
 

@@ -16,8 +16,7 @@ Goyal et al., Making the V in VQA Matter, CVPR 2017.
 from collections.abc import Iterator
 from typing import Any
 
-from datamodules.readers.coco_images import CocoImages
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import CocoImages, Reader
 from vista.data import Annotation
 
 # split -> (name in the file of questions, folder of the images)
