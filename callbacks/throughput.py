@@ -67,6 +67,7 @@ class Throughput(Callback):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module, batch)
+        # Where a progress bar is shown, it says this.
         due = self.print_every and trainer.global_step % self.print_every == 0
         if due and trainer.is_global_zero:
             loss = float(trainer.callback_metrics["train/loss"])

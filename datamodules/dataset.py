@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from datamodules.order import Key
 from datamodules.source import LoadedSource
-from vista.data import Annotation, Example, located
+from vista.data import Annotation, Example, Turns, located
 from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
@@ -23,7 +23,6 @@ from vista.tokens.batch import IGNORE, Sample, TrainingBatch, collate, encode_ex
 from vista.tokens.tokenizer import Tokenizer
 
 LossOn = Literal["all", "free"]
-Turns = tuple[tuple[str, str], ...]
 PROBED = 100  # samples that tell how long a source's answers are
 
 
