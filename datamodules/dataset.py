@@ -5,6 +5,7 @@ A data set answers `__getitems__`, so that an image that several samples of a ba
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +83,7 @@ class Encoding:
 
 def files_of(samples: Sequence[Sample]) -> list[str]:
     """The image files of a batch, each once, in order of first use."""
-    return list(dict.fromkeys(file for sample in samples for file in sample.images))
+    return list(dict.fromkeys(chain.from_iterable(sample.images for sample in samples)))
 
 
 class TrainingSet(Dataset[TrainingBatch]):
