@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from vista.models.vistallm import VistaLLM
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 
 
 def step_flops(model: VistaLLM, batch: Batch) -> float:
