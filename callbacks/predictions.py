@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from vista.module import VistaModule, eval_sources
 from vista.predictions import Record, read_records, to_record
-from vista.tokens.batch import EvaluationBatch
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class Predictions(Callback):

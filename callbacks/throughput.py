@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from vista.models.length_groups import padded_size
 from vista.module import VistaModule
-from vista.tokens.batch import TrainingBatch
+from vista.tokens.batch_types import TrainingBatch
 from vista.training.flops import step_flops, unit_flops
 
 

@@ -20,7 +20,7 @@ from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.predictions import Record, from_record
 from vista.task import Source, Task
-from vista.tokens.batch import EvaluationBatch, TrainingBatch
+from vista.tokens.batch_types import EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import Muon, Optimization, parameter_groups
