@@ -16,15 +16,15 @@ from torch.utils.data import Dataset
 
 from datamodules.order import Key
 from datamodules.source import LoadedSource
-from vista.data import Annotation, Example, located
+from vista.data import Annotation, Example, Turns, located
 from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
-from vista.tokens.batch import IGNORE, Sample, TrainingBatch, collate, encode_example
+from vista.tokens.batch import IGNORE, Sample, collate, encode_example
+from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
 LossOn = Literal["all", "free"]
-Turns = tuple[tuple[str, str], ...]
 PROBED = 100  # samples that tell how long a source's answers are
 
 
