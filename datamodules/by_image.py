@@ -5,9 +5,11 @@ group_by_image(annotations, 4)      groups that one encoder pass serves
 whole_images(annotations, 256)      about 256 annotations, those of whole images
 """
 
+import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from datamodules.compiled import Annotations
 from datamodules.order import Groups
@@ -21,13 +23,31 @@ def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.
         the first annotation of each scene, and the number of each annotation's scene, int (N,).
     """
     if isinstance(annotations, Annotations):
-        return annotations.scenes()
+        return _compiled_scenes(annotations)
+    # The order of images tells pairs apart: ("a", "b") and ("b", "a") are two scenes.
     first: dict[tuple[str, ...], Annotation] = {}
     for annotation in annotations:
         first.setdefault(annotation.images, annotation)
     numbers = {images: number for number, images in enumerate(first)}
     scene = np.array([numbers[annotation.images] for annotation in annotations], dtype=np.int32)
     return iter(first.values()), scene
+
+
+def _compiled_scenes(annotations: Annotations) -> tuple[Iterator[Annotation], np.ndarray]:
+    """As `scenes`, without a look at the records: of the first annotations there is only what `picture` tells."""
+    numbers = annotations.table["scene"].to_numpy()
+    if annotations.rows is not None:
+        numbers = numbers[annotations.rows]
+    encoded = pa.array(numbers).dictionary_encode()
+    pictures = annotations.table["picture"].drop_null().take(encoded.dictionary)
+    return _annotations_of(pictures), encoded.indices.to_numpy()
+
+
+def _annotations_of(pictures: pa.ChunkedArray) -> Iterator[Annotation]:
+    for chunk in pictures.chunks:
+        # All of a chunk at once takes half the time of one after the other.
+        for images, numbers in json.loads(f"[{','.join(chunk.to_pylist())}]"):
+            yield Annotation("", tuple(images), extra=numbers)
 
 
 def select(annotations: Sequence[Annotation], rows: np.ndarray) -> Sequence[Annotation]:
@@ -46,6 +66,7 @@ def group_by_image(annotations: Sequence[Annotation], most: int) -> Groups:
         groups of indices, in order of first occurrence.
     """
     _, scene = scenes(annotations)
+    # Stable, so that annotations of one scene stay in the order of the file.
     indices = np.argsort(scene, kind="stable")
     begins = np.flatnonzero(np.diff(scene[indices], prepend=-1))  # where each scene begins, (S,)
     sizes = np.diff(begins, append=len(indices))

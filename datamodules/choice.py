@@ -51,6 +51,7 @@ class Choice:
             InputError: there are none.
         """
         chosen = dict(self._of(self.tasks))
+        # A source of both is trained on once, as one of the main tasks.
         if self.replay:
             chosen |= self._of(self.replay_tasks)
         trained_on = {name: source for name, source in chosen.items() if source.train}
@@ -65,6 +66,7 @@ class Choice:
         samples = np.array([len(source.annotations) for source in loaded]) * weights
         replayed = np.array([source.name not in main for source in loaded])
         if replayed.any():
+            # Replayed samples are to be `replay` of all, so `odds` times as many as the others.
             odds = self.replay / (1 - self.replay)
             weights[replayed] *= odds * samples[~replayed].sum() / samples[replayed].sum()
         return weights.tolist()

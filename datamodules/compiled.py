@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from datamodules.readers.reader import Stamp, stamp
-from vista.data import Annotation, annotation_from_json, annotation_to_json
+from vista.data import Annotation, InputError, annotation_from_json, annotation_to_json
 
 VERSION = 3  # raise it when the same annotations give another table
 SCHEMA = pa.schema(
@@ -49,6 +49,7 @@ class Annotations(Sequence[Annotation]):
 
     Attributes:
         problems: (id, why) of each record that the origin left out.
+        table: the columns of the whole file.
 
     Args:
         file: the compiled file.
@@ -64,13 +65,13 @@ class Annotations(Sequence[Annotation]):
         reader = pa.ipc.open_file(pa.memory_map(str(file)))
         table = reader.read_all()
         table.validate()
-        self._records, self._scenes = table["record"], table["scene"]
-        self._pictures = table["picture"]
+        self.table, self._records = table, table["record"]
         _, metadata = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
         about = json.loads((metadata or {})["about"])
         self.problems = [(key, why) for key, why in about["problems"]]
         self._watched = about["watched"]
 
+    # A loader process gets the path, not the table: it maps the same pages.
     def __reduce__(self) -> tuple[type["Annotations"], tuple[Path, np.ndarray | None]]:
         return Annotations, (self.file, self.rows)
 
@@ -93,20 +94,6 @@ class Annotations(Sequence[Annotation]):
         """Some of them, in the order of `rows`, int (N,)."""
         return Annotations(self.file, rows if self.rows is None else self.rows[rows])
 
-    def scenes(self) -> tuple[Iterator[Annotation], np.ndarray]:
-        """As `datamodules.by_image.scenes`; of an annotation there is only what `picture` tells."""
-        numbers = self._scenes.to_numpy()
-        if self.rows is not None:
-            numbers = numbers[self.rows]
-        encoded = pa.array(numbers).dictionary_encode()
-        return self._first(encoded.dictionary), encoded.indices.to_numpy()
-
-    def _first(self, scenes: pa.Array) -> Iterator[Annotation]:
-        for chunk in self._pictures.drop_null().take(scenes).chunks:
-            # All of a chunk at once takes half the time of one after the other.
-            for images, numbers in json.loads(f"[{','.join(chunk.to_pylist())}]"):
-                yield Annotation("", tuple(images), extra=numbers)
-
     def unchanged(self) -> bool:
         """Whether the files that it was made of are as they were; False where they are not known."""
         for path, was in self._watched.items():
@@ -126,20 +113,21 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
 
     Raises:
         ValueError: an annotation would not come back from JSON as it is.
-        OSError: the folder cannot be written to.
+        InputError: the folder cannot be written to.
     """
     file = folder / f"{name}.arrow"
     with suppress(OSError, ValueError, KeyError):
         found = Annotations(file)
         if found.unchanged():
             return found
-    part = folder / f"{name}.{uuid4().hex}.part"  # another process may be writing the same
+    # Another process may be writing the same, and a file of the final name is always a whole one.
+    part = folder / f"{name}.{uuid4().hex}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part.touch()
     except OSError as error:
         what = f"annotations cannot be compiled into {folder} ({error.strerror})"
-        raise OSError(f"{what}; name another folder by --data.cache") from error
+        raise InputError(f"{what}; name another folder by --data.cache") from error
     try:
         write(part, origin)
         part.replace(file)
@@ -152,12 +140,14 @@ def write(file: Path, origin: Origin) -> None:
     """Write the table of an origin's annotations."""
     scenes: dict[tuple[str, ...], int] = {}
     rows = (row(annotation, scenes) for annotation in origin)
-    gc.disable()  # millions of new objects, none of them garbage: collecting would double the time
+    # Millions of new objects, none of them garbage: collecting would double the time.
+    gc.disable()
     try:
         with pa.ipc.new_file(str(file), SCHEMA) as writer:
             while some := list(islice(rows, ROWS)):
                 columns = [list(column) for column in zip(*some, strict=True)]
                 writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+            # Only now are they known: a pass over the origin sets them.
             about = json.dumps({"problems": origin.problems, "watched": origin.watched})
             empty = pa.record_batch([[], [], []], schema=SCHEMA)
             writer.write_batch(empty, custom_metadata={"about": about})

@@ -34,6 +34,7 @@ def names_of(annotation: Annotation) -> dict[str, set[str]]:
     Genome's own table), any other one by its own, and an image of neither by its path. A photograph has its number on
     Flickr for another name, where a data set tells it (`extra["flickr_id"]`; images of Flickr30k are called by it).
     """
+    # A picture may have several names; two pictures are the same where they share any.
     coco_id, flickr_id = (annotation.extra.get(key) for key in NUMBERS)
     more = {f"flickr {flickr_id}"} if flickr_id else set()
     return {

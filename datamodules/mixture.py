@@ -123,6 +123,7 @@ class MixtureData(LightningDataModule):
                 raise InputError(str(error)) from error
         elif not self.root.is_dir():
             raise MissingFileError(self._missing_root())
+        # One process reads the official files; the others open what it has compiled.
         if stage is not None:
             with suppress(FileNotFoundError, ValueError):
                 self._compile(stage)
@@ -160,6 +161,7 @@ class MixtureData(LightningDataModule):
     def _setup_training(self) -> None:
         """Load the training splits and fix how many samples of each an epoch holds."""
         self.train_sources = self.splits.load(self.choice.trained_on(), "train")
+        # Before images that are tested on are left out, so that those are counted among samples that are there.
         if self.allow_missing:
             for source in self.train_sources:
                 source.annotations = with_images(source.annotations, source.root)
@@ -184,6 +186,7 @@ class MixtureData(LightningDataModule):
     def _setup_test(self) -> None:
         """Load what `test` scores, and the same in prompts that are never trained on."""
         self.eval_sources = self.splits.load(self.choice.scored(), "test")
+        # Before the limit: each of the two has one of its own.
         unseen = with_unseen_prompts(self.eval_sources) if self.scoring.unseen_prompts else []
         limit(self.eval_sources, self.scoring.max_test)
         limit(unseen, self.scoring.unseen_prompts)
@@ -215,6 +218,7 @@ class MixtureData(LightningDataModule):
         trainer = self.trainer
         if trainer is None:
             return self._loader(dataset, GlobalBatches(self.train_order, self.batch_size))
+        # A resumed run begins at its position; later epochs from their first batch.
         epoch, start = max(self.position, (trainer.current_epoch, 0))
         self.batches = GlobalBatches(
             self.train_order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start

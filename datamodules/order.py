@@ -81,7 +81,9 @@ class Order:
             return np.zeros((0, 2), dtype=int)
         # Of all pieces of groups, (P,) each.
         source, start, length, depth = map(np.concatenate, zip(*pieces, strict=True))
+        # The last number of a seed tells shuffles of pieces (1) from those of groups (2).
         order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(source))
+        # Stable after a shuffle: pieces of the same depth stay mixed.
         if epoch < self.sorted_epochs:
             order = order[np.argsort(depth[order], kind="stable")]
         source, start, length = source[order], start[order], length[order]
@@ -102,6 +104,7 @@ class Order:
         """
         groups = self.groups[source]
         before = sum(len(other.indices) for other in self.groups[:source])
+        # A pass over the source ends where its shuffled groups end; the next has a shuffle of its own.
         while count:
             turn, first = divmod(start, len(groups.indices))
             last = min(first + count, len(groups.indices))

@@ -52,6 +52,7 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
         p = self.patch_size
         patches = masks.reshape(len(masks), height // p, p, width // p, p)
         cover = patches.sum((2, 4)).reshape(len(masks), -1).T  # pixels, (P, N)
+        # The object that covers most of a patch; the words of a patch without any are all zero.
         best = cover.argmax(1)  # (P,)
         named = np.array(
             [self._has_words(name) for name in annotation.extra["categories"]]

@@ -80,6 +80,7 @@ def with_unseen_prompts(sources: Sequence[LoadedSource]) -> list[LoadedSource]:
     for source in sources:
         task = source.task.in_unseen_words()
         if task is not None:
+            # Each annotation is asked in one of them, so that all are used: see `LoadedSource.question`.
             name, wordings = f"{source.name}_unseen_wording", len(task.templates)
             found.append(replace(source, name=name, task=task, wordings=wordings))
     return found

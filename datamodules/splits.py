@@ -97,6 +97,7 @@ class Splits:
             MissingFileError, InputError, SampleError: as `read`, or a task can make nothing of them.
         """
         loaded = []
+        # A source has one task; the splits behind its scores share it.
         for name, source in sources.items():
             task = Task.known[source.task](self.codec)
             splits = source.test if part == "test" else {name: getattr(source, part)}
@@ -109,6 +110,7 @@ class Splits:
     def _regrouped(self, task: Task, annotations: Annotations) -> Annotations:
         if type(task).regroup is Task.regroup:
             return annotations
+        # A task may look at its codec; the name of the reader's file stands for all that is in it.
         codec = sorted(vars(self.codec).items())
         key = digest(annotations.file.name, code_of(type(task)), codec)
         stem = annotations.file.stem.rpartition("-")[0]

@@ -70,6 +70,7 @@ class CocoReader(Reader):
             yield from self._annotation(image["id"], path, captions[image["id"]], size, **extra)
 
     def _karpathy(self) -> Iterator[Annotation]:
+        # An image of any part may lie in either folder of the 2014 release.
         kept = KARPATHY[self.split]
         images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
         data = self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")

@@ -62,6 +62,7 @@ class CoSegReader(Reader):
         size = min(self.group_size, len(members))
         for number, start in enumerate(range(0, len(members), max(size, 1))):
             group = members[start : start + size]
+            # The last group is filled up from the first images, which are not counted again.
             filled = members[: size - len(group)]
             paths, sizes, rles = zip(*group, *filled, strict=True)
             yield Annotation(

@@ -97,6 +97,7 @@ class CoSegGroupsReader(Reader):
         found = self._voc() if self.split.startswith("voc") else self._coco()
         for category, member in found:
             members[category].append(member)
+        # A shuffle of its own for each category, so that another category's images do not change it.
         for category in sorted(members):
             random.Random(f"{self.seed} {category}").shuffle(members[category])
             starts = range(0, len(members[category]) - 1, self.group_size)[: self.max_groups]

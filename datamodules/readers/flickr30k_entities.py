@@ -103,6 +103,7 @@ def number_boxes(phrases: list[Record], chains: dict[str, list[Box]]) -> list[Bo
     numbers: dict[str, list[int]] = {}
     for phrase in phrases:
         chain = phrase["chain"]
+        # Chain 0 is `notvisual`: nothing in the image, so it never has a box.
         if chain not in numbers:
             found = chains.get(chain, []) if chain != "0" else []
             numbers[chain] = list(range(len(boxes), len(boxes) + len(found)))

@@ -120,6 +120,7 @@ class AttCoSegReader(GroupwiseRESReader):
 
     def _sample(self, group: Annotation, pair: tuple[int, int], others: list[int]) -> Annotation:
         name = f"{group.id}_{pair[0]}_{pair[1]}"
+        # By the name alone: the same sample in every run, whatever was read before it.
         rng = random.Random(name)
         drawn = [*pair, *rng.sample(others, min(self.num_images - 2, len(others)))]
         rng.shuffle(drawn)

@@ -50,6 +50,7 @@ class NLVR2Reader(Reader):
 
     def _images(self, record: Record) -> tuple[str, str]:
         folder = f"nlvr2/{self.split}"
+        # A record names its folder; where it does not, the images lie side by side.
         if self.split == "train":
             folder = f"nlvr2/images/train/{record.get('directory', '')}".rstrip("/")
         pair = record["identifier"].rsplit("-", 1)[0]

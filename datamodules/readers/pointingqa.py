@@ -53,6 +53,7 @@ class LookTwiceReader(Reader):
                 if int(image_id) not in images:
                     self.leave_out(f"{image_id}_{number}", "the image is not in image_data.json")
                     continue
+                # Keys are also written with a capital.
                 keys = {key.lower(): value for key, value in record.items()}
                 yield from self._questions(f"{image_id}_{number}", keys, images[int(image_id)])
 

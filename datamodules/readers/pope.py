@@ -30,21 +30,18 @@ class POPEReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
+        # The file of a setting has one question a line, six for each of 500 images.
         for record in json_lines(self.file(f"pope/coco_pope_{self.split}.json")):
-            name, label = NAME.fullmatch(record["image"]), record["label"].strip().lower()
+            label = record["label"].strip().lower()
             if label not in ("yes", "no") or not record["text"].strip():
-                self.leave_out(
-                    record["question_id"],
-                    "it has no question, or an answer that is neither yes nor no",
-                )
+                why = "it has no question, or an answer that is neither yes nor no"
+                self.leave_out(record["question_id"], why)
                 continue
+            name = NAME.fullmatch(record["image"])
+            of_coco = images.path(int(name[1])) if name else ""
             yield Annotation(
                 id=str(record["question_id"]),
-                images=(
-                    images.path(int(name[1]))
-                    if name
-                    else inside(f"coco/val2014/{record['image']}"),
-                ),
+                images=(of_coco or inside(f"coco/val2014/{record['image']}"),),
                 question=record["text"],
                 label=label,
             )

@@ -60,8 +60,7 @@ class Reader:
     def __init__(self, root: Path | str, split: str) -> None:
         if split not in self.splits:
             raise InputError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
-        self.root = Path(root)
-        self.split = split
+        self.root, self.split = Path(root), split
         self.problems: list[tuple[str, str]] = []
         self.watched: dict[str, Stamp | None] = {}
 
@@ -99,6 +98,7 @@ class Reader:
         Raises:
             MissingFileError: none does; the sentence names the first and the dataset's address.
         """
+        # All that are looked at are watched: one that appears later would have been read in its place.
         for candidate in candidates:
             if self.watch(self.root / candidate).exists():
                 return self.root / candidate

@@ -43,6 +43,7 @@ class RefCOCOReader(Reader):
         data = self.json(f"refer/{self.folder}/instances.json")
         sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
         objects = {record["id"]: record for record in data["annotations"]}
+        # Images of val and test are COCO's training images, too.
         images = CocoImages(self, "train2014", IMAGES)
         for ref in refs:
             if ref["split"] == self.split:

@@ -77,6 +77,7 @@ def things_of(image: Annotation, described: list[Described] | None) -> list[Thin
         share = polygon_area(polygons) / (height * width)
         middle = (box[0] + box[2]) / 2 / width
         traits = {"size": within(share, SIZES), "place": within(middle, PLACES)}
+        # The generated world says the colour in the category: "red circle".
         if color in COLORS and noun:
             category, traits["color"] = noun, frozenset((color,))
         elif described is not None:

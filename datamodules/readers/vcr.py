@@ -78,6 +78,7 @@ class VCRReader(Reader):
 
     def _boxes(self, name: str) -> tuple[Size, list[Box | None]]:
         """(H, W) of a still and its boxes, xyxy in pixels; questions about one still follow each other."""
+        # The last still is kept, since its file is read for each of its questions otherwise.
         if self.still[0] != name:
             data = self.json(inside(f"vcr/vcr1images/{name}"))
             size = (data["height"], data["width"])

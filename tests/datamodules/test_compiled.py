@@ -253,7 +253,7 @@ def test_a_fault_in_regrouping_says_of_which_task(
 def test_an_unwritable_folder_is_named(root: Path) -> None:
     (root / "compiled").write_text("a file")
     with pytest.raises(
-        OSError,
+        InputError,
         match=r"cannot be compiled into .*compiled .*; name another folder by --data\.cache",
     ):
         read(root)
