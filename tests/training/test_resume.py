@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.mixture import MixtureData
 from datamodules.order import Groups, Order
+from datamodules.settings import SampleOrder
 
 
 class Keys(Dataset[torch.Tensor]):
@@ -21,20 +22,19 @@ class Keys(Dataset[torch.Tensor]):
 
 
 class Data(LightningDataModule):
-    """The mixture's order, place and loader without its samples: 24 samples, six batches in an epoch."""
+    """The mixture's order, position and loader without its samples: 24 samples, six batches in an epoch."""
 
     train_sources: tuple[Any, ...] = ()
-    encoding = seed = max_tokens = loss_on = None
-    batch_size, place, batches = 4, (0, 0), None
+    encoding = max_tokens = loss_on = None
+    order = SampleOrder()
+    batch_size, position, batches = 4, (0, 0), None
     train_dataloader = MixtureData.train_dataloader
     state_dict, load_state_dict = MixtureData.state_dict, MixtureData.load_state_dict
 
     def __init__(self, workers: int) -> None:
         super().__init__()
-        self.workers, self.order = (
-            workers,
-            Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0]),
-        )
+        self.workers = workers
+        self.train_order = Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0])
 
     def _loader(self, _: Any, batches: Any) -> DataLoader[Any]:
         return DataLoader(
