@@ -148,7 +148,8 @@ def test_only_complaints_about_settings_are_for_a_person():
 def test_a_slip_in_the_target_of_a_plugin(num_workers, here, tiny_world, monkeypatch, capsys):
     monkeypatch.setattr(Task, "known", dict(Task.known))  # no other test meets this task
     (here / "slip.py").write_text(
-        "from tasks.rec import REC\n\n\nclass Slip(REC):\n    name = 'slip'\n    templates = ('<image> Where is <expr>?',)\n\n"
+        "from tasks.rec import REC\n\n\nclass Slip(REC):\n    name = 'slip'\n"
+        "    templates = ('<image> Where is <expr>?',)\n\n"
         "    def target(self, annotation):\n        x, y = annotation.boxes[0]\n        return f'{x} {y}'\n"
     )
     (here / "slip.yaml").write_text(
