@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vista.codec.kernels import removal_order
+from vista.codec.removal import removal_order
 
 MAX_THINNED = 1024  # vertices that removal starts from at most; only noise has more
 MIN_CANDIDATES = 96  # vertices that dynamic programming chooses from, 1.5 N where that is more
