@@ -88,6 +88,7 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
         one count per ring, the first at least 3; with two more for each further ring they sum to at most N.
     """
     kept = list(range(len(rings)))
+    # A ring that is dropped sets points free: they are shared anew until no ring lacks the one around it.
     while True:
         areas = [rings[i].area for i in kept]
         shares = _knapsack([errors[i] for i in kept], areas, num_points)
@@ -171,6 +172,7 @@ def share_by_length(rings: list[Ring], num_points: int, min_area: float = 0.02) 
         if large and (ring.parent < 0 or ring.parent in kept):
             kept.append(i)
     kept = kept[: max(1, (num_points + 2) // 5)]  # 3 points for each, 2 for each bridge
+    # Three points make each a polygon, the rest goes by length.
     spare = num_points - 2 * (len(kept) - 1) - 3 * len(kept)
     length = np.cumsum([len(rings[i].points) for i in kept])
     # Differences of rounded sums, so that the shares sum to all there is.
