@@ -16,6 +16,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +30,29 @@ from vista.data import decode_segmentation
 from vista.metrics.overlap import mask_iou, union_mask
 from vista.tokens.tokenizer import Tokenizer
 
-METHODS, POINTS = ("uniform", "adaptive", "adaptive_refine", "fast"), ("points16", "points32")
-ARMS = [f"{method}+{points}" for points in POINTS for method in METHODS]
-CROSS = (
-    "",
-    "+paper",
-    "+free",
-    "+paper+free",
-)  # without these: compact brackets, all tokens learned
+METHODS = ("uniform", "adaptive", "adaptive_refine", "fast")
+POINTS = ("points16", "points32")
+ARMS = [f"{method}+{points}" for points, method in product(POINTS, METHODS)]
+# Without these: compact brackets, all tokens learned.
+CROSS = ("", "+paper", "+free", "+paper+free")
 EPOCHS = 2  # of stage1.yaml; the first one is sorted
 SHORT, LONG = 5, 35  # steps of the runs that are measured
+Row = dict[str, Any]  # of the table, an arm each
 FINDINGS = "<!-- What follows is written by hand and kept. -->"
 
 
 def configs(arm: str) -> list[str]:
     """The files of an arm, the later deciding."""
-    return ["stage1.yaml", *(f"ablations/{name}.yaml" for name in ("base", *arm.split("+")))]
+    names = ["base", *arm.split("+")]
+    return ["stage1.yaml", *(f"ablations/{name}.yaml" for name in names)]
 
 
 def step_cost(short: float, long: float) -> tuple[float, float]:
     """CPU-seconds of a step, and of all that is no step, of the CPU-seconds of two runs."""
     step = (long - short) / (LONG - SHORT)
     if step <= 0:
-        raise ValueError(
-            f"{LONG} steps took {long:.1f} CPU-seconds, {SHORT} took {short:.1f}: nothing to go by"
-        )
+        found = f"{LONG} steps took {long:.1f} CPU-seconds, {SHORT} took {short:.1f}"
+        raise ValueError(f"{found}: nothing to go by")
     return step, short - SHORT * step
 
 
@@ -72,10 +71,9 @@ def train(arm: str, name: str, seed: int, *words: str) -> float:
 
 def measure_step(arm: str, name: str, seed: int) -> tuple[float, float]:
     """CPU-seconds of a step of an arm, and of the rest of a run; shuffled, as an epoch is on average."""
-    words = "--data.order.sorted_epochs=0", "--trainer.log_every_n_steps=1000"
-    short, long = (
-        train(arm, name, seed, *words, f"--trainer.max_steps={steps}") for steps in (SHORT, LONG)
-    )
+    words = ("--data.order.sorted_epochs=0", "--trainer.log_every_n_steps=1000")
+    short = train(arm, name, seed, *words, f"--trainer.max_steps={SHORT}")
+    long = train(arm, name, seed, *words, f"--trainer.max_steps={LONG}")
     shutil.rmtree(ROOT / "runs" / name)
     return step_cost(short, long)
 
@@ -86,17 +84,19 @@ def codec_bound(setup: Setup) -> tuple[float, float]:
     annotations = setup.splits.read("res_refcoco", source, source.val)
     setup.settings["tokenizer"]["folder"] = find_file(setup.settings["tokenizer"]["folder"])
     tokenizer = make_part(Tokenizer, setup.settings, "tokenizer")
+    # Several expressions may speak of one mask.
+    by_mask = {(annotation.images, annotation.boxes): annotation for annotation in annotations}
     ious, tokens = [], []
-    for annotation in {(a.images, a.boxes): a for a in annotations}.values():
+    for annotation in by_mask.values():
         mask = decode_segmentation(annotation.segmentations[0], annotation.sizes[0])
         text = setup.codec.mask_to_text(mask)
-        drawn, _ = setup.codec.parse_masks(text, annotation.sizes[0])
-        ious.append(mask_iou(union_mask(drawn, mask.shape), mask))
+        decoded, _ = setup.codec.parse_masks(text, annotation.sizes[0])
+        ious.append(mask_iou(union_mask(decoded, mask.shape), mask))
         tokens.append(len(tokenizer.encode(text)))
     return 100 * float(np.mean(ious)), float(np.mean(tokens))
 
 
-def one_arm(arm: str, folder: Path, cpu_s: float, seed: int) -> dict[str, Any]:
+def one_arm(arm: str, folder: Path, cpu_s: float, seed: int) -> Row:
     """Train and score an arm, or read what was found before."""
     result = folder / f"{arm}.json"
     if result.is_file():
@@ -107,19 +107,25 @@ def one_arm(arm: str, folder: Path, cpu_s: float, seed: int) -> dict[str, Any]:
     samples = epoch_steps(cpu_s, step) * setup.settings["data"]["batch_size"]
     used = train(arm, name, seed, f"--data.order.epoch_samples={samples}")
     run(["validate", f"--ckpt_path=runs/{name}", "--trainer.limit_val_batches=1.0"], threads=1)
-    scores = json.loads((ROOT / "runs" / name / "scores_val.json").read_text())["all"]
+    run_folder = ROOT / "runs" / name
+    scores = json.loads((run_folder / "scores_val.json").read_text())["all"]
     bound, tokens = codec_bound(setup)
-    found = {
-        "arm": arm, "step_cpu_s": step, "cpu_s": used - rest,
-        "steps": json.loads((ROOT / "runs" / name / "done.json").read_text())["step"],
-        "rec_pr50": scores["val/rec_refcoco/pr50"], "res_miou": scores["val/res_refcoco/mIoU"],
-        "n": [int(scores[f"val/{task}_refcoco/n"]) for task in ("rec", "res")], "bound": bound, "tokens": tokens,
-    }  # fmt: skip
-    result.write_text(json.dumps(found) + "\n")
-    return found
+    row = {
+        "arm": arm,
+        "step_cpu_s": step,
+        "cpu_s": used - rest,
+        "steps": json.loads((run_folder / "done.json").read_text())["step"],
+        "rec_pr50": scores["val/rec_refcoco/pr50"],
+        "res_miou": scores["val/res_refcoco/mIoU"],
+        "n": [int(scores["val/rec_refcoco/n"]), int(scores["val/res_refcoco/n"])],
+        "bound": bound,
+        "tokens": tokens,
+    }
+    result.write_text(json.dumps(row) + "\n")
+    return row
 
 
-def report(results: list[dict[str, Any]], cpu_s: float, seed: int, before: str = "") -> str:
+def report(rows: list[Row], cpu_s: float, seed: int, before: str = "") -> str:
     """The page, in Markdown; what was written by hand stays."""
     lines = [
         "# How masks are written",
@@ -133,11 +139,14 @@ def report(results: list[dict[str, Any]], cpu_s: float, seed: int, before: str =
         "| arm | tokens a mask | CPU-ms a step | steps | CPU-seconds | REC pr50 | RES mIoU | n | bound |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for r in sorted(results, key=lambda r: (r["arm"].count("+"), r["arm"])):
-        cost = f"{r['tokens']:.0f} | {1000 * r['step_cpu_s']:.0f} | {r['steps']} | {r['cpu_s']:.0f}"
-        scores = f"{r['rec_pr50']:.1f} | {r['res_miou']:.1f} | {r['n'][0]}, {r['n'][1]} | {r['bound']:.2f}"
-        lines.append(f"| {r['arm']} | {cost} | {scores} |")
-    return "\n".join([*lines, "", FINDINGS]) + (before.partition(FINDINGS)[2] or "\n")
+    for row in sorted(rows, key=lambda row: (row["arm"].count("+"), row["arm"])):
+        step_ms = 1000 * row["step_cpu_s"]
+        cost = f"{row['tokens']:.0f} | {step_ms:.0f} | {row['steps']} | {row['cpu_s']:.0f}"
+        numbers = f"{row['n'][0]}, {row['n'][1]}"
+        scores = f"{row['rec_pr50']:.1f} | {row['res_miou']:.1f} | {numbers} | {row['bound']:.2f}"
+        lines.append(f"| {row['arm']} | {cost} | {scores} |")
+    by_hand = before.partition(FINDINGS)[2] or "\n"
+    return "\n".join([*lines, "", FINDINGS]) + by_hand
 
 
 def main() -> None:
@@ -156,8 +165,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "ablations.md")
     given = parser.parse_args()
-    crossed = [f"{arm}{more}" for arm in given.cross for more in CROSS]
-    arms = [*given.arms, *crossed] or ARMS
+    cross_arms = [f"{arm}{more}" for arm, more in product(given.cross, CROSS)]
+    arms = [*given.arms, *cross_arms] or ARMS
     for arm in arms:
         read_setup(configs(arm), None, [])  # a wrong name is found before an hour has passed
     folder = ROOT / "runs" / "ablations" / f"{given.cpu_s:g}s_seed{given.seed}"
@@ -168,11 +177,8 @@ def main() -> None:
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     before = given.out.read_text() if given.out.is_file() else ""
     given.out.write_text(report(results, given.cpu_s, given.seed, before))
-    print(
-        json.dumps(
-            {"benchmark": "ablations", "cpu_s": given.cpu_s, "seed": given.seed, "results": results}
-        )
-    )
+    settings = {"benchmark": "ablations", "cpu_s": given.cpu_s, "seed": given.seed}
+    print(json.dumps({**settings, "results": results}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,8 @@ class Headline:
         """Score one answer."""
         self.evaluator.reset()
         self.evaluator.update([prediction], [reference])
-        self.sums.append(
-            [getattr(self.evaluator, f"sum_{name}").item() for name in self.evaluator.sums]
-        )
+        sums = [getattr(self.evaluator, f"sum_{name}").item() for name in self.evaluator.sums]
+        self.sums.append(sums)
         self.records.append(list(getattr(self.evaluator, "records", ())))
 
     @cached_property
@@ -51,9 +51,8 @@ class Headline:
         """Float (U,), 0..100, of the units whose mean is the score; None where it is no such mean."""
         if self.metric not in VALUES:
             return None
-        return VALUES[self.metric](
-            [r for own in self.records for r in own], getattr(self.evaluator, "tokenizer", "")
-        )
+        records = list(chain.from_iterable(self.records))
+        return VALUES[self.metric](records, getattr(self.evaluator, "tokenizer", ""))
 
     def __len__(self) -> int:
         """Number of units to draw from: questions, or VCR's pairs of them."""
@@ -67,27 +66,28 @@ class Headline:
         """
         if self.values is not None:
             return counts @ self.values / counts.sum(1)
-        totals = (counts @ np.array(self.sums)).tolist()
-        return np.array([self._score(*each) for each in zip(totals, counts.tolist(), strict=True)])
+        totals = counts @ np.array(self.sums)  # (D, sums)
+        draws = zip(totals.tolist(), counts.tolist(), strict=True)
+        return np.array([self._score(total, count) for total, count in draws])
 
     def _score(self, total: list[float], counts: list[int]) -> float:
+        """The score of one draw, from its sums and how often each question is in it."""
+        records: list[Record] = []
+        # The records of other metrics are for other scores, some of them slow.
         if self.metric in FROM_RECORDS:
-            drawn = zip(self.records, counts, strict=True)
-            self.evaluator.records = [record for own, count in drawn for record in own * count]
-        else:
-            self.evaluator.records = []  # they are for other scores, some of them slow
+            for own, count in zip(self.records, counts, strict=True):
+                records += own * count
+        self.evaluator.records = records
+        sums = dict(zip(self.evaluator.sums, total, strict=True))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return float(
-                self.evaluator.scores(dict(zip(self.evaluator.sums, total, strict=True)))[
-                    self.metric
-                ]
-            )
+            return float(self.evaluator.scores(sums)[self.metric])
 
     @property
     def malformed(self) -> int:
         """Answers without the task's form."""
-        return int(sum(row[self.evaluator.sums.index("parse_failures")] for row in self.sums))
+        column = self.evaluator.sums.index("parse_failures")
+        return int(sum(row[column] for row in self.sums))
 
 
 def _caption_values(
@@ -95,13 +95,19 @@ def _caption_values(
 ) -> np.ndarray:
     """Values of captions; a record ends with the caption and its reference or references."""
     captions = [record[-2] for record in records]
-    references = [[r[-1]] if isinstance(r[-1], str) else list(r[-1]) for r in records]
-    words = iter(tokenize([*captions, *(text for own in references for text in own)], tokenizer))
-    res = {i: [next(words)] for i in range(len(captions))}
-    gts = {i: [next(words) for _ in own] for i, own in enumerate(references)}
+    references = [_as_list(record[-1]) for record in records]
+    # One call of the tokenizer for all texts, since it may start another program.
+    texts = iter(tokenize([*captions, *chain.from_iterable(references)], tokenizer))
+    res = {i: [next(texts)] for i in range(len(captions))}
+    gts = {i: list(islice(texts, len(own))) for i, own in enumerate(references)}
+    _, values = scorer().compute_score(gts, res)
     # Two empty strings are equal to ROUGE; an empty caption earns nothing, as in `vista.metrics.caption`.
-    said = np.array([bool(caption) for (caption,) in res.values()])
-    return 100 * np.where(said, scorer().compute_score(gts, res)[1], 0.0)
+    is_caption = np.array([bool(caption) for (caption,) in res.values()])
+    return 100 * np.where(is_caption, values, 0.0)
+
+
+def _as_list(references: str | Sequence[str]) -> list[str]:
+    return [references] if isinstance(references, str) else list(references)
 
 
 def _pair_values(records: Sequence[Record], _: str) -> np.ndarray:

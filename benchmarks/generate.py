@@ -1,6 +1,6 @@
 """Decoding against transformers' `generate`: the same model, prompts and lengths, in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/generate.py
+    OMP_NUM_THREADS=1 python -m benchmarks.generate
 
 A model with random weights (LLM of width 256 and 4 layers, paper layout) answers captions, VQA, REC and RES. `generate`
 decodes freely and is held to the length of our answers; ours runs freely, under the grammar token by token, and with
@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,30 +30,22 @@ from vista.tokens.batch import collate, encode_example
 from vista.tokens.tokenizer import Tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"
-TASKS: dict[
-    str, tuple[Grammar, int]
-] = {  # grammar, longest answer where the grammar leaves it open
+# Grammar, and the longest answer where the grammar leaves it open.
+TASKS: dict[str, tuple[Grammar, int]] = {
     "caption": ((Text(),), 64),
     "vqav2": ((Text(),), 16),
     "rec": ((Regions(numbers=4),), 512),
     "res": ((Regions(numbers=64),), 512),
 }
-WORDS = [
-    "what",
-    "where",
-    "is",
-    "the",
-    "red",
-    "blue",
-    "circle",
-    "square",
-    "on",
-    "left",
-    "of",
-    "a",
-    "large",
-    "one",
-]
+WORDS = (
+    "what", "where", "is", "the", "red", "blue", "circle", "square", "on", "left", "of", "a", "large", "one",
+)  # fmt: skip
+
+
+def question(number: int) -> str:
+    """4 to 14 words."""
+    length = 4 + 5 * number % 11
+    return " ".join(WORDS[(number + k) % len(WORDS)] for k in range(length))
 
 
 class Bench:
@@ -62,7 +55,8 @@ class Bench:
         self, width: int, layers: int, device: str, dtype: torch.dtype = torch.float
     ) -> None:
         torch.manual_seed(0)
-        self.tokenizer, self.device = Tokenizer(TOKENIZER), device
+        self.tokenizer = Tokenizer(TOKENIZER)
+        self.device = device
         heads = max(1, width // 64)
         with torch.device(device):
             qformer = QFormer(vocab_size=len(self.tokenizer))
@@ -74,34 +68,30 @@ class Bench:
 
     def prompts(self, count: int) -> dict[str, Any]:
         """A batch of questions of 4 to 14 words."""
-        questions = [
-            " ".join(WORDS[(i + k) % len(WORDS)] for k in range(4 + 5 * i % 11))
-            for i in range(count)
-        ]
-        examples = [Example((f"{i}",), ((f"<image> {q}", ""),)) for i, q in enumerate(questions)]
-        samples = [encode_example(e, self.tokenizer, answer=False) for e in examples]
-        images = {
-            f"{i}": torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(i))
-            for i in range(count)
-        }
-        batch = collate(
-            samples, images, self.tokenizer, self.model.qformer.num_queries, pad_left=True
-        )
+        samples, images = [], {}
+        for i in range(count):
+            name = f"{i}"
+            example = Example((name,), ((f"<image> {question(i)}", ""),))
+            samples.append(encode_example(example, self.tokenizer, answer=False))
+            images[name] = torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(i))
+        num_queries = self.model.qformer.num_queries
+        batch = collate(samples, images, self.tokenizer, num_queries, pad_left=True)
         return {key: value.to(self.device) for key, value in batch.items()}
 
     @torch.no_grad()
     def baseline(self, batch: dict[str, Any], length: int) -> list[list[int]]:
         """Transformers' own loop, without a grammar."""
-        settings = {
-            "do_sample": False,
-            "suppress_tokens": self.never,
-            "pad_token_id": self.tokenizer.pad_id,
-        }
         llm: Any = self.model.language_model
-        return llm.generate(
-            inputs_embeds=self.model.embed(batch), attention_mask=batch["attention_mask"],
-            min_new_tokens=length, max_new_tokens=length, **settings,
-        ).tolist()  # fmt: skip
+        token_ids = llm.generate(
+            inputs_embeds=self.model.embed(batch),
+            attention_mask=batch["attention_mask"],
+            min_new_tokens=length,
+            max_new_tokens=length,
+            do_sample=False,
+            suppress_tokens=self.never,
+            pad_token_id=self.tokenizer.pad_id,
+        )
+        return token_ids.tolist()
 
     def ours(
         self, batch: dict[str, Any], grammars: list[Grammar], limit: int, jump: bool = True
@@ -133,7 +123,8 @@ def measure(
     """Answers and tokens a second of all ways at one batch size."""
     grammar, limit = TASKS[task]
     length = compile_grammar(grammar, bench.tokenizer).longest_answer or limit
-    batch, free = bench.prompts(size), [(Text(),)] * size
+    batch = bench.prompts(size)
+    free: list[Grammar] = [(Text(),)] * size
     ways = {
         "generate": lambda: bench.baseline(batch, length),
         "ours, no grammar": lambda: bench.ours(batch, free, length),
@@ -142,22 +133,24 @@ def measure(
     }
     if grammar == (Text(),):
         del ways["ours, no grammar"]
-    written = {name: sum(map(len, way())) for name, way in ways.items()}  # warms up as well
+    num_tokens = {}
+    for name, way in ways.items():  # warms up as well
+        num_tokens[name] = sum(len(token_ids) for token_ids in way())
     best = seconds(ways, rounds, clock)
     return {
         "task": task,
         "batch": size,
         "answers_per_s": {name: round(size / s, 3) for name, s in best.items()},
-        "tokens_per_s": {name: round(written[name] / s, 1) for name, s in best.items()},
+        "tokens_per_s": {name: round(num_tokens[name] / s, 1) for name, s in best.items()},
     }
 
 
 def mixed(bench: Bench, rounds: int, clock: Callable[[], float]) -> float:
     """Answers a second of 64 numbers in one to eight brackets, four kinds in a batch over one kind."""
-    kinds = [
-        (Regions(numbers=64 // count, separator="<msep>", count=count),) for count in (1, 2, 4, 8)
-    ]
-    automata = [compile_grammar(grammar, bench.tokenizer) for grammar in kinds]
+    automata = []
+    for count in (1, 2, 4, 8):
+        regions = Regions(numbers=64 // count, separator="<msep>", count=count)
+        automata.append(compile_grammar((regions,), bench.tokenizer))
     batch = bench.prompts(8)
     ways = {
         "alike": lambda: [generate(bench.model, batch, [automaton] * 8) for automaton in automata],
@@ -169,12 +162,14 @@ def mixed(bench: Bench, rounds: int, clock: Callable[[], float]) -> float:
 
 def malformed(bench: Bench) -> int:
     """RES and REC answers that cannot be read, of 32 each."""
-    batch, codec, bad = bench.prompts(32), Codec(), 0
+    batch, codec = bench.prompts(32), Codec()
+    total = 0
     for task, read in (("rec", codec.parse_boxes), ("res", codec.parse_masks)):
-        for ids in bench.ours(batch, [TASKS[task][0]] * 32, 512):
-            regions, broken = read(bench.tokenizer.decode(ids), (480, 640))
-            bad += broken or len(regions) != 1
-    return bad
+        grammar, limit = TASKS[task]
+        for ids in bench.ours(batch, [grammar] * 32, limit):
+            regions, is_malformed = read(bench.tokenizer.decode(ids), (480, 640))
+            total += is_malformed or len(regions) != 1
+    return total
 
 
 def main() -> None:
@@ -187,27 +182,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    arguments = parser.parse_args()
-    bench = Bench(
-        arguments.width, arguments.layers, arguments.device, getattr(torch, arguments.dtype)
-    )
-    one_thread = arguments.device == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if one_thread else time.perf_counter
-    rows = []
-    for task in arguments.task:
-        for size in arguments.batch:
-            rows.append(measure(bench, task, size, arguments.rounds, clock))
-            print(json.dumps(rows[-1]), flush=True)
-    rates = {(row["task"], row["batch"]): row["answers_per_s"] for row in rows}
+    given = parser.parse_args()
+    bench = Bench(given.width, given.layers, given.device, getattr(torch, given.dtype))
+    is_one_thread = given.device == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if is_one_thread else time.perf_counter
+    rates = {}
+    for task, size in product(given.task, given.batch):
+        row = measure(bench, task, size, given.rounds, clock)
+        rates[task, size] = row["answers_per_s"]
+        print(json.dumps(row), flush=True)
     ours = rates["res", 8]["ours"]
+    unbatched = rates.get(("res", 1))
     summary = {
-        "benchmark": "generate", "width": arguments.width, "layers": arguments.layers, "device": arguments.device,
-        "dtype": arguments.dtype,
-        "clock": clock.__name__, "threads": torch.get_num_threads(),
+        "benchmark": "generate",
+        "width": given.width,
+        "layers": given.layers,
+        "device": given.device,
+        "dtype": given.dtype,
+        "clock": clock.__name__,
+        "threads": torch.get_num_threads(),
         "ratio": round(ours / rates["res", 8]["generate"], 2),
-        "ratio_unbatched": round(ours / rates["res", 1]["generate"], 2) if ("res", 1) in rates else None,
-        "ratio_mixed": round(mixed(bench, arguments.rounds, clock), 3), "malformed": malformed(bench),
-    }  # fmt: skip
+        "ratio_unbatched": round(ours / unbatched["generate"], 2) if unbatched else None,
+        "ratio_mixed": round(mixed(bench, given.rounds, clock), 3),
+        "malformed": malformed(bench),
+    }
     print(json.dumps(summary))
 
 

@@ -22,7 +22,7 @@ class GeneratedReader(Reader):
 
     name = "generated"
     fields = frozenset(
-        {
+        (
             "expression",
             "question",
             "answers",
@@ -31,23 +31,24 @@ class GeneratedReader(Reader):
             "segmentations",
             "sizes",
             "label",
-        }
+        )
     )
     splits = TASKS
 
     def _annotations(self) -> Iterator[Annotation]:
-        said = self.json("generated.json")
+        numbers = self.json("generated.json")
+        num_annotations, num_images = numbers["annotations"], numbers["images"]
         rng = np.random.default_rng(TASKS.index(self.split))
         outlines = [outline(rng) for _ in range(1000)]
-        for k in range(said["annotations"] // len(TASKS)):
+        for k in range(num_annotations // len(TASKS)):
+            image = k * num_images * len(TASKS) // num_annotations
             points = outlines[k % 1000]
-            box = (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2]))
+            x, y = points[::2], points[1::2]
+            box = (min(x), min(y), max(x), max(y))
             words = f"the {HOW[k % 3]} {WHAT[k % 7 % 3]}"
             yield Annotation(
                 id=str(k),
-                images=(
-                    f"images/{k * said['images'] * len(TASKS) // said['annotations']:012d}.jpg",
-                ),
+                images=(f"images/{image:012d}.jpg",),
                 sizes=((HEIGHT, WIDTH),),
                 expression=f"{words} {k % 50}",
                 question=f"what is next to {words}?",
@@ -62,16 +63,22 @@ class GeneratedReader(Reader):
 
 def outline(rng: np.random.Generator) -> list[float]:
     """A star-shaped polygon of 40 points, flat, in pixels."""
-    angle, x, y = (
-        np.linspace(0, 2 * np.pi, 40, endpoint=False),
-        rng.uniform(150, 490),
-        rng.uniform(150, 330),
-    )
-    radius = rng.uniform(30, 90) * (1 + 0.3 * np.cumsum(rng.normal(size=40)) / 40**0.5).clip(
-        0.4, 1.6
-    )
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    x, y = rng.uniform(150, 490), rng.uniform(150, 330)
+    size = rng.uniform(30, 90)
+    walk = np.cumsum(rng.normal(size=40)) / 40**0.5
+    radius = size * (1 + 0.3 * walk).clip(0.4, 1.6)
     points = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
     return [float(value) for value in points.clip(0, HEIGHT).round(2).ravel()]
+
+
+def noise(rng: np.random.Generator) -> np.ndarray:
+    """A picture of noise, uint8 (HEIGHT, WIDTH, 3)."""
+    total = np.zeros((HEIGHT, WIDTH, 3))
+    for scale in (1, 4, 16, 64):
+        small = rng.normal(size=(HEIGHT // scale + 1, WIDTH // scale + 1, 3)) * scale**0.8
+        total += cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return (128 + 4 * total).clip(0, 255).astype(np.uint8)
 
 
 def write_data(root: Path, annotations: int, images: int) -> None:
@@ -80,14 +87,8 @@ def write_data(root: Path, annotations: int, images: int) -> None:
     (root / "pictures").mkdir()
     (root / "images").mkdir()
     for k in range(PICTURES):
-        scales = [
-            rng.normal(size=(HEIGHT // s + 1, WIDTH // s + 1, 3)) * s**0.8 for s in (1, 4, 16, 64)
-        ]
-        noise = sum(
-            cv2.resize(scale, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) for scale in scales
-        )
-        picture = (128 + 4 * np.asarray(noise)).clip(0, 255).astype(np.uint8)
-        cv2.imwrite(str(root / f"pictures/{k}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        path = str(root / f"pictures/{k}.jpg")
+        cv2.imwrite(path, noise(rng), [cv2.IMWRITE_JPEG_QUALITY, 92])
     for k in range(images):
         os.link(root / f"pictures/{k % PICTURES}.jpg", root / f"images/{k:012d}.jpg")
     (root / "generated.json").write_text(json.dumps({"annotations": annotations, "images": images}))

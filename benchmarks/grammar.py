@@ -26,11 +26,13 @@ from lightning import Callback, LightningModule, Trainer
 from benchmarks.bootstrap import Headline, draw, interval
 from datamodules.commands.configured import Setup, add_arguments, read_setup
 from datamodules.commands.score import read_scored
+from datamodules.source import LoadedSource
 from vista.app.runs import RUNS, find_checkpoint, run_of
 from vista.app.settings import defaults, stack
 from vista.predictions import from_record, read_records
 
 ROOT = Path(__file__).parents[1]
+Row = dict[str, Any]  # of the table, a source each
 WAYS = {"with": "true", "without": "false"}
 
 
@@ -80,64 +82,85 @@ def twin(checkpoint: Path, way: str, configs: list[str]) -> Path:
 def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
     """Run `test`; its answers, scores and seconds are in the folder then. On one process, whatever trained the run."""
     (checkpoint,) = (folder / "checkpoints").iterdir()
-    words = [f"--config={name}" for name in given.config] + [
-        f"--plugin={name}" for name in given.plugin
-    ]
-    words += [f"--data.root={given.root}"] if given.root else []
+    words = [f"--config={name}" for name in given.config]
+    words += [f"--plugin={name}" for name in given.plugin]
+    if given.root:
+        words.append(f"--data.root={given.root}")
     words += [
         f"--ckpt_path={checkpoint}",
         f"--model.decoding.grammar={grammar}",
         f"--data.scoring.max_test={given.samples}",
+        "--data.scoring.unseen_prompts=0",
+        "--trainer.devices=1",
+        "--trainer.strategy=auto",
+        "--trainer.callbacks+=benchmarks.grammar.Clock",
     ]
-    words += ["--data.scoring.unseen_prompts=0", "--trainer.devices=1", "--trainer.strategy=auto"]
-    words += ["--trainer.callbacks+=benchmarks.grammar.Clock"]
     done = subprocess.run([sys.executable, str(ROOT / "main.py"), "test", *words])
     if done.returncode:
         sys.exit(done.returncode)  # it has said why
 
 
-def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> dict[str, Any]:
+def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> Row:
     """The row of one source."""
     scored = read_scored(setup, name)
-    found = {
-        w: {r["id"]: r for r in read_records(f / "predictions" / f"{name}.jsonl")}
-        for w, f in folders.items()
-    }
-    if found["with"].keys() != found["without"].keys():
-        raise ValueError(f"{name}: the two tests asked different questions")
-    sides = {way: Headline(scored.task) for way in WAYS}
-    for annotation in (a for a in scored.annotations if a.id in found["with"]):
-        reference = scored.task.reference(annotation)
-        for way, side in sides.items():
-            side.add(from_record(scored.task, annotation, found[way][annotation.id]), reference)
+    sides = headlines(scored, folders)
     units = len(sides["with"])
-    scores = {way: float(side(np.ones((1, units), int))[0]) for way, side in sides.items()}
+    scores, malformed, seconds = {}, {}, {}
     for way, folder in folders.items():
-        own = json.loads((folder / "scores_test.json").read_text())["all"][
-            f"test/{name}/{scored.task.headline}"
-        ]
-        assert math.isclose(scores[way], own, rel_tol=1e-5, abs_tol=1e-4), (
-            name,
-            way,
-            scores[way],
-            own,
-        )
-    counts = draw(units, draws)
+        scores[way] = float(sides[way](np.ones((1, units), int))[0])
+        printed = read_json(folder / "scores_test.json")["all"]
+        own = printed[f"test/{name}/{scored.task.headline}"]
+        is_same = math.isclose(scores[way], own, rel_tol=1e-5, abs_tol=1e-4)
+        assert is_same, (name, way, scores[way], own)
+        malformed[way] = sides[way].malformed
+        seconds[way] = read_json(folder / "seconds.json")[name]
+    counts = draw(units, draws)  # (draws, units)
     low, high = interval(sides["with"](counts) - sides["without"](counts))
     return {
-        "source": name, "metric": scored.task.headline, "n": units, **scores,
-        "difference": scores["with"] - scores["without"], "low": low, "high": high,
-        "malformed": {way: side.malformed for way, side in sides.items()},
-        "seconds": {way: json.loads((f / "seconds.json").read_text())[name] for way, f in folders.items()},
-    }  # fmt: skip
+        "source": name,
+        "metric": scored.task.headline,
+        "n": units,
+        **scores,
+        "difference": scores["with"] - scores["without"],
+        "low": low,
+        "high": high,
+        "malformed": malformed,
+        "seconds": seconds,
+    }
 
 
-def verdict(row: dict[str, Any]) -> str:
+def headlines(scored: LoadedSource, folders: dict[str, Path]) -> dict[str, Headline]:
+    """The scored answers of both ways, question by question in the same order."""
+    records = {}
+    for way, folder in folders.items():
+        lines = read_records(folder / "predictions" / f"{scored.name}.jsonl")
+        records[way] = {record["id"]: record for record in lines}
+    if records["with"].keys() != records["without"].keys():
+        raise ValueError(f"{scored.name}: the two tests asked different questions")
+    sides = {way: Headline(scored.task) for way in folders}
+    for annotation in scored.annotations:
+        if annotation.id not in records["with"]:
+            continue
+        reference = scored.task.reference(annotation)
+        for way, side in sides.items():
+            record = records[way][annotation.id]
+            side.add(from_record(scored.task, annotation, record), reference)
+    return sides
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds."""
+    return json.loads(path.read_text())
+
+
+def verdict(row: Row) -> str:
     """What the interval says, where it leaves out zero."""
-    return "**worse**" if row["high"] < 0 else "better" if row["low"] > 0 else ""
+    if row["high"] < 0:
+        return "**worse**"
+    return "better" if row["low"] > 0 else ""
 
 
-def report(rows: list[dict[str, Any]], run: str, given: argparse.Namespace) -> str:
+def report(rows: list[Row], run: str, given: argparse.Namespace) -> str:
     """The page, in Markdown."""
     configs = "".join(f" --config {name}" for name in given.config)
     lines = [
@@ -149,8 +172,8 @@ def report(rows: list[dict[str, Any]], run: str, given: argparse.Namespace) -> s
         "",
         "The same checkpoint answers the same questions twice. The interval is that of the difference in as many draws",
         "of the questions (of VCR: of pairs of them), the same for both; where it lies wholly below zero the row says",
-        "**worse**: one of 40 rows does so by chance where both are alike. With / without: malformed answers (what",
-        "`test` counts as malformed), and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
+        "**worse**: one of 40 rows does so by chance where both are alike. With / without: malformed answers,",
+        "and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
         "",
         "| source | metric | n | with | without | difference | 95 % interval | | malformed | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -185,16 +208,13 @@ def main() -> None:
     setup = read_setup(
         [str(folders["with"] / "config.yaml"), *given.config], given.root, given.plugin
     )
-    table = json.loads((folders["with"] / "scores_test.json").read_text())["table"]
+    table = read_json(folders["with"] / "scores_test.json")["table"]
     rows = [compare(setup, row["name"], folders, given.draws) for row in table]
     run = folders["with"].parent.name
     given.out.write_text(report(rows, run, given))
     worse = [row["source"] for row in rows if row["high"] < 0]
-    print(
-        json.dumps(
-            {"benchmark": "grammar", "run": run, "draws": given.draws, "worse": worse, "rows": rows}
-        )
-    )
+    summary = {"benchmark": "grammar", "run": run, "draws": given.draws, "worse": worse}
+    print(json.dumps({**summary, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/kills.py --kills 20
 
-A small model is trained on a small world. Every few seconds the whole run is killed (-9) and goes on from its newest
-sound checkpoint on another number of processes. What survives (the steps up to each checkpoint that was resumed from)
+A small model is trained on a small world. Every few seconds the whole run is killed (-9) and resumed from its newest
+intact checkpoint on another number of processes. What survives (the steps up to each checkpoint that was resumed from)
 must be the undisturbed run's list of sample ids, step by step. The last line printed is one JSON object.
 """
 
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from vista.app.runs import newest_sound
 from vista.training.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
+History = dict[int, dict[str, Any]]  # step -> {"ids", "loss"}
 SIZES = [
     "--encoder.weights=null",
     "--encoder.hidden_size=32",
@@ -51,7 +53,7 @@ SIZES = [
 ]
 
 
-class Seen(Callback):
+class StepIds(Callback):
     """Writes the ids of each step, one file for each process."""
 
     def on_train_batch_end(
@@ -63,69 +65,63 @@ class Seen(Callback):
             "ids": batch["ids"],
             "loss": float(trainer.callback_metrics["train/loss"]),
         }
-        with Path(os.environ["SEEN"], f"{trainer.global_rank}.jsonl").open("a") as file:
+        with Path(os.environ["STEP_IDS"], f"{trainer.global_rank}.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 
 
 def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[bytes]:
     """Begin a run."""
     folder.mkdir(parents=True)
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-        "SEEN": str(folder),
-    }
+    own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "STEP_IDS": str(folder)}
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    # Said for one process, too: the settings of the run that is resumed may name several.
-    words = [
-        *words,
-        f"--trainer.devices={processes}",
-        f"--trainer.strategy={'ddp' if processes > 1 else 'auto'}",
-    ]
-    command = [
-        *launcher,
-        str(ROOT / "main.py"),
-        *words,
-        "--trainer.callbacks+=benchmarks.kills.Seen",
-    ]
+    # Given for one process, too: the settings of the run that is resumed may name several.
+    strategy = "ddp" if processes > 1 else "auto"
+    more = [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
+    more += ["--trainer.callbacks+=benchmarks.kills.StepIds"]
+    command = [*launcher, str(ROOT / "main.py"), *words, *more]
     log = (folder / "log").open("wb")
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    return subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
 
 
 def kill(pid: int) -> None:
     """Kill a process and all below it; torchrun's workers are in sessions of their own."""
     family = [pid]
-    for member in family:
+    for member in family:  # which grows while it is gone through
         with suppress(FileNotFoundError):
-            family += map(int, Path(f"/proc/{member}/task/{member}/children").read_text().split())
+            children = Path(f"/proc/{member}/task/{member}/children").read_text().split()
+            family += [int(child) for child in children]
     for member in family:
         with suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
 
 
-def history(folder: Path) -> dict[int, dict[str, Any]]:
+def history(folder: Path) -> History:
     """Step -> its ids over all processes, and its loss; only steps that every process has written."""
-    ranks = [
-        [json.loads(line) for line in f.read_text().split("\n")[:-1]]
-        for f in sorted(folder.glob("*.jsonl"))
-    ]
-    steps: dict[int, dict[str, Any]] = {}
+    ranks = [_rows(file) for file in sorted(folder.glob("*.jsonl"))]
+    steps: History = {}
     for rows in zip(*ranks, strict=False):
-        ids = [name for row in rows for name in row["ids"]]
+        ids = list(chain.from_iterable(row["ids"] for row in rows))
         steps[rows[0]["step"]] = {"ids": ids, "loss": rows[0]["loss"]}
     return steps
 
 
-def disturbed(
+def _rows(file: Path) -> list[dict[str, Any]]:
+    """The rows of one process; a last line without an end was cut off by the kill."""
+    lines = file.read_text().split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def train_with_kills(
     words: list[str], kills: int, rng: random.Random
-) -> tuple[dict[int, dict[str, Any]], list[int], int]:
+) -> tuple[History, list[int], int]:
     """Kill and resume until it is through: surviving history, numbers of processes, kills of a running training."""
-    survived: dict[int, dict[str, Any]] = {}
+    survived: History = {}
     checkpoint, sizes, hits = None, [], 0
     for attempt in range(10 * kills):
-        folder, size = Path(f"seen/{attempt}"), rng.choice((1, 2, 4))
+        folder = Path(f"step_ids/{attempt}")
+        size = rng.choice((1, 2, 4))
         resume = [f"--ckpt_path={checkpoint}"] if checkpoint else []
         process = start(folder, size, [*words, f"--name=killed{attempt}", *resume])
         sizes.append(size)
@@ -145,6 +141,7 @@ def disturbed(
         if list(run.glob("checkpoints/*.ckpt")):
             checkpoint = newest_sound(run)
             step = read_checkpoint(checkpoint, lazy=True)["global_step"]
+            # What came after the checkpoint is trained once more.
             survived |= {s: row for s, row in history(folder).items() if s <= step}
         print(f"kill {hits}: {size} process(es), {len(survived)} steps survive", flush=True)
     raise RuntimeError("the run does not come to its end")
@@ -161,18 +158,24 @@ def main() -> None:
     write_world(Path("data/small"), num_train=400, num_val=10, num_test=10, num_workers=1)
     words = ["fit", "--config", "stage1", *SIZES, "--data.root=data/small"]
     words += [f"--data.order.epoch_samples={given.steps * 8}", "--data.drop_test_images=false"]
-    process = start(Path("seen/whole"), 1, [*words, "--name=whole"])
+    folder = Path("step_ids/whole")
+    process = start(folder, 1, [*words, "--name=whole"])
     if process.wait():
-        raise RuntimeError(Path("seen/whole/log").read_text()[-2000:])
-    whole = history(Path("seen/whole"))
-    survived, sizes, hits = disturbed(words, given.kills, random.Random(given.seed))
+        raise RuntimeError((folder / "log").read_text()[-2000:])
+    whole = history(folder)
+    survived, sizes, hits = train_with_kills(words, given.kills, random.Random(given.seed))
     last = max(whole)
+    whole_ids = {step: row["ids"] for step, row in whole.items()}
+    survived_ids = {step: row["ids"] for step, row in survived.items()}
     result = {
-        "benchmark": "kills", "kills": hits, "steps": last, "processes": sizes,
-        "same_ids": {s: row["ids"] for s, row in whole.items()} == {s: row["ids"] for s, row in survived.items()},
-        "samples": sum(len(row["ids"]) for row in survived.values()),
+        "benchmark": "kills",
+        "kills": hits,
+        "steps": last,
+        "processes": sizes,
+        "same_ids": whole_ids == survived_ids,
+        "samples": sum(len(ids) for ids in survived_ids.values()),
         "last_losses": (whole[last]["loss"], survived[last]["loss"]),
-    }  # fmt: skip
+    }
     print(json.dumps(result))
 
 

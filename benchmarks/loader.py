@@ -1,7 +1,7 @@
 """The loader of training samples: how fast one worker is, what bounds it, and what 6.8 million annotations cost.
 
-    OMP_NUM_THREADS=1 python benchmarks/loader.py
-    OMP_NUM_THREADS=1 python benchmarks/loader.py --annotations 6800000
+    OMP_NUM_THREADS=1 python -m benchmarks.loader
+    OMP_NUM_THREADS=1 python -m benchmarks.loader --annotations 6800000
 
 Images are generated JPEGs of 640 x 480, about as large as COCO's, under as many names as wanted; annotations come from
 a generating reader and pass through everything that those of official files do: the reader, the compiled table, the
@@ -24,16 +24,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
-import numpy as np
-from generated_source import PICTURES, TASKS, GeneratedReader, write_data
 
+from benchmarks.generated_source import TASKS, GeneratedReader, write_data
+from benchmarks.loader_profile import difference_of_reduced, profile
 from datamodules.mixture import MixtureData
 from datamodules.readers import READERS
 from datamodules.settings import SampleOrder
 from datamodules.source import Source
 from vista.codec.codec import Codec
-from vista.images import load_image
-from vista.tokens.batch import collate
 from vista.tokens.tokenizer import Tokenizer
 
 SIDE, BATCH, IMAGES = 224, 64, 400_000
@@ -59,97 +57,31 @@ def mixture(root: Path, **settings: Any) -> MixtureData:
     return data
 
 
-def milliseconds(call: Callable[[Any], Any], values: list[Any]) -> float:
-    """Of one call: the median over all values."""
-    times = []
-    for value in values:
-        start = time.perf_counter()
-        call(value)
-        times.append(1000 * (time.perf_counter() - start))
-    return float(np.median(times))
-
-
-def profile(data: MixtureData) -> dict[str, float]:
-    """Milliseconds of each part of the work, in this process."""
-    files = [data.root / f"pictures/{k}.jpg" for k in range(PICTURES)]
-    contents, images = (
-        [np.fromfile(file, np.uint8) for file in files],
-        [load_image(file) for file in files],
-    )
-    pictures = [data.encoding.transform(image) for image in images]
-    parts = {
-        "load_image": milliseconds(load_image, files),
-        "decode": milliseconds(
-            lambda content: cv2.imdecode(content, cv2.IMREAD_COLOR_RGB), contents
-        ),
-        "decode_reduced": milliseconds(
-            lambda content: cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2), contents
-        ),
-        "transform": milliseconds(data.encoding.transform, images),
-    }
-    rng = np.random.default_rng(0)
-    for source in data.train_sources:
-        annotations = [
-            source.annotations[k]
-            for k in range(0, len(source.annotations), len(source.annotations) // 64)
-        ]
-        turns = [source.task.turns(annotation, rng) for annotation in annotations]
-        asked = list(zip(annotations, turns, strict=True))
-        samples = [data.encoding.sample(source, *each) for each in asked]
-        parts[f"{source.name}_annotation"] = milliseconds(
-            source.annotations.__getitem__, list(range(64))
-        )
-        parts[f"{source.name}_turns"] = milliseconds(
-            lambda a, task=source.task: task.turns(a, rng), annotations
-        )
-        parts[f"{source.name}_tokens"] = milliseconds(
-            lambda each, s=source: data.encoding.sample(s, *each), asked
-        )
-    images_of = {
-        file: picture
-        for sample in samples
-        for file, picture in zip(sample.images, pictures, strict=False)
-    }
-    batch = [samples] * 5
-    parts["collate_a_sample"] = milliseconds(
-        lambda s: collate(s, images_of, data.tokenizer, 32), batch
-    ) / len(samples)
-    return {name: round(value, 3) for name, value in parts.items()}
-
-
-def difference_of_reduced(root: Path) -> float:
-    """Mean difference in grey levels that decoding at half size makes in what the encoder sees."""
-    differences = []
-    for k in range(20):
-        file = str(root / f"pictures/{k}.jpg")
-        whole, half = (
-            cv2.resize(cv2.imread(file, flags), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
-                float
-            )
-            for flags in (cv2.IMREAD_COLOR, cv2.IMREAD_REDUCED_COLOR_2)
-        )
-        differences.append(np.abs(whole - half).mean())
-    return round(float(np.mean(differences)), 2)
-
-
-def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
+def time_of(call: Callable[[], Any]) -> tuple[Any, float, float]:
     """What it returns, and how many seconds and seconds of this process's CPU time it took."""
     start, used = time.perf_counter(), time.process_time()
     return call(), time.perf_counter() - start, time.process_time() - used
 
 
 def cpu_seconds(pid: int) -> float:
+    """User and system time of a process until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> dict[str, int]:
     """RSS, PSS, USS and the dirty part of USS of a process, in MB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    kb = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    dirty = kb["Private_Dirty"]
-    sizes = {"rss": kb["Rss"], "pss": kb["Pss"], "uss": kb["Private_Clean"] + dirty, "dirty": dirty}
-    return {f"{name}_mb": size // 1024 for name, size in sizes.items()}
+    kb = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, size, _ = line.split()
+        kb[name.removesuffix(":")] = int(size)
+    private = kb["Private_Clean"] + kb["Private_Dirty"]
+    return {
+        "rss_mb": kb["Rss"] // 1024,
+        "pss_mb": kb["Pss"] // 1024,
+        "uss_mb": private // 1024,
+        "dirty_mb": kb["Private_Dirty"] // 1024,
+    }
 
 
 def speed(data: MixtureData, batches: int = 30) -> dict[str, float]:
@@ -158,10 +90,11 @@ def speed(data: MixtureData, batches: int = 30) -> dict[str, float]:
     for _ in range(4):
         next(loader)
     (worker,) = multiprocessing.active_children()
-    start, used = time.perf_counter(), cpu_seconds(worker.pid or 0)
+    pid = worker.pid or 0
+    start, start_cpu = time.perf_counter(), cpu_seconds(pid)
     for _ in range(batches):
         next(loader)
-    wall, cpu = time.perf_counter() - start, cpu_seconds(worker.pid or 0) - used
+    wall, cpu = time.perf_counter() - start, cpu_seconds(pid) - start_cpu
     return {
         "per_second": round(batches * BATCH / wall),
         "per_cpu_second": round(batches * BATCH / cpu),
@@ -173,13 +106,12 @@ def measure_speed(root: Path) -> dict[str, Any]:
     write_data(root, 40000, 2000)
     found: dict[str, Any] = {"jpeg_kb": (root / "pictures/0.jpg").stat().st_size // 1024}
     for most in (1, 4):
-        found[f"{most}_of_an_image"] = speed(
-            mixture(root, order=SampleOrder(questions_per_image=most))
-        )
+        order = SampleOrder(questions_per_image=most)
+        found[f"{most}_of_an_image"] = speed(mixture(root, order=order))
     single = SampleOrder(questions_per_image=1)
     found |= {task: speed(mixture(root, order=single, tasks=[task])) for task in TASKS}
     found["milliseconds"] = profile(mixture(root, num_workers=0))
-    found["grey_levels_of_reduced_decoding"] = difference_of_reduced(root)
+    found["grey_levels_of_reduced_decoding"] = difference_of_reduced(root, SIDE)
     return found
 
 
@@ -189,7 +121,7 @@ def measure_scale(root: Path, annotations: int) -> dict[str, Any]:
     found: dict[str, Any] = {"annotations": annotations, "images": IMAGES}
 
     def first_run(results: Any) -> None:
-        _, *seconds = timed(lambda: mixture(root))
+        _, *seconds = time_of(lambda: mixture(root))
         results.put((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
 
     context = multiprocessing.get_context("fork")
@@ -197,14 +129,14 @@ def measure_scale(root: Path, annotations: int) -> dict[str, Any]:
     process = context.Process(target=first_run, args=(results,))
     process.start()
     process.join()
-    first, found["compile_peak_rss_mb"] = results.get()
-    data, *again = timed(lambda: mixture(root))
-    found["compile_s"], found["compile_cpu_s"] = (
-        round(a - b, 1) for a, b in zip(first, again, strict=True)
-    )
-    found["open_s"], found["open_cpu_s"] = (round(seconds, 1) for seconds in again)
-    found["compiled_mb"] = sum(file.stat().st_size for file in (root / "compiled").iterdir()) >> 20
-    found["order_s"] = round(timed(lambda: data.train_order.samples(0))[1], 2)
+    (first_s, first_cpu_s), found["compile_peak_rss_mb"] = results.get()
+    data, open_s, open_cpu_s = time_of(lambda: mixture(root))
+    found["compile_s"] = round(first_s - open_s, 1)
+    found["compile_cpu_s"] = round(first_cpu_s - open_cpu_s, 1)
+    found["open_s"], found["open_cpu_s"] = round(open_s, 1), round(open_cpu_s, 1)
+    num_bytes = sum(file.stat().st_size for file in (root / "compiled").iterdir())
+    found["compiled_mb"] = num_bytes >> 20
+    found["order_s"] = round(time_of(lambda: data.train_order.samples(0))[1], 2)
     start = time.perf_counter()
     loader = iter(data.train_dataloader())
     next(loader)

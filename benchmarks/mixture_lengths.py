@@ -1,6 +1,6 @@
 """How long the samples of the paper's mixture are, and how many share an image: writes mixture_lengths.json.
 
-    python benchmarks/mixture_lengths.py --root DATA --config coinit
+    python -m benchmarks.mixture_lengths --root DATA --config coinit
 
 For every training source of stage 1 that is below the data root: nine deciles of the pieces in a prompt, of the pieces
 of words in an answer and of its regions. A word counts as 1.3 pieces, as English does for LLaMA's tokenizer. Numbers of
@@ -15,16 +15,20 @@ import argparse
 import json
 import re
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
-from datamodules.commands.configured import read_setup
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.readers import READERS
 from tasks import Task
+from vista.data import Annotation
 
 PIECES_PER_WORD = 1.3
+Turns = Sequence[tuple[str, str]]  # prompt and answer of each
 # Samples of the training split, and samples of one image.
 STATED = {
     "caption_coco": (113_287, 1), "vqav2": (443_757, 5.4), "llava_instruct": (157_712, 1.9),
@@ -38,18 +42,16 @@ STATED = {
 # in the shares of the 907 such expressions of its val, testA and testB that were at hand.
 TARGETS = [0] * 19_140 + [1] * 120_624 + [2] * 48_944 + [3] * 13_042 + [4] * 3_452 + [5] * 4_142
 LIKE = {"grec_grefcoco": "rec_refcoco", "gres_grefcoco": "res_refcoco"}
-LLAVA_KINDS = {
-    "conv": 58,
-    "detail": 23,
-    "complex": 77,
-}  # thousands of samples, README of LLaVA-Instruct-150K
+# Thousands of samples, README of LLaVA-Instruct-150K.
+LLAVA_KINDS = {"conv": 58, "detail": 23, "complex": 77}
 BENCH = "coco2014_val_gpt4_qa_30x3.jsonl"
 REGION = re.compile(r"\[[\d\s,<>a-z]*\]")
 
 
 def pieces(text: str) -> int:
     """About how many pieces a text of words has."""
-    words, marks = re.findall(r"\w+", text), re.findall(r"[^\w\s]", text)
+    words = re.findall(r"\w+", text)
+    marks = re.findall(r"[^\w\s]", text)
     return round(PIECES_PER_WORD * len(words)) + len(marks)
 
 
@@ -58,21 +60,49 @@ def deciles(values: list[int]) -> list[int]:
     return [int(v) for v in np.quantile(values, np.linspace(0.05, 0.95, 9))]
 
 
-def with_bench(
-    conversations: list[list[tuple[str, str]]], path: Path
-) -> list[list[tuple[str, str]]]:
+def with_bench(conversations: Sequence[Turns], path: Path) -> list[Turns]:
     """Conversations, and the bench's detailed and complex answers, repeated until the three kinds have their shares."""
-    bench = [json.loads(line) for line in path.read_text().splitlines()]
-    kinds = {
-        k: [[(x["instruction"], x["output"])] for x in bench if x["type"] == k]
-        for k in ("detail", "complex")
+    by_kind: dict[str, list[Turns]] = {"conv": list(conversations[:1]), "detail": [], "complex": []}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        if record["type"] in ("detail", "complex"):
+            by_kind[record["type"]].append([(record["instruction"], record["output"])])
+    repeated: list[Turns] = []
+    for kind, share in LLAVA_KINDS.items():
+        repeated += islice(cycle(by_kind[kind]), share)
+    return repeated
+
+
+def annotations_of(setup: Setup, name: str) -> list[Annotation]:
+    """Those of the first split of a source that has any, the one for training first."""
+    source = setup.sources[name]
+    task = Task.known[source.task](setup.codec)
+    own_splits = [source.train, source.val, *source.test.values()]
+    for split in dict.fromkeys([*own_splits, *READERS[source.dataset].splits]):
+        if not split:
+            continue
+        with suppress(FileNotFoundError, ValueError):
+            annotations = task.regroup(setup.splits.read(name, source, split))
+            if annotations:
+                return annotations
+    return []
+
+
+def lengths_of(turns: Sequence[Turns], task: str) -> dict[str, object]:
+    """Deciles of the pieces of words in prompt and answer, and of the regions."""
+    prompts, answers, regions = [], [], []
+    for own in turns:
+        prompt = "".join(prompt for prompt, _ in own)
+        answer = "".join(answer for _, answer in own)
+        prompts.append(pieces(REGION.sub("", prompt)))
+        answers.append(pieces(REGION.sub("", answer)))
+        regions.append(sum(len(REGION.findall(answer)) for _, answer in own))
+    return {
+        "prompt": deciles(prompts),
+        "answer": deciles(answers),
+        "regions": deciles(regions),
+        "region": "mask" if task in ("res", "gres") else "box",
     }
-    kinds["conv"] = conversations[:1]
-    return [
-        kinds[kind][i % len(kinds[kind])]
-        for kind, share in LLAVA_KINDS.items()
-        for i in range(share)
-    ]
 
 
 def main() -> None:
@@ -88,30 +118,20 @@ def main() -> None:
     setup = read_setup(given.config, given.root, [])
     found = {}
     for name, (samples, per_image) in STATED.items():
-        source = setup.sources[LIKE.get(name, name)]
-        task, rng = Task.known[source.task](setup.codec), np.random.default_rng(0)
-        annotations = []
-        for split in dict.fromkeys(
-            [source.train, source.val, *source.test.values(), *READERS[source.dataset].splits]
-        ):
-            with suppress(FileNotFoundError, ValueError):
-                annotations = annotations or task.regroup(
-                    setup.splits.read(name, source, split) if split else []
-                )
+        source_name = LIKE.get(name, name)
+        source = setup.sources[source_name]
+        annotations = annotations_of(setup, source_name)
         if not annotations:
             print(f"{name}: no files, left out")
             continue
-        turns = [task.turns(annotation, rng) for annotation in annotations[:400]]
+        task, rng = Task.known[source.task](setup.codec), np.random.default_rng(0)
+        turns: list[Turns] = [task.turns(annotation, rng) for annotation in annotations[:400]]
         if source.dataset == "llava_instruct":
             turns = with_bench(turns, setup.root / source.dataset / BENCH)
-        regions = [sum(len(REGION.findall(answer)) for _, answer in each) for each in turns]
-        found[name] = {
-            "samples": samples, "samples_of_an_image": per_image,
-            "prompt": deciles([pieces(REGION.sub("", "".join(p for p, _ in each))) for each in turns]),
-            "answer": deciles([pieces(REGION.sub("", "".join(a for _, a in each))) for each in turns]),
-            "regions": deciles(TARGETS if name in LIKE else regions),
-            "region": "mask" if source.task in ("res", "gres") else "box",
-        }  # fmt: skip
+        lengths = lengths_of(turns, source.task)
+        if name in LIKE:
+            lengths["regions"] = deciles(TARGETS)
+        found[name] = {"samples": samples, "samples_of_an_image": per_image, **lengths}
         print(name, len(annotations), found[name])
     given.out.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -1,7 +1,7 @@
 """The demo on several seeds: scores, baselines, CPU-seconds and memory, written to docs/results.md.
 
-    python benchmarks/results.py --seeds 0 1 2
-    python benchmarks/results.py --seeds 0 --all        all tasks, as `make demo-all`, written to docs/results_all.md
+    python -m benchmarks.results --seeds 0 1 2
+    python -m benchmarks.results --seeds 0 --all        all tasks, as `make demo-all`, written to docs/results_all.md
 
 Every seed trains stage 1 and stage 2 and is tested once, in processes of their own, as `make demo` does, two processes
 to a training; `--jobs 2` lets two seeds go on at a time instead, one process each. The last line printed is one JSON
@@ -35,49 +35,35 @@ def run(arguments: list[str], threads: int) -> dict[str, float]:
     return {"wall_s": time.perf_counter() - began, "cpu_s": cpu, "peak_gb": used.ru_maxrss / 2**20}
 
 
-PAIR = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]  # as `make demo`
+PAIR = ["--trainer.devices=2", "--trainer.strategy=ddp"]  # as `make demo`
+# By `--all`: the title, more configs, and questions of each source in the first prompt and in unseen ones.
 DEMOS = {
     False: ("the demo", [], (256, 64)),
-    True: ("all tasks", ["--config", "tiny_all.yaml"], (200, 50)),
+    True: ("all tasks", ["--config=tiny_all.yaml"], (200, 50)),
 }
 
 
 def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict[str, object]:
     """Train and test under one seed."""
-    _, config, (asked, unseen) = DEMOS[everything]
-    first, second = (f"seed{seed}_{'all_' * everything}stage{k}" for k in (1, 2))
-    stage1 = ["fit", "--config", "stage1.yaml", *config, "--name", first]
-    stage2 = [
-        "fit",
-        "--config",
-        "stage2.yaml",
-        *config,
-        "--config",
-        "tiny_stage2.yaml",
-        "--model.init_from",
-        first,
-    ]
-    test = [
-        "test",
-        "--ckpt_path",
-        second,
-        "--data.scoring.max_test",
-        str(asked),
-        "--data.scoring.unseen_prompts",
-        str(unseen),
-    ]
-    more = ["--seed_everything", str(seed), "--data.order.seed", str(seed), *pair]
+    _, config, (num_questions, num_unseen) = DEMOS[everything]
+    prefix = f"seed{seed}_all_" if everything else f"seed{seed}_"
+    first, second = f"{prefix}stage1", f"{prefix}stage2"
+    stage1 = ["fit", "--config=stage1.yaml", *config, f"--name={first}"]
+    stage2 = ["fit", "--config=stage2.yaml", *config, "--config=tiny_stage2.yaml"]
+    stage2 += [f"--model.init_from={first}", f"--name={second}"]
+    test = ["test", f"--ckpt_path={second}"]
+    test += [f"--data.scoring.max_test={num_questions}"]
+    test += [f"--data.scoring.unseen_prompts={num_unseen}"]
+    more = [f"--seed_everything={seed}", f"--data.order.seed={seed}", *pair]
     costs = {
         "stage1": run([*stage1, *more], threads),
-        "stage2": run([*stage2, "--name", second, *more], threads),
+        "stage2": run([*stage2, *more], threads),
         "test": run(test, threads),
     }
+    # A name that is taken gets a number, so the newest folder is this run's.
     folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
-    return {
-        "seed": seed,
-        "costs": costs,
-        "table": json.loads((folder / "scores_test.json").read_text())["table"],
-    }
+    table = json.loads((folder / "scores_test.json").read_text())["table"]
+    return {"seed": seed, "costs": costs, "table": table}
 
 
 def report(results: list[dict], threads: int, title: str) -> str:
@@ -92,17 +78,13 @@ def report(results: list[dict], threads: int, title: str) -> str:
         "| score | metric | mean | lowest .. highest | baseline | baseline is | n |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for rows in zip(*(r["table"] for r in results), strict=True):
-        scores, row = [r["score"] for r in rows], rows[0]
-        spread = f"{min(scores):.1f} .. {max(scores):.1f}"
-        cells = (
-            row["name"],
-            row["metric"],
-            f"{statistics.mean(scores):.1f}",
-            spread,
-            f"{row['baseline']:.1f}",
-        )
-        lines.append(f"| {' | '.join(cells)} | {row['what']} | {row['n']} |")
+    tables = [result["table"] for result in results]
+    for rows in zip(*tables, strict=True):
+        row = rows[0]
+        scores = [each["score"] for each in rows]
+        spread = f"{statistics.mean(scores):.1f} | {min(scores):.1f} .. {max(scores):.1f}"
+        baseline = f"{row['baseline']:.1f} | {row['what']}"
+        lines.append(f"| {row['name']} | {row['metric']} | {spread} | {baseline} | {row['n']} |")
     lines += [
         "",
         "| seed | step | CPU-seconds | wall seconds | peak GB |",
@@ -123,19 +105,19 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
     parser.add_argument("--all", action="store_true", help="all tasks")
     parser.add_argument("--out", type=Path, help="docs/results.md, or docs/results_all.md")
-    arguments = parser.parse_args()
-    title, pair = DEMOS[arguments.all][0], PAIR * (arguments.jobs == 1)
-    out = arguments.out or ROOT / "docs" / ("results_all.md" if arguments.all else "results.md")
+    given = parser.parse_args()
+    title = DEMOS[given.all][0]
+    pair = PAIR if given.jobs == 1 else []
+    out = given.out or ROOT / "docs" / ("results_all.md" if given.all else "results.md")
     out.parent.mkdir(exist_ok=True)
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        one = partial(one_seed, threads=arguments.threads, pair=pair, everything=arguments.all)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        one = partial(one_seed, threads=given.threads, pair=pair, everything=given.all)
         results = []
-        for result in pool.map(one, arguments.seeds):
+        for result in pool.map(one, given.seeds):
             results.append(result)
-            out.write_text(
-                report(results, arguments.threads, title)
-            )  # what there is, should a later seed fail
-    print(json.dumps({"benchmark": "results", "threads": arguments.threads, "results": results}))
+            # What there is, should a later seed fail.
+            out.write_text(report(results, given.threads, title))
+    print(json.dumps({"benchmark": "results", "threads": given.threads, "results": results}))
 
 
 if __name__ == "__main__":

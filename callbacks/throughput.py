@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from vista.models.length_groups import padded_size
 from vista.module import VistaModule
 from vista.tokens.batch_types import TrainingBatch
-from vista.training.flops import step_flops
+from vista.training.flops import step_flops, unit_flops
 
 
 class Throughput(Callback):
@@ -38,6 +38,8 @@ class Throughput(Callback):
         self.samples = self.tokens = 0
         self.step = trainer.global_step
         self.peak_flops = peak_flops(pl_module.device, trainer.precision)
+        if self.peak_flops:
+            self.unit_flops = unit_flops(cast(VistaModule, pl_module).model)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clocks."""
@@ -65,6 +67,7 @@ class Throughput(Callback):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module, batch)
+        # Where a progress bar is shown, it says this.
         due = self.print_every and trainer.global_step % self.print_every == 0
         if due and trainer.is_global_zero:
             loss = float(trainer.callback_metrics["train/loss"])
@@ -87,7 +90,7 @@ class Throughput(Callback):
             "speed/memory_gb": peak_memory(pl_module.device),
         }
         if self.peak_flops:
-            flops = step_flops(model, batch) / sum(lengths) * self.tokens
+            flops = step_flops(self.unit_flops, batch) / sum(lengths) * self.tokens
             speed["speed/mfu"] = flops / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
         self.mark, self.waited = time.perf_counter(), seconds_waited(trainer)

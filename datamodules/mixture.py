@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.by_image import group_by_image
+from datamodules.choice import Choice
 from datamodules.dataset import Encoding, LossOn, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
 from datamodules.missing import check_split, with_images
@@ -22,7 +22,7 @@ from datamodules.order import GlobalBatches, Order
 from datamodules.questions import EvaluationSet, limit, of_a_person, with_unseen_prompts
 from datamodules.readers import READERS
 from datamodules.settings import SampleOrder, Scoring, World
-from datamodules.source import LoadedSource, Source, check_source, chosen_tasks
+from datamodules.source import LoadedSource, Source
 from datamodules.splits import Splits
 from datamodules.synthetic.files import WorldError
 from datamodules.synthetic.world import write_world
@@ -91,10 +91,11 @@ class MixtureData(LightningDataModule):
         """
         super().__init__()
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
+        self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
         self.batch_size, self.max_tokens, self.loss_on = batch_size, max_tokens, loss_on
-        self.num_workers, self.replay = num_workers, replay
+        self.num_workers = num_workers
         self.allow_missing, self.drop_test_images = allow_missing, drop_test_images
         check = partial(check_split, allow_missing=allow_missing)
         self.splits = Splits(root, codec, cache, check)
@@ -106,14 +107,6 @@ class MixtureData(LightningDataModule):
         self.eval_sources: list[LoadedSource] = []
         # A split may have fewer questions than there are processes.
         self.allow_zero_length_dataloader_with_multiple_devices = True
-        if not 0 <= replay < 1:
-            raise InputError(
-                f"the share of replayed samples is at least 0 and below 1, not {replay}"
-            )
-        for name, source in sources.items():
-            check_source(name, source)
-        self.tasks = chosen_tasks(tasks, sources)
-        self.replay_tasks = chosen_tasks(replay_tasks, sources) or []
 
     def prepare_data(self) -> None:
         """Write the generated world where it is wanted and missing, and compile annotations, in one process.
@@ -145,17 +138,17 @@ class MixtureData(LightningDataModule):
     def _compile(self, stage: str) -> None:
         """Read all that `setup` opens."""
         if stage == "fit":
-            self.splits.load(self._trained_on(), "train")
+            self.splits.load(self.choice.trained_on(), "train")
             if self.drop_test_images:
                 images_tested(self.sources, self.splits.read)
-        self.splits.load(self._scored(), "test" if stage == "test" else "val")
+        self.splits.load(self.choice.scored(), "test" if stage == "test" else "val")
 
     def setup(self, stage: str) -> None:
         """Open what the stage needs: `fit`, `validate`, `test` or `predict`."""
         if stage == "fit":
             self._setup_training()
         if stage in ("fit", "validate"):
-            self.eval_sources = self.splits.load(self._scored(), "val")
+            self.eval_sources = self.splits.load(self.choice.scored(), "val")
             limit(self.eval_sources, self.scoring.max_val)
         if stage == "test":
             self._setup_test()
@@ -164,30 +157,9 @@ class MixtureData(LightningDataModule):
         if stage != "fit" and not self.eval_sources:
             raise InputError(f"none of the chosen tasks has a source with a split to {stage}")
 
-    def _chosen(self, tasks: list[str] | None) -> dict[str, Source]:
-        if tasks is None:
-            return self.sources
-        chosen = {name: s for name, s in self.sources.items() if s.task in tasks}
-        for task in tasks:
-            if not any(source.task == task for source in chosen.values()):
-                raise InputError(f"task {task} has no source; add one under data.sources")
-        return chosen
-
-    def _scored(self) -> dict[str, Source]:
-        return self._chosen(None if self.tasks is None else [*self.tasks, *self.replay_tasks])
-
-    def _trained_on(self) -> dict[str, Source]:
-        chosen = dict(self._chosen(self.tasks))
-        if self.replay:
-            chosen |= self._chosen(self.replay_tasks)
-        trained_on = {name: source for name, source in chosen.items() if source.train}
-        if not trained_on:
-            raise InputError("none of the chosen tasks has a source with a split to train on")
-        return trained_on
-
     def _setup_training(self) -> None:
         """Load the training splits and fix how many samples of each an epoch holds."""
-        self.train_sources = self.splits.load(self._trained_on(), "train")
+        self.train_sources = self.splits.load(self.choice.trained_on(), "train")
         if self.allow_missing:
             for source in self.train_sources:
                 source.annotations = with_images(source.annotations, source.root)
@@ -196,22 +168,11 @@ class MixtureData(LightningDataModule):
         most = self.order.questions_per_image
         self.train_order = Order(
             [group_by_image(source.annotations, most) for source in self.train_sources],
-            self._weights(),
+            self.choice.weights(self.train_sources),
             self.order.seed,
             self.order.epoch_samples,
             self.order.sorted_epochs,
         )
-
-    def _weights(self) -> list[float]:
-        """How often a sample of each training source occurs in an epoch; replayed ones get their share of it."""
-        main = self._chosen(self.tasks)
-        weights = np.array([self.sources[s.name].weight for s in self.train_sources], dtype=float)
-        samples = np.array([len(s.annotations) for s in self.train_sources]) * weights
-        replayed = np.array([s.name not in main for s in self.train_sources])
-        if replayed.any():
-            odds = self.replay / (1 - self.replay)
-            weights[replayed] *= odds * samples[~replayed].sum() / samples[replayed].sum()
-        return weights.tolist()
 
     def _drop_test_images(self) -> None:
         """Leave out, and count, what `python main.py data audit` finds."""
@@ -222,18 +183,18 @@ class MixtureData(LightningDataModule):
 
     def _setup_test(self) -> None:
         """Load what `test` scores, and the same in prompts that are never trained on."""
-        self.eval_sources = self.splits.load(self._scored(), "test")
+        self.eval_sources = self.splits.load(self.choice.scored(), "test")
         unseen = with_unseen_prompts(self.eval_sources) if self.scoring.unseen_prompts else []
         limit(self.eval_sources, self.scoring.max_test)
         limit(unseen, self.scoring.unseen_prompts)
         self.eval_sources += unseen
 
     def _question(self) -> LoadedSource:
-        if not self.tasks or len(self.tasks) > 1:
-            names = ", ".join(self.tasks or ["none"])
-            raise InputError(f"a question is of one task, not of {names}")
+        tasks = self.choice.tasks or []
+        if len(tasks) != 1:
+            raise InputError(f"a question is of one task, not of {', '.join(tasks) or 'none'}")
         self.encoding.exif = True
-        task = Task.known[self.tasks[0]](self.codec)
+        task = Task.known[tasks[0]](self.codec)
         return of_a_person(task, self.question_images, self.question_text)
 
     def transfer_batch_to_device(

@@ -3,7 +3,7 @@
 caption_coco: {task: caption, dataset: coco, train: train2017, val: val2017, test: {caption_coco: val2017}}
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,9 +11,7 @@ from zlib import crc32
 
 from datamodules.readers import READERS
 from tasks import Task
-from vista.data import Annotation, InputError
-
-KINDS = {"single_image": False, "multi_image": True}  # word for several tasks -> `Task.multi_image`
+from vista.data import Annotation, InputError, Turns
 
 
 @dataclass
@@ -57,7 +55,7 @@ class LoadedSource:
     annotations: Sequence[Annotation]
     wordings: int = 1
 
-    def question(self, annotation: Annotation) -> tuple[tuple[str, str], ...]:
+    def question(self, annotation: Annotation) -> Turns:
         """The turns in evaluation, in one of the task's first `wordings` templates, decided by the annotation."""
         return self.task.question(annotation, crc32(annotation.id.encode()) % self.wordings)
 
@@ -74,26 +72,6 @@ def nearest(name: str, known: Sequence[str], what: str) -> str:
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
     return f"there is no {what} {name!r}; {hint}"
-
-
-def chosen_tasks(words: Sequence[str] | None, sources: Mapping[str, Source]) -> list[str] | None:
-    """Names of tasks, with `single_image` and `multi_image` written out: all of that kind that have a source.
-
-    Raises:
-        InputError: there is no such task.
-    """
-    if words is None:
-        return None
-    with_source = [source.task for source in sources.values()]
-    names: list[str] = []
-    for word in words:
-        if word in KINDS:
-            names += [n for n in with_source if Task.known[n].multi_image is KINDS[word]]
-        elif word in Task.known:
-            names.append(word)
-        else:
-            raise InputError(nearest(word, [*Task.known, *KINDS], "task"))
-    return list(dict.fromkeys(names))
 
 
 def check_source(name: str, source: Source) -> None:

@@ -63,12 +63,7 @@ class Splits:
         self._read: dict[tuple[str, Path, str], Annotations] = {}
 
     def read(self, name: str, source: Source, split: str) -> Annotations:
-        """All that the reader of a source gives of a split.
-
-        Args:
-            name: of the source, for messages.
-            source: tells the reader.
-            split: one of the reader's.
+        """All that the reader of a source gives of a split; the source's name is for messages.
 
         Raises:
             MissingFileError: an official file is missing.
@@ -76,9 +71,8 @@ class Splits:
             SampleError: a fault of the reader.
         """
         root = source.root or self.root
-        key = source.dataset, root, split
-        if key in self._read:
-            return self._read[key]
+        if (source.dataset, root, split) in self._read:
+            return self._read[source.dataset, root, split]
         try:
             annotations = self._compiled(source.dataset, root, split)
         except (NotADirectoryError, MissingFileError) as error:
@@ -87,7 +81,7 @@ class Splits:
             raise InputError(f"source {name}: {error}") from error
         if self.check is not None:
             self.check(f"{source.dataset} ({split})", annotations, root)
-        self._read[key] = annotations
+        self._read[source.dataset, root, split] = annotations
         return annotations
 
     def _compiled(self, dataset: str, root: Path, split: str) -> Annotations:
@@ -134,7 +128,7 @@ def code_of(kind: type) -> str:
     """
     folders, files = {ROOT}, list[Path]()
     for base in kind.__mro__:
-        if not _is_standard(base.__module__):
+        if not is_standard(base.__module__):
             file = Path(inspect.getfile(base))
             files.append(file)
             folders.add(file.parents[base.__module__.count(".")])
@@ -153,15 +147,14 @@ def imported_files(file: Path, code: bytes, folders: set[Path]) -> list[Path]:
     """The modules that a module imports from some folders, or from those above it by dots."""
     found = []
     for level, name in imports(code):
-        if not level and _is_standard(name):
-            continue
         for folder in [file.parents[level - 1]] if level else folders:
             module = folder.joinpath(*name.split("."))
             found += [module.with_suffix(".py"), module / "__init__.py"]
     return [candidate for candidate in found if candidate.is_file()]
 
 
-def _is_standard(module: str) -> bool:
+def is_standard(module: str) -> bool:
+    """Whether a module is of Python's own library."""
     return module.partition(".")[0] in sys.stdlib_module_names
 
 
@@ -176,4 +169,4 @@ def imports(code: bytes) -> list[tuple[int, str]]:
             module = node.module or ""
             names.append((node.level, module))
             names += [(node.level, f"{module}.{alias.name}".strip(".")) for alias in node.names]
-    return names
+    return [(level, name) for level, name in names if level or not is_standard(name)]

@@ -28,8 +28,10 @@ class Caption(Task):
 
     def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
         """One turn; in training one of the captions is drawn."""
+        # The caption is drawn before the prompt: what a seed draws depends on the order.
         choice = int(rng.integers(len(annotation.captions))) if rng is not None else 0
-        return ((self.prompt(annotation, rng), " ".join(annotation.captions[choice].split())),)
+        target = " ".join(annotation.captions[choice].split())
+        return ((self.prompt(annotation, rng), target),)
 
     def target(self, annotation: Annotation) -> str:
         """The first caption."""
@@ -59,6 +61,7 @@ class Caption(Task):
         for caption in candidates:
             metric = in_this_process(CaptionMetric(metrics=("CIDEr",), tokenizer="python"))
             metric.update([self.parse(caption, a) for a in annotations], references)
-            if (score := float(metric.compute()["CIDEr"])) > best_score:
+            score = float(metric.compute()["CIDEr"])
+            if score > best_score:
                 best, best_score = caption, score
         return [self.parse(best, a) for a in annotations]

@@ -79,11 +79,14 @@ class CoSeg(Task):
     def _read_masks(self, text: str, sizes: Sequence[Size]) -> tuple[list[Mask], bool]:
         """Masks of a text, each at a size of its own, and whether the text is malformed; further ones are left out."""
         brackets = _BRACKET.findall(text)
+        # The form of the whole text first: brackets read one by one would not show a missing separator.
         if not brackets or self.codec.parse_masks(text, (1, 1))[1]:
             return [], True
-        return [
-            self.codec.parse_masks(b, size)[0][0] for b, size in zip(brackets, sizes, strict=False)
-        ], False
+        masks = []
+        for bracket, size in zip(brackets, sizes, strict=False):
+            drawn, _ = self.codec.parse_masks(bracket, size)
+            masks.append(drawn[0])
+        return masks, False
 
     def reference(self, annotation: Annotation) -> Reference:
         """The annotated masks, the class, and which images are scored."""
@@ -96,9 +99,11 @@ class CoSeg(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Every pixel of every image."""
-        return [
-            Prediction(masks=[np.ones(size, dtype=bool) for size in a.sizes]) for a in annotations
-        ]
+        predictions = []
+        for annotation in annotations:
+            masks = [np.ones(size, dtype=bool) for size in annotation.sizes]
+            predictions.append(Prediction(masks=masks))
+        return predictions
 
 
 def masks_of(annotation: Annotation) -> list[Mask]:

@@ -50,11 +50,13 @@ class REC(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """The true box of a random referred object of the same image."""
         rng = np.random.default_rng(0)
-        boxes: dict[str, list[Box]] = defaultdict(list)
+        boxes: dict[str, list[Box]] = defaultdict(list)  # of each image, in the order of the file
         for a in annotations:
+            # Several expressions name one object.
             if a.boxes[0] not in boxes[a.images[0]]:
                 boxes[a.images[0]].append(a.boxes[0])
-        return [
-            Prediction(boxes=[boxes[a.images[0]][rng.integers(len(boxes[a.images[0]]))]])
-            for a in annotations
-        ]
+        predictions = []
+        for a in annotations:
+            objects = boxes[a.images[0]]
+            predictions.append(Prediction(boxes=[objects[rng.integers(len(objects))]]))
+        return predictions

@@ -215,6 +215,7 @@ class VistaModule(LightningModule):
             batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
             tasks: of each question.
         """
+        # An unreadable image is a grey one to the model; what it says of that is no answer.
         preds = self.decoder(self.model, batch, list(tasks), batch["annotations"])
         for index, readable in enumerate(batch["readable"]):
             if not readable:
@@ -225,6 +226,7 @@ class VistaModule(LightningModule):
         source, annotations = batch["source"], batch["annotations"]
         task = self.tasks[source]
         recorded = self.recorded.get(source, {})
+        # A batch that was answered in part only is asked again as a whole, as it was before.
         if all(a.id in recorded for a in annotations):
             preds = [from_record(task, a, recorded[a.id]) for a in annotations]
         else:

@@ -26,7 +26,13 @@ from tasks import Task
 from tests.tiny import read_split, tokenizer
 from vista.app.plugins import load_plugin
 from vista.codec.codec import Codec
-from vista.data import Annotation, annotation_from_json, annotation_to_json
+from vista.data import (
+    Annotation,
+    InputError,
+    SampleError,
+    annotation_from_json,
+    annotation_to_json,
+)
 
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False))
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too, as JSON files may hold
@@ -210,6 +216,38 @@ def test_a_reader_that_stops_leaves_nothing_behind(root: Path) -> None:
     with pytest.raises(FileNotFoundError, match="lines \\(train\\) needs"):
         read(root)
     assert list((root / "compiled").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (KeyError("sent"), SampleError, "lines (train), after annotation 2: KeyError: 'sent'"),
+        (InputError("no"), InputError, "source s: lines (train), after annotation 2: no"),
+    ],
+)
+def test_a_fault_of_a_reader_says_where_and_keeps_its_traceback(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type, sentence: str
+) -> None:
+    def fail(reader: Reader) -> Iterator[Annotation]:
+        yield from (Annotation(id=str(k), images=("a.png",)) for k in range(3))
+        raise error
+
+    monkeypatch.setattr(Lines, "_annotations", fail)
+    with pytest.raises(kind) as caught:
+        read(root)
+    assert str(caught.value) == sentence and list((root / "compiled").iterdir()) == []
+    cause = caught.value.__cause__
+    assert error in (cause, cause and cause.__cause__)
+
+
+def test_a_fault_in_regrouping_says_of_which_task(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Task.known["reg"], "regroup", lambda task, annotations: [1 / 0])
+    with pytest.raises(
+        SampleError, match=r"^task reg, on refcoco-val-\w+\.arrow: ZeroDivisionError"
+    ):
+        splits(tiny_world, tmp_path).load({"reg": Source("reg", "refcoco", val="val")}, "val")
 
 
 def test_an_unwritable_folder_is_named(root: Path) -> None:

@@ -9,7 +9,6 @@ from torchmetrics import Metric
 
 from datamodules.source import LoadedSource
 from tasks import Task
-from tasks.pqa import PQA
 from tests.metrics.cases import CASES, N, samples, score, score_in_process
 from vista.app.report import score_row
 from vista.codec.codec import Codec
@@ -141,23 +140,13 @@ class RightAnswers(Metric):
         return {"right": 100 * self.right / self.n, "n": self.n, "parse_failures": torch.zeros(())}
 
 
-class Named(PQA):
-    """A task that is scored by such a metric."""
-
-    name = "named"
-    headline = "right"
-
-    def evaluator(self):
-        self.made = RightAnswers()
-        return self.made
-
-
 def test_a_metric_of_another_library_will_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(Task, "known", dict(Task.known))
+    metric, task = RightAnswers(), Task.known["pqa"](Codec())
+    monkeypatch.setattr(task, "evaluator", lambda: metric)
+    monkeypatch.setattr(type(task), "headline", "right")
     annotations = [Annotation(str(k), (), label=label) for k, label in enumerate("aab")]
-    task = Named(Codec())
     source = LoadedSource("s", task, tmp_path, annotations)
     scores = {"test/s/right": 50.0, "test/s/n": 3, "test/s/parse_failures": 0}
     row = score_row(source, "test", scores)
     assert (row["score"], row["baseline"], row["n"]) == (50, pytest.approx(66.67), 3)
-    assert not hasattr(task.made, "quick")  # nothing is set that it does not declare
+    assert not hasattr(metric, "quick")  # nothing is set that it does not declare

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.train import transformers_twin
+from benchmarks.train_models import transformers_twin
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 

@@ -28,6 +28,7 @@ def joint_accuracy(results: Iterable[tuple[str, str, bool]]) -> tuple[float, int
     questions: dict[str, dict[str, bool]] = defaultdict(dict)
     for question, mode, right in results:
         questions[question][mode] = right
+    # A question whose other half was not asked, as in a part of the file, is left out.
     whole = [all(modes.values()) for modes in questions.values() if len(modes) == len(MODES)]
     return percent(sum(whole), len(whole)), len(questions) - len(whole)
 
@@ -40,7 +41,7 @@ class VCRMetric(CorpusEvaluator):
     """
 
     def __init__(self) -> None:
-        super().__init__(*(f"{kind}_{mode}" for kind in ("right", "n") for mode in MODES))
+        super().__init__(*(f"right_{mode}" for mode in MODES), *(f"n_{mode}" for mode in MODES))
 
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one letter is right."""
