@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import ROOT, run
-from datamodules.commands.configured import Setup, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup
 from vista.app.runs import find_file
 from vista.app.settings import make_part
 from vista.data import decode_segmentation
@@ -81,7 +81,7 @@ def measure_step(arm: str, name: str, seed: int) -> tuple[float, float]:
 def codec_bound(setup: Setup) -> tuple[float, float]:
     """Mean IoU in percent of the validation masks, each once, after encode and decode; and tokens a mask."""
     source = setup.sources["res_refcoco"]
-    annotations = read_split("res_refcoco", source, setup.root, source.val)
+    annotations = setup.splits.read("res_refcoco", source, source.val)
     setup.settings["tokenizer"]["folder"] = find_file(setup.settings["tokenizer"]["folder"])
     tokenizer = make_part(Tokenizer, setup.settings, "tokenizer")
     # Several expressions may speak of one mask.

@@ -22,7 +22,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 
 from tasks import Task
 from vista.data import Prediction
-from vista.metrics.evaluator import alone
+from vista.metrics.evaluator import in_this_process
 from vista.metrics.ptb import tokenize
 
 Record = tuple[Any, ...]
@@ -33,7 +33,7 @@ class Headline:
 
     def __init__(self, task: Task) -> None:
         """Take the task's evaluator."""
-        self.evaluator: Any = alone(task.evaluator())
+        self.evaluator: Any = in_this_process(task.evaluator())
         self.metric = task.headline
         self.sums: list[list[float]] = []
         self.records: list[list[Record]] = []

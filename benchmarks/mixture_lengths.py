@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.commands.configured import Setup, read_setup, read_split
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.readers import READERS
 from tasks import Task
 from vista.data import Annotation
@@ -82,7 +82,7 @@ def annotations_of(setup: Setup, name: str) -> list[Annotation]:
         if not split:
             continue
         with suppress(FileNotFoundError, ValueError):
-            annotations = task.regroup(read_split(name, source, setup.root, split))
+            annotations = task.regroup(setup.splits.read(name, source, split))
             if annotations:
                 return annotations
     return []

@@ -3,19 +3,21 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from callbacks.pictures import draw_question
+from vista.data import Prediction
 from vista.draw import save_png
+from vista.module import eval_sources
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class Answers(Callback):
-    """Prints the answer alone on the standard output; where the picture went is said on the standard error."""
+    """Prints the answer alone on the standard output; where the picture went, on the standard error."""
 
     def __init__(self, out: Path) -> None:
-        """Keep the place.
+        """Keep the file.
 
         Args:
             out: where the picture goes, PNG.
@@ -26,15 +28,15 @@ class Answers(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: list[Prediction],
+        batch: EvaluationBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Print and draw the one answer."""
         if not trainer.is_global_zero:
             return
-        source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
+        source = eval_sources(trainer)[dataloader_idx]
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
             print(prediction.text)
             save_png(self.out, draw_question(source, annotation, prediction, exif=True))

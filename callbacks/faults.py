@@ -4,19 +4,31 @@ import multiprocessing
 import signal
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import chain
+from types import FrameType
+from typing import Any, TypeAlias
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import Optimizer
+
+from vista.tokens.batch_types import TrainingBatch
+
+Handler: TypeAlias = (
+    Callable[[int, FrameType | None], Any] | int | None
+)  # as `signal.signal` gives it
 
 
 class Faults(Callback):
     """Leaves a bad step out on all processes, and names its samples; ends a run that has too many.
 
     A step that is left out changes no weight and no moment of the optimizer, so the checkpoint that is written when
-    the run ends is sound.
+    the run ends is intact.
 
     SIGTERM and Ctrl+C, whichever processes they reach, end the run after the next step. Lightning's own handlers send
     messages between the processes from within the signal, wherever each of them is just then, and can wait for ever.
@@ -35,13 +47,13 @@ class Faults(Callback):
         self.ends = False  # some process got it, and all know
         self.samples = "none yet"
         self.timer: threading.Timer | None = None
-        self.handler: Any = None  # of Ctrl+C, outside of training
+        self.handler: Handler = None  # of Ctrl+C, outside of training
 
-    def state_dict(self) -> dict[str, Any]:
-        """How many steps were left out goes on with the run."""
+    def state_dict(self) -> dict[str, int]:
+        """How many steps were left out, also before a run was resumed."""
         return {"skipped": self.skipped}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """As saved."""
         self.skipped = state_dict["skipped"]
 
@@ -52,7 +64,7 @@ class Faults(Callback):
             self.handler = signal.signal(signal.SIGINT, self._terminate)
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: TrainingBatch, batch_idx: int
     ) -> None:
         """Remember the samples, and start the clock."""
         self.samples = " ".join(batch["ids"])
@@ -68,16 +80,14 @@ class Faults(Callback):
         Raises:
             RuntimeError: too many steps were left out.
         """
-        parameters = [
-            p for group in optimizer.param_groups for p in group["params"] if p.grad is not None
-        ]
-        shards = [getattr(p.grad, "_local_tensor", p.grad) for p in parameters]
-        finite = torch.stack([shard.isfinite().all() for shard in shards]).all().float()
-        agreed = trainer.strategy.reduce(
-            torch.stack([finite, 1 - finite.new_tensor(bool(self.signal))]), reduce_op="min"
-        )
-        finite_everywhere, self.ends = agreed[0] > 0, bool(agreed[1] == 0)
-        if finite_everywhere:
+        trained = chain.from_iterable(group["params"] for group in optimizer.param_groups)
+        parameters = [parameter for parameter in trained if parameter.grad is not None]
+        finite = all_finite(parameters)
+        goes_on = 1 - finite.new_tensor(bool(self.signal))
+        # One reduction serves both questions: the least of all processes is 0 where any says no.
+        agreed = trainer.strategy.reduce(torch.stack([finite, goes_on]), reduce_op="min")  # (2,)
+        self.ends = bool(agreed[1] == 0)
+        if agreed[0] > 0:
             return
         for parameter in parameters:
             parameter.grad = None
@@ -92,7 +102,12 @@ class Faults(Callback):
             )
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: TrainingBatch,
+        batch_idx: int,
     ) -> None:
         """Count, and wait for the next samples.
 
@@ -126,7 +141,7 @@ class Faults(Callback):
         """As at the end of training."""
         self.on_train_end(trainer, pl_module)
 
-    def _terminate(self, number: int, *_: Any) -> None:
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
         if multiprocessing.parent_process() is not None:
             return  # a loader, which ends with the process that started it
         if number == signal.SIGINT:
@@ -150,3 +165,10 @@ class Faults(Callback):
 
     def _say(self, text: str) -> None:
         print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def all_finite(parameters: Sequence[Parameter]) -> Tensor:
+    """1.0 where every gradient on this process is finite, else 0.0; of a sharded one its own part."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    shards = [getattr(gradient, "_local_tensor", gradient) for gradient in gradients]
+    return torch.stack([shard.isfinite().all() for shard in shards]).all().float()

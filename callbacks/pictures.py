@@ -1,4 +1,4 @@
-"""Pictures of what the model says: a sheet for each source at every validation, and one for `predict`."""
+"""Pictures of what the model answers: a sheet for each source at every validation, and one for `predict`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from vista.data import Annotation, Prediction
 from vista.draw import contact_sheet, draw_answer, save_png
 from vista.images import ImageError, load_image
+from vista.module import eval_sources
+from vista.task import Source
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class Pictures(Callback):
@@ -30,20 +33,20 @@ class Pictures(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Any,
+        batch: EvaluationBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Draw a sheet of the first batch, into the folder and TensorBoard."""
         if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        source = trainer.datamodule.eval_sources[dataloader_idx]  # type: ignore[attr-defined]
-        shown = [(a, p) for a, p in zip(batch["annotations"], outputs, strict=True) if a.images][
-            : self.count
-        ]
-        if not shown:
+        source = eval_sources(trainer)[dataloader_idx]
+        answers = zip(batch["annotations"], outputs, strict=True)
+        drawable = [(annotation, pred) for annotation, pred in answers if annotation.images]
+        if not drawable:
             return
-        sheet = contact_sheet([draw_question(source, a, p) for a, p in shown], columns=3)
+        pictures = [draw_question(source, *answer) for answer in drawable[: self.count]]
+        sheet = contact_sheet(pictures, columns=3)
         save_png(self.folder / "pictures" / f"{source.name}_{trainer.global_step:06d}.png", sheet)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -56,7 +59,7 @@ class Pictures(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Any,
+        batch: EvaluationBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -65,7 +68,7 @@ class Pictures(Callback):
 
 
 def draw_question(
-    source: Any, annotation: Annotation, prediction: Prediction, exif: bool = False
+    source: Source, annotation: Annotation, prediction: Prediction, exif: bool = False
 ) -> np.ndarray:
     """The images side by side with the answer on them, the prompt and the text below the first.
 
@@ -79,17 +82,19 @@ def draw_question(
         uint8 (H', W', 3), RGB.
     """
     prompt = " ".join(source.question(annotation)[0][0].replace("<image>", " ").split())
-    spread = len(annotation.images) > 1 and len(prediction.masks) == len(annotation.images)
-    drawn = []
+    several = len(annotation.images) > 1
+    mask_per_image = several and len(prediction.masks) == len(annotation.images)
+    pictures = []
     for k, path in enumerate(annotation.images):
-        image, first = _image(source.root / path, annotation, k, exif), k == 0
-        masks = prediction.masks[k : k + 1] if spread else prediction.masks if first else []
+        image = _image(source.root / path, annotation, k, exif)
+        # What is not of this image alone is drawn on the first one.
+        part = prediction if k == 0 else Prediction()
+        masks = [prediction.masks[k]] if mask_per_image else part.masks
+        # A wrong size in an official file must not end the run.
         fitting = [mask for mask in masks if mask.shape == image.shape[:2]]
-        own = Prediction(masks=fitting, boxes=prediction.boxes if first else [])
-        if first:
-            own = replace(own, text=prediction.text, malformed=prediction.malformed)
-        drawn.append(draw_answer(image, own, prompt if first else ""))
-    return contact_sheet(drawn, columns=len(drawn)) if len(drawn) > 1 else drawn[0]
+        title = prompt if k == 0 else ""
+        pictures.append(draw_answer(image, replace(part, masks=fitting), title))
+    return contact_sheet(pictures, columns=len(pictures)) if several else pictures[0]
 
 
 def _image(path: Path, annotation: Annotation, k: int, exif: bool) -> np.ndarray:

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from vista.app.report import print_table, score_row
 from vista.app.runs import run_of
+from vista.module import eval_sources
 
 
 def earlier_scores(checkpoint: Path | None) -> dict[str, float]:
@@ -44,23 +47,23 @@ class ScoreTable(Callback):
             self._report(trainer, "val")
 
     def _report(
-        self, trainer: Trainer, stage: str, earlier: Mapping[str, float] | None = None
+        self, trainer: Trainer, stage: str, earlier: Mapping[str, float] = MappingProxyType({})
     ) -> None:
         if not trainer.is_global_zero:
             return
-        metrics = {
-            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(f"{stage}/")
-        }
-        rows = [
-            row
-            for s in trainer.datamodule.eval_sources
-            if (row := score_row(s, stage, metrics))  # type: ignore[attr-defined]
-        ]  # type: ignore[attr-defined]
+        metrics: dict[str, float] = {}
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith(f"{stage}/"):
+                metrics[name] = float(value)
+        rows: list[dict[str, Any]] = []
+        for source in eval_sources(trainer):
+            row = score_row(source, stage, metrics)
+            if row is None:
+                continue
+            before = {"stage before": earlier[source.name]} if source.name in earlier else {}
+            rows.append({**row, **before})
         if not rows:
             return
-        for row in rows:
-            if earlier and row["name"] in earlier:
-                row["stage before"] = earlier[row["name"]]
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {"step": trainer.global_step, "table": rows, "all": metrics}
         (self.folder / f"scores_{stage}.json").write_text(json.dumps(content, indent=1) + "\n")

@@ -2,13 +2,16 @@
 
 import resource
 import time
-from typing import Any
+from typing import cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from vista.models.length_groups import padded_size
-from vista.training.flops import step_flops
+from vista.module import VistaModule
+from vista.tokens.batch_types import TrainingBatch
+from vista.training.flops import step_flops, unit_flops
 
 
 class Throughput(Callback):
@@ -31,9 +34,12 @@ class Throughput(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
         self.began = self.mark = time.perf_counter()
-        self.waited, self.samples, self.tokens = waited(trainer), 0, 0
+        self.waited = seconds_waited(trainer)
+        self.samples = self.tokens = 0
         self.step = trainer.global_step
         self.peak_flops = peak_flops(pl_module.device, trainer.precision)
+        if self.peak_flops:
+            self.unit_flops = unit_flops(cast(VistaModule, pl_module).model)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clocks."""
@@ -45,7 +51,12 @@ class Throughput(Callback):
             self.mark += time.perf_counter() - self.paused
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: TrainingBatch,
+        batch_idx: int,
     ) -> None:
         """Count, and log now and then."""
         self.samples += len(batch["input_ids"])
@@ -56,46 +67,37 @@ class Throughput(Callback):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module, batch)
-        if (
-            self.print_every
-            and trainer.global_step % self.print_every == 0
-            and trainer.is_global_zero
-        ):
+        # Where a progress bar is shown, it says this.
+        due = self.print_every and trainer.global_step % self.print_every == 0
+        if due and trainer.is_global_zero:
             loss = float(trainer.callback_metrics["train/loss"])
             seconds = time.perf_counter() - self.began
-            print(
-                f"step {trainer.global_step}/{trainer.estimated_stepping_batches} {seconds:.0f} s loss {loss:.3f}",
-                flush=True,
-            )
+            step = f"step {trainer.global_step}/{trainer.estimated_stepping_batches}"
+            print(f"{step} {seconds:.0f} s loss {loss:.3f}", flush=True)
 
-    def _log(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
+    def _log(self, trainer: Trainer, pl_module: LightningModule, batch: TrainingBatch) -> None:
         seconds = max(1e-9, time.perf_counter() - self.mark)
-        counts = torch.tensor(
-            [self.samples, self.tokens], dtype=torch.float, device=pl_module.device
-        )
+        own = [self.samples, self.tokens]
+        counts = torch.tensor(own, dtype=torch.float, device=pl_module.device)  # (2,)
         samples, tokens = trainer.strategy.reduce(counts, reduce_op="sum").tolist()  # type: ignore[union-attr]
-        model: Any = pl_module.model
+        model = cast(VistaModule, pl_module).model
         lengths = batch["attention_mask"].sum(1).tolist()
         speed = {
             "speed/samples_per_s": samples / seconds,
             "speed/tokens_per_s": tokens / seconds,
-            "speed/data_wait": (waited(trainer) - self.waited) / seconds,
+            "speed/data_wait": (seconds_waited(trainer) - self.waited) / seconds,
             "speed/packing_efficiency": sum(lengths) / padded_size(lengths, model.length_groups),
             "speed/memory_gb": peak_memory(pl_module.device),
         }
         if self.peak_flops:
-            flops = step_flops(model, batch) / sum(lengths) * self.tokens
+            flops = step_flops(self.unit_flops, batch) / sum(lengths) * self.tokens
             speed["speed/mfu"] = flops / seconds / self.peak_flops
         pl_module.log_dict(speed, batch_size=1)
-        self.mark, self.waited, self.samples, self.tokens = (
-            time.perf_counter(),
-            waited(trainer),
-            0,
-            0,
-        )
+        self.mark, self.waited = time.perf_counter(), seconds_waited(trainer)
+        self.samples = self.tokens = 0
 
 
-def waited(trainer: Trainer) -> float:
+def seconds_waited(trainer: Trainer) -> float:
     """Seconds for which the training loader was waited for, see `datamodules.timed_loader.TimedLoader`."""
     return float(getattr(trainer.train_dataloader, "waited", 0.0))
 
@@ -113,11 +115,9 @@ def peak_flops(device: torch.device, precision: str) -> float:
         return 0.0
     from lightning.fabric.utilities.throughput import get_available_flops
 
-    kind = (
-        torch.bfloat16
-        if "bf16" in precision
-        else torch.float16
-        if "16" in precision
-        else torch.float32
-    )
+    kind = torch.float32
+    if "bf16" in precision:
+        kind = torch.bfloat16
+    elif "16" in precision:
+        kind = torch.float16
     return float(get_available_flops(device, kind) or 0.0)

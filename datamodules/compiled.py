@@ -2,23 +2,20 @@
 
     record    '["1234", ["coco/train2017/000000000009.jpg"], [[480, 640]], "the man on the left", ...]'
     scene     7
-    shown     '[["coco/train2017/000000000009.jpg"], null]'
+    picture   '[["coco/train2017/000000000009.jpg"], null]'
 
-A record is an `Annotation` in JSON, field by field. `scene` numbers its images in order of first occurrence; `shown`
+A record is an `Annotation` in JSON, field by field. `scene` numbers its images in order of first occurrence; `picture`
 stands in the first annotation of a scene only: its images, and the number that COCO gives them where a reader says so.
 A last, empty record batch says what the table was made of: the records left out, and the stamps of the files.
 """
 
 import gc
-import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, overload
 from uuid import uuid4
 
 import numpy as np
@@ -27,14 +24,11 @@ import pyarrow as pa
 from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, annotation_from_json, annotation_to_json
 
-VERSION = 2  # raise it when the same annotations give another table
+VERSION = 3  # raise it when the same annotations give another table
 SCHEMA = pa.schema(
-    [("record", pa.large_string()), ("scene", pa.int32()), ("shown", pa.large_string())]
+    [("record", pa.large_string()), ("scene", pa.int32()), ("picture", pa.large_string())]
 )
-NUMBERS = (
-    "coco_id",
-    "flickr_id",
-)  # keys of `extra` that tell which picture it is, see datamodules/leakage.py
+NUMBERS = ("coco_id", "flickr_id")  # keys of `extra` that tell which picture it is, see leakage.py
 ROWS = 1 << 14  # annotations in a record batch
 
 
@@ -70,73 +64,56 @@ class Annotations(Sequence[Annotation]):
         reader = pa.ipc.open_file(pa.memory_map(str(file)))
         table = reader.read_all()
         table.validate()
-        self._records, self._scenes, self._shown = table["record"], table["scene"], table["shown"]
-        _, about = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
-        about = json.loads((about or {})["about"])
+        self._records, self._scenes = table["record"], table["scene"]
+        self._pictures = table["picture"]
+        _, metadata = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+        about = json.loads((metadata or {})["about"])
         self.problems = [(key, why) for key, why in about["problems"]]
-        self._watched = {path: was and (was[0], was[1]) for path, was in about["watched"].items()}
+        self._watched = about["watched"]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type["Annotations"], tuple[Path, np.ndarray | None]]:
         return Annotations, (self.file, self.rows)
 
     def __len__(self) -> int:
         return len(self._records) if self.rows is None else len(self.rows)
 
-    def __getitem__(self, index: Any) -> Any:  # an int or a slice
+    @overload
+    def __getitem__(self, index: int) -> Annotation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Annotation]: ...
+
+    def __getitem__(self, index: int | slice) -> Annotation | list[Annotation]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return annotation_from_json(
-            self._records[int(index if self.rows is None else self.rows[index])].as_py()
-        )
+        row = int(index if self.rows is None else self.rows[index])
+        return annotation_from_json(self._records[row].as_py())
 
     def select(self, rows: np.ndarray) -> "Annotations":
         """Some of them, in the order of `rows`, int (N,)."""
         return Annotations(self.file, rows if self.rows is None else self.rows[rows])
 
     def scenes(self) -> tuple[Iterator[Annotation], np.ndarray]:
-        """As the function `scenes`; of an annotation there is only what `shown` tells."""
+        """As `datamodules.by_image.scenes`; of an annotation there is only what `picture` tells."""
         numbers = self._scenes.to_numpy()
-        encoded = pa.array(numbers if self.rows is None else numbers[self.rows]).dictionary_encode()
+        if self.rows is not None:
+            numbers = numbers[self.rows]
+        encoded = pa.array(numbers).dictionary_encode()
         return self._first(encoded.dictionary), encoded.indices.to_numpy()
 
     def _first(self, scenes: pa.Array) -> Iterator[Annotation]:
-        for chunk in self._shown.drop_null().take(scenes).chunks:
-            for images, numbers in json.loads(
-                f"[{','.join(chunk.to_pylist())}]"
-            ):  # all at once: half the time
+        for chunk in self._pictures.drop_null().take(scenes).chunks:
+            # All of a chunk at once takes half the time of one after the other.
+            for images, numbers in json.loads(f"[{','.join(chunk.to_pylist())}]"):
                 yield Annotation("", tuple(images), extra=numbers)
 
     def unchanged(self) -> bool:
         """Whether the files that it was made of are as they were; False where they are not known."""
-        return bool(self._watched) and all(
-            stamp(path) == was for path, was in self._watched.items()
-        )
-
-
-def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.ndarray]:
-    """Which annotations have the same images.
-
-    Returns:
-        the first annotation of each scene, and the number of each annotation's scene, int (N,).
-    """
-    if isinstance(annotations, Annotations):
-        return annotations.scenes()
-    first: dict[tuple[str, ...], Annotation] = {}
-    for annotation in annotations:
-        first.setdefault(annotation.images, annotation)
-    numbers = {images: number for number, images in enumerate(first)}
-    return iter(first.values()), np.array(
-        [numbers[annotation.images] for annotation in annotations], dtype=np.int32
-    )
-
-
-def select(annotations: Sequence[Annotation], rows: np.ndarray) -> Sequence[Annotation]:
-    """Some of the annotations, in the order of `rows`, int (N,)."""
-    if len(rows) == len(annotations):
-        return annotations
-    if isinstance(annotations, Annotations):
-        return annotations.select(rows)
-    return [annotations[i] for i in rows.tolist()]
+        for path, was in self._watched.items():
+            now = stamp(path)
+            if was != (now and list(now)):
+                return False
+        return bool(self._watched)
 
 
 def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
@@ -173,45 +150,26 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
 
 def write(file: Path, origin: Origin) -> None:
     """Write the table of an origin's annotations."""
-    seen: dict[tuple[str, ...], int] = {}
-    rows = (row(annotation, seen) for annotation in origin)
+    scenes: dict[tuple[str, ...], int] = {}
+    rows = (row(annotation, scenes) for annotation in origin)
     gc.disable()  # millions of new objects, none of them garbage: collecting would double the time
     try:
         with pa.ipc.new_file(str(file), SCHEMA) as writer:
             while some := list(islice(rows, ROWS)):
-                writer.write_batch(
-                    pa.record_batch(list(map(list, zip(*some, strict=True))), schema=SCHEMA)
-                )
+                columns = [list(column) for column in zip(*some, strict=True)]
+                writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
             about = json.dumps({"problems": origin.problems, "watched": origin.watched})
-            writer.write_batch(
-                pa.record_batch([[], [], []], schema=SCHEMA), custom_metadata={"about": about}
-            )
+            empty = pa.record_batch([[], [], []], schema=SCHEMA)
+            writer.write_batch(empty, custom_metadata={"about": about})
     finally:
         gc.enable()
 
 
-def row(annotation: Annotation, seen: dict[tuple[str, ...], int]) -> tuple[str, int, str | None]:
-    """The columns of an annotation; `seen` numbers the scenes so far."""
-    record, known = annotation_to_json(annotation), len(seen)
-    scene = seen.setdefault(annotation.images, known)
+def row(annotation: Annotation, scenes: dict[tuple[str, ...], int]) -> tuple[str, int, str | None]:
+    """The columns of an annotation; `scenes` numbers those so far."""
+    record, known = annotation_to_json(annotation), len(scenes)
+    scene = scenes.setdefault(annotation.images, known)
     if scene < known:
         return record, scene, None
     numbers = {key: annotation.extra[key] for key in NUMBERS if key in annotation.extra}
     return record, scene, json.dumps([annotation.images, numbers])
-
-
-def code_of(kind: type) -> str:
-    """A digest of the code that makes annotations: all files beside those of a class and of its bases."""
-    bases = [
-        base
-        for base in kind.__mro__
-        if base.__module__.partition(".")[0] not in sys.stdlib_module_names
-    ]
-    folders = {Path(inspect.getfile(base)).parent for base in bases}
-    files = [file for folder in sorted(folders) for file in sorted(folder.glob("*.py"))]
-    return digest(*(file.read_text(encoding="utf-8") for file in files))
-
-
-def digest(*parts: object) -> str:
-    """A short name of texts."""
-    return hashlib.sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:16]

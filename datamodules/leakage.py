@@ -8,10 +8,12 @@ leaks(annotation, tested)        {"rec_refcoco_val"}
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
-from datamodules.compiled import NUMBERS, scenes, select
+from datamodules.by_image import scenes, select
+from datamodules.compiled import NUMBERS
 from datamodules.source import LoadedSource, Source
 from vista.data import Annotation
 
@@ -70,15 +72,15 @@ def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[
             except FileNotFoundError as error:
                 absent.append(f"{score}: {error}")
                 continue
-            for annotation in scenes(annotations)[0]:
-                for image in image_names(annotation):
-                    tested[image].add(score)
+            first, _ = scenes(annotations)
+            for image in chain.from_iterable(map(image_names, first)):
+                tested[image].add(score)
     return dict(tested), absent
 
 
 def leaks(annotation: Annotation, tested: Tested) -> set[str]:
     """The scores that a sample's images are behind."""
-    return {score for image in image_names(annotation) for score in tested.get(image, ())}
+    return set().union(*(tested.get(image, ()) for image in image_names(annotation)))
 
 
 def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[str]) -> list[str]:
@@ -95,10 +97,10 @@ def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[
         number = len(source.annotations)
         source.annotations, dropped = clean(source.annotations, tested)
         if dropped:
-            behind = ", ".join(f"{score} {count:,}" for score, count in sorted(dropped.items()))
+            scores = [f"{score} {count:,}" for score, count in sorted(dropped.items())]
             lost = number - len(source.annotations)
             what = f"{lost:,} of {number:,} samples left out"
-            notes.append(f"{source.name}: {what}, their images are tested on ({behind})")
+            notes.append(f"{source.name}: {what}, their images are tested on ({', '.join(scores)})")
     return notes
 
 
@@ -110,12 +112,11 @@ def clean(
     Of samples with the same images only the first is looked at.
     """
     first, scene = scenes(annotations)
-    found = [leaks(annotation, tested) for annotation in first]
+    scores_of = [leaks(annotation, tested) for annotation in first]  # of each scene
+    samples = np.bincount(scene, minlength=len(scores_of)).tolist()  # of each scene
     dropped: dict[str, int] = defaultdict(int)
-    for scores, number in zip(
-        found, np.bincount(scene, minlength=len(found)).tolist(), strict=True
-    ):
+    for scores, number in zip(scores_of, samples, strict=True):
         for score in scores:
             dropped[score] += number
-    sound = np.array([not scores for scores in found], dtype=bool)[scene]
-    return select(annotations, np.flatnonzero(sound)), dict(dropped)
+    untested = np.array([not scores for scores in scores_of], dtype=bool)  # (S,)
+    return select(annotations, np.flatnonzero(untested[scene])), dict(dropped)

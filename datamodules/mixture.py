@@ -3,30 +3,38 @@
 MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from datamodules.dataset import Encoding, EvaluationSet, LossOn, TrainingSet
+from datamodules.by_image import group_by_image
+from datamodules.choice import Choice
+from datamodules.dataset import Encoding, LossOn, TrainingSet
 from datamodules.leakage import images_tested, keep_clean
-from datamodules.loading import Loading, asked, in_unseen_words, limit
+from datamodules.missing import check_split, with_images
 from datamodules.order import GlobalBatches, Order
+from datamodules.questions import EvaluationSet, limit, of_a_person, with_unseen_prompts
 from datamodules.readers import READERS
 from datamodules.settings import SampleOrder, Scoring, World
-from datamodules.source import LoadedSource, Source, check_source, chosen_tasks, group_by_image
+from datamodules.source import LoadedSource, Source
+from datamodules.splits import Splits
+from datamodules.synthetic.files import WorldError
 from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import InputError, MissingFileError
 from vista.images import ImageTransform
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 
 class MixtureData(LightningDataModule):
@@ -74,7 +82,8 @@ class MixtureData(LightningDataModule):
             loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
             num_workers: loader processes.
             cache: where annotations are kept once they are compiled (`datamodules/compiled.py`); it may be deleted.
-            allow_missing: leave out samples whose image is missing, however many.
+            allow_missing: go on without images that are missing, however many: training samples are left out, and
+                questions count as wrong.
             drop_test_images: leave out training samples whose image is tested on by any source of the config.
             order: of training samples.
             scoring: how many questions are scored.
@@ -82,29 +91,22 @@ class MixtureData(LightningDataModule):
         """
         super().__init__()
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
-        self.replay = replay
-        self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
+        self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world
+        self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
         self.batch_size, self.max_tokens, self.loss_on = batch_size, max_tokens, loss_on
-        self.num_workers, self.drop_test_images = num_workers, drop_test_images
-        self.loading = Loading(root, codec, cache, allow_missing)
+        self.num_workers = num_workers
+        self.allow_missing, self.drop_test_images = allow_missing, drop_test_images
+        check = partial(check_split, allow_missing=allow_missing)
+        self.splits = Splits(root, codec, cache, check)
         self.question_images: list[str] = []
         self.question_text = ""
-        self.place = 0, 0  # epoch, and batch in it, at which training begins
+        self.position = 0, 0  # epoch, and batch in it, at which training begins
         self.batches: GlobalBatches | None = None
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
-        self.allow_zero_length_dataloader_with_multiple_devices = (
-            True  # a split with fewer questions than processes
-        )
-        if not 0 <= replay < 1:
-            raise InputError(
-                f"the share of replayed samples is at least 0 and below 1, not {replay}"
-            )
-        for name, source in sources.items():
-            check_source(name, source)
-        self.tasks = chosen_tasks(tasks, sources)
-        self.replay_tasks = chosen_tasks(replay_tasks, sources) or []
+        # A split may have fewer questions than there are processes.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def prepare_data(self) -> None:
         """Write the generated world where it is wanted and missing, and compile annotations, in one process.
@@ -115,82 +117,58 @@ class MixtureData(LightningDataModule):
         if stage == "predict":
             return
         if self.root.name == "world":
-            write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
+            try:
+                write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
+            except WorldError as error:
+                raise InputError(str(error)) from error
         elif not self.root.is_dir():
-            name, source = next(iter(self.sources.items()), ("", None))
-            where = (
-                f": source {name} needs {source.dataset}, see {READERS[source.dataset].source}"
-                if source
-                else ""
-            )
-            raise MissingFileError(
-                f"the data root {self.root} is not there; name it by --data.root{where}"
-            )
+            raise MissingFileError(self._missing_root())
         if stage is not None:
             with suppress(FileNotFoundError, ValueError):
                 self._compile(stage)
 
+    def _missing_root(self) -> str:
+        """A sentence that names the root, and where the first source's files are to be had."""
+        sentence = f"the data root {self.root} is not there; name it by --data.root"
+        for name, source in self.sources.items():
+            address = READERS[source.dataset].source
+            return f"{sentence}: source {name} needs {source.dataset}, see {address}"
+        return sentence
+
     def _compile(self, stage: str) -> None:
         """Read all that `setup` opens."""
         if stage == "fit":
-            self.loading.load(self._trained_on(), "train")
+            self.splits.load(self.choice.trained_on(), "train")
             if self.drop_test_images:
-                images_tested(self.sources, self.loading.annotations)
-        self.loading.load(self._scored(), "test" if stage == "test" else "val")
+                images_tested(self.sources, self.splits.read)
+        self.splits.load(self.choice.scored(), "test" if stage == "test" else "val")
 
     def setup(self, stage: str) -> None:
         """Open what the stage needs: `fit`, `validate`, `test` or `predict`."""
         if stage == "fit":
             self._setup_training()
         if stage in ("fit", "validate"):
-            self.eval_sources = self.loading.load(self._scored(), "val")
+            self.eval_sources = self.splits.load(self.choice.scored(), "val")
             limit(self.eval_sources, self.scoring.max_val)
         if stage == "test":
-            self.eval_sources = self.loading.load(self._scored(), "test")
-            unseen = in_unseen_words(self.eval_sources) if self.scoring.unseen_prompts else []
-            limit(self.eval_sources, self.scoring.max_test)
-            limit(unseen, self.scoring.unseen_prompts)
-            self.eval_sources += unseen
+            self._setup_test()
         if stage == "predict":
-            self.eval_sources = [self._questions()]
+            self.eval_sources = [self._question()]
         if stage != "fit" and not self.eval_sources:
             raise InputError(f"none of the chosen tasks has a source with a split to {stage}")
 
-    def _chosen(self, tasks: list[str] | None) -> dict[str, Source]:
-        chosen = {n: s for n, s in self.sources.items() if tasks is None or s.task in tasks}
-        for task in tasks or []:
-            if not any(s.task == task for s in chosen.values()):
-                raise InputError(f"task {task} has no source; add one under data.sources")
-        return chosen
-
-    def _scored(self) -> dict[str, Source]:
-        return self._chosen(None if self.tasks is None else [*self.tasks, *self.replay_tasks])
-
-    def _trained_on(self) -> dict[str, Source]:
-        replayed = self._chosen(self.replay_tasks) if self.replay else {}
-        wanted = {n: s for n, s in {**self._chosen(self.tasks), **replayed}.items() if s.train}
-        if not wanted:
-            raise InputError("none of the chosen tasks has a source with a split to train on")
-        return wanted
-
     def _setup_training(self) -> None:
         """Load the training splits and fix how many samples of each an epoch holds."""
-        main, wanted = self._chosen(self.tasks), self._trained_on()
-        self.train_sources = self.loading.load(wanted, "train")
+        self.train_sources = self.splits.load(self.choice.trained_on(), "train")
+        if self.allow_missing:
+            for source in self.train_sources:
+                source.annotations = with_images(source.annotations, source.root)
         if self.drop_test_images:
             self._drop_test_images()
-        counts = np.array([len(s.annotations) * wanted[s.name].weight for s in self.train_sources])
-        weights = np.array([wanted[s.name].weight for s in self.train_sources], dtype=float)
-        old = np.array([s.name not in main for s in self.train_sources])
-        if old.any():
-            weights[old] *= self.replay / (1 - self.replay) * counts[~old].sum() / counts[old].sum()
-        groups = [
-            group_by_image(s.annotations, self.order.questions_per_image)
-            for s in self.train_sources
-        ]
+        most = self.order.questions_per_image
         self.train_order = Order(
-            groups,
-            weights.tolist(),
+            [group_by_image(source.annotations, most) for source in self.train_sources],
+            self.choice.weights(self.train_sources),
             self.order.seed,
             self.order.epoch_samples,
             self.order.sorted_epochs,
@@ -198,92 +176,95 @@ class MixtureData(LightningDataModule):
 
     def _drop_test_images(self) -> None:
         """Leave out, and count, what `python main.py data audit` finds."""
-        notes = keep_clean(
-            self.train_sources, *images_tested(self.sources, self.loading.annotations)
-        )
-        if self.trainer is None or self.trainer.is_global_zero:
-            print(*notes, sep="\n", end="\n" * bool(notes), flush=True)
+        tested, absent = images_tested(self.sources, self.splits.read)
+        notes = keep_clean(self.train_sources, tested, absent)
+        if notes and (self.trainer is None or self.trainer.is_global_zero):
+            print(*notes, sep="\n", flush=True)
 
-    def _questions(self) -> LoadedSource:
-        if not self.tasks or len(self.tasks) > 1:
-            raise InputError(
-                f"a question is of one task, not of {', '.join(self.tasks or ['none'])}"
-            )
+    def _setup_test(self) -> None:
+        """Load what `test` scores, and the same in prompts that are never trained on."""
+        self.eval_sources = self.splits.load(self.choice.scored(), "test")
+        unseen = with_unseen_prompts(self.eval_sources) if self.scoring.unseen_prompts else []
+        limit(self.eval_sources, self.scoring.max_test)
+        limit(unseen, self.scoring.unseen_prompts)
+        self.eval_sources += unseen
+
+    def _question(self) -> LoadedSource:
+        tasks = self.choice.tasks or []
+        if len(tasks) != 1:
+            raise InputError(f"a question is of one task, not of {', '.join(tasks) or 'none'}")
         self.encoding.exif = True
-        return asked(
-            Task.known[self.tasks[0]](self.codec), self.question_images, self.question_text
-        )
+        task = Task.known[tasks[0]](self.codec)
+        return of_a_person(task, self.question_images, self.question_text)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> dict[str, object]:
         """Tensors move; annotations and names, which Lightning would copy field by field, stay."""
-        return {
-            k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v
-            for k, v in batch.items()
-        }
+        moved: dict[str, object] = dict(batch)
+        for key, value in moved.items():
+            if isinstance(value, torch.Tensor):
+                moved[key] = value.to(device, non_blocking=True)
+        return moved
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> DataLoader[TrainingBatch]:
         """Batches of the current epoch, from the current batch on."""
         dataset = TrainingSet(
             self.train_sources, self.encoding, self.order.seed, self.max_tokens, self.loss_on
         )
-        if (trainer := self.trainer) is None:
+        trainer = self.trainer
+        if trainer is None:
             return self._loader(dataset, GlobalBatches(self.train_order, self.batch_size))
-        epoch, start = max(self.place, (trainer.current_epoch, 0))
+        epoch, start = max(self.position, (trainer.current_epoch, 0))
         self.batches = GlobalBatches(
             self.train_order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start
         )
         return self._loader(dataset, self.batches)
 
     def state_dict(self) -> dict[str, int]:
-        """Where a run goes on that is resumed from the checkpoint that is being saved."""
+        """Where a run resumes from the checkpoint that is being saved."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
         epochs, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
+        if batches.is_last_batch:
+            return {"epoch": epochs, "batch": 0}
         done: int = batches.current.processed  # type: ignore[attr-defined]
-        epoch, batch = (epochs, 0) if batches.is_last_batch else (max(0, epochs - 1), done)
-        return {"epoch": epoch, "batch": batch}
+        return {"epoch": max(0, epochs - 1), "batch": done}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on there, with a loader that is there already, too.
+        """Resume there, with a loader that is there already, too.
 
         Lightning's own counters come too late: the schedule asks for the loader before them. A sharded run restores
         even this only after its loader was made.
         """
-        self.place = state_dict["epoch"], state_dict["batch"]
+        self.position = state_dict["epoch"], state_dict["batch"]
         if self.batches is not None:
-            self.batches.epoch, self.batches.start = self.place
+            self.batches.epoch, self.batches.start = self.position
 
-    def val_dataloader(self) -> list[DataLoader[Any]]:
+    def val_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """One loader for each scored source."""
         return [self._evaluation_loader(source) for source in self.eval_sources]
 
     test_dataloader = val_dataloader
 
-    def predict_dataloader(self) -> list[DataLoader[Any]]:
+    def predict_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """A person's question as one batch."""
-        return [
-            DataLoader(EvaluationSet(s, self.encoding), collate_fn=_as_is)
-            for s in self.eval_sources
-        ]
+        (source,) = self.eval_sources
+        return [DataLoader(EvaluationSet(source, self.encoding), collate_fn=_as_is)]
 
-    def _evaluation_loader(self, source: LoadedSource) -> DataLoader[Any]:
-        trainer = self.trainer
+    def _evaluation_loader(self, source: LoadedSource) -> DataLoader[EvaluationBatch]:
+        """This process's share: every n-th question, where n processes ask."""
+        trainer, size = self.trainer, self.scoring.eval_batch_size
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         indices = list(range(rank, len(source.annotations), world_size))
-        batches = [
-            indices[i : i + self.scoring.eval_batch_size]
-            for i in range(0, len(indices), self.scoring.eval_batch_size)
-        ]
+        batches = [indices[start : start + size] for start in range(0, len(indices), size)]
         return self._loader(EvaluationSet(source, self.encoding), batches)
 
-    def _loader(self, dataset: Any, batches: Any) -> DataLoader[Any]:
-        return TimedLoader(
-            dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is
-        )
+    def _loader(self, dataset: Dataset[T], batches: Iterable[list]) -> DataLoader[T]:
+        kind = TimedLoader if self.num_workers else DataLoader
+        return kind(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
 
 
-def _as_is(batch: Any) -> Any:
+def _as_is(batch: T) -> T:
     """The data sets collate by themselves."""
     return batch

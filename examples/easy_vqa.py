@@ -12,18 +12,17 @@ is installed.
 `--plugin examples/easy_vqa.py`, or the key `plugin` of a config (examples/easy_vqa.yaml), makes both known.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
-from tasks import Task
-from vista.data import Annotation, MissingFileError, Prediction
-from vista.decoding.grammar import Choice, Grammar
-from vista.metrics.evaluator import Evaluator, percent
+from vista import Annotation, Choice, Evaluator, Grammar, Prediction, Task
+from vista.data import MissingFileError, Reference
+from vista.metrics.evaluator import percent
+from vista.task import commonest
 
 SHAPES = ("circle", "rectangle", "triangle")
 COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
@@ -67,16 +66,16 @@ class Accuracy(Evaluator):
     def __init__(self) -> None:
         super().__init__("right_yes_no", "n_yes_no", "right_other", "n_other")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         kind = "yes_no" if ref["answer"] in ("yes", "no") else "other"
         return {f"right_{kind}": float(pred.answer == ref["answer"]), f"n_{kind}": 1}
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
-        kinds = ("yes_no", "other")
-        right = sum(total[f"right_{kind}"] for kind in kinds)
-        return {"accuracy": percent(right, total["n"])} | {
-            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"])
-            for kind in kinds
+        right = total["right_yes_no"] + total["right_other"]
+        return {
+            "accuracy": percent(right, total["n"]),
+            "accuracy_yes_no": percent(total["right_yes_no"], total["n_yes_no"]),
+            "accuracy_other": percent(total["right_other"], total["n_other"]),
         }
 
 
@@ -99,17 +98,18 @@ class EasyVQATask(Task):
         answer = text.strip()
         return Prediction(text=text, answer=answer, malformed=answer not in ANSWERS)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         return {"answer": annotation.label}
 
     def evaluator(self) -> Accuracy:
         return Accuracy()
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
-        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        labels: dict[str, list[str]] = defaultdict(list)
         for a in annotations:
-            counts[a.question][a.label] += 1
-        return [self.parse(counts[a.question].most_common(1)[0][0], a) for a in annotations]
+            labels[a.question].append(a.label)
+        majority = {question: commonest(given) for question, given in labels.items()}
+        return [self.parse(majority[a.question], a) for a in annotations]
 
 
 READERS["easy_vqa"] = EasyVQAReader

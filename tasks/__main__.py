@@ -16,19 +16,15 @@ def row(task: type[Task]) -> tuple[str, ...]:
         task: its answer is the first example in its module's docstring.
     """
     example = _EXAMPLE.search(sys.modules[task.__module__].__doc__ or "")
+    answer = f"`{example[1]}`" if example else ""
     datasets = ", ".join(sorted(task.datasets)) or "any"
-    return (
-        task.name,
-        datasets,
-        f"`{example[1]}`" if example else "",
-        task.headline,
-        task.baseline_name,
-    )
+    return task.name, datasets, answer, task.headline, task.baseline_name
 
 
 def table() -> str:
     """All tasks as a Markdown table."""
-    rows = [HEAD, ("---",) * len(HEAD), *(row(task) for _, task in sorted(Task.known.items()))]
+    tasks = [task for _, task in sorted(Task.known.items())]
+    rows = [HEAD, ("---",) * len(HEAD), *map(row, tasks)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 

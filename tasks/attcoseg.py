@@ -8,12 +8,11 @@ Sec. 4 of the paper. Its list is not public; the reader `attcoseg` builds one of
 import re
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from tasks.coseg import CoSeg, masks_of
-from vista.data import Annotation, InputError, Prediction
+from vista.data import Annotation, InputError, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar, Literal
 from vista.metrics.attcoseg import AttCoSegMetric
 
@@ -57,6 +56,7 @@ class AttCoSeg(CoSeg):
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The numbers before the first bracket; the k-th mask at the size of the image that the k-th number names."""
         numbers = image_numbers(text)
+        # A mask whose number is beyond the group is scored nowhere; any size will do for it.
         known = range(1, len(annotation.sizes) + 1)
         sizes = [annotation.sizes[number - 1 if number in known else 0] for number in numbers]
         masks, malformed = self._read_masks(text, sizes)
@@ -66,7 +66,7 @@ class AttCoSeg(CoSeg):
             text=text, answer=answer, numbers=numbers, masks=masks, malformed=malformed
         )
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The two numbers and the mask of each image, empty in the others."""
         return {"pair": pair_of(annotation), "masks": masks_of(annotation)}
 

@@ -6,14 +6,13 @@ COCO captions (https://cocodataset.org, arXiv:1504.00325), scored as its evaluat
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference, Turns
 from vista.decoding.grammar import Grammar, Text
 from vista.metrics.caption import CaptionMetric
-from vista.metrics.evaluator import alone
+from vista.metrics.evaluator import in_this_process
 from vista.task import Task
 
 
@@ -27,12 +26,12 @@ class Caption(Task):
     baseline_name = "best constant caption"
     max_new_tokens = 64
 
-    def turns(
-        self, annotation: Annotation, rng: np.random.Generator | None = None
-    ) -> tuple[tuple[str, str], ...]:
+    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
         """One turn; in training one of the captions is drawn."""
+        # The caption is drawn before the prompt: what a seed draws depends on the order.
         choice = int(rng.integers(len(annotation.captions))) if rng is not None else 0
-        return ((self.prompt(annotation, rng), " ".join(annotation.captions[choice].split())),)
+        target = " ".join(annotation.captions[choice].split())
+        return ((self.prompt(annotation, rng), target),)
 
     def target(self, annotation: Annotation) -> str:
         """The first caption."""
@@ -46,7 +45,7 @@ class Caption(Task):
         """The text is the caption."""
         return Prediction(text=text, answer=" ".join(text.split()))
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """All captions of the image."""
         return {"id": annotation.id, "captions": list(annotation.captions)}
 
@@ -60,8 +59,9 @@ class Caption(Task):
         candidates = dict.fromkeys(a.captions[0] for a in annotations[:20])
         best, best_score = "", -1.0
         for caption in candidates:
-            metric = alone(CaptionMetric(metrics=("CIDEr",), tokenizer="python"))
+            metric = in_this_process(CaptionMetric(metrics=("CIDEr",), tokenizer="python"))
             metric.update([self.parse(caption, a) for a in annotations], references)
-            if (score := float(metric.compute()["CIDEr"])) > best_score:
+            score = float(metric.compute()["CIDEr"])
+            if score > best_score:
                 best, best_score = caption, score
         return [self.parse(best, a) for a in annotations]

@@ -3,18 +3,25 @@
     -> "The masks are [104, 250, ..., 98, 301] <msep> [] <msep> [577, 231, ..., 560, 240]."
 
 The k-th mask belongs to the k-th image; `[]` is an empty one. PASCAL (Faktor and Irani, ICCV 2013), MSRC (Rubinstein
-et al., CVPR 2013), iCoSeg (Batra et al., CVPR 2010). They have no training split: COCO's instances are grouped for it.
+et al., CVPR 2013), iCoSeg (Batra et al., CVPR 2010). They have no training split: the reader
+`coseg_groups` makes groups of COCO's instances for it.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from tasks.groups import group_by_category
 from vista.codec.codec import Codec
-from vista.data import Annotation, InputError, Mask, Prediction, Size, decode_segmentation
+from vista.data import (
+    Annotation,
+    InputError,
+    Mask,
+    Prediction,
+    Reference,
+    Size,
+    decode_segmentation,
+)
 from vista.decoding.grammar import Grammar, Literal, Regions
 from vista.metrics.coseg import CoSegMetric
 from vista.metrics.evaluator import Evaluator
@@ -27,7 +34,7 @@ class CoSeg(Task):
     """Images to one mask for each."""
 
     name = "coseg"
-    datasets = frozenset({"coseg", "coco_instances"})
+    datasets = frozenset({"coseg", "coseg_groups"})
     fields = frozenset({"segmentations", "sizes"})
     headline = "J"
     baseline_name = "whole image"
@@ -45,13 +52,6 @@ class CoSeg(Task):
             raise InputError(
                 f"task {self.name} needs one bracket for each image: codec.multipart largest or bridge"
             )
-
-    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
-        """Groups as they are read; images with objects (COCO's instances) are put into groups of one category."""
-        groups = [a for a in annotations if "categories" not in a.extra]
-        objects = [a for a in annotations if "categories" in a.extra]
-        # A codec that draws the largest part alone would leave out all objects but one.
-        return groups + group_by_category(objects, single=self.codec.multipart == "largest")
 
     def target(self, annotation: Annotation) -> str:
         """`The masks are [..] <msep> [..].`."""
@@ -79,13 +79,16 @@ class CoSeg(Task):
     def _read_masks(self, text: str, sizes: Sequence[Size]) -> tuple[list[Mask], bool]:
         """Masks of a text, each at a size of its own, and whether the text is malformed; further ones are left out."""
         brackets = _BRACKET.findall(text)
+        # The form of the whole text first: brackets read one by one would not show a missing separator.
         if not brackets or self.codec.parse_masks(text, (1, 1))[1]:
             return [], True
-        return [
-            self.codec.parse_masks(b, size)[0][0] for b, size in zip(brackets, sizes, strict=False)
-        ], False
+        masks = []
+        for bracket, size in zip(brackets, sizes, strict=False):
+            drawn, _ = self.codec.parse_masks(bracket, size)
+            masks.append(drawn[0])
+        return masks, False
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated masks, the class, and which images are scored."""
         extra = annotation.extra
         return {"masks": masks_of(annotation), "class": extra["class"], "count": extra["count"]}
@@ -96,9 +99,11 @@ class CoSeg(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Every pixel of every image."""
-        return [
-            Prediction(masks=[np.ones(size, dtype=bool) for size in a.sizes]) for a in annotations
-        ]
+        predictions = []
+        for annotation in annotations:
+            masks = [np.ones(size, dtype=bool) for size in annotation.sizes]
+            predictions.append(Prediction(masks=masks))
+        return predictions
 
 
 def masks_of(annotation: Annotation) -> list[Mask]:

@@ -6,10 +6,9 @@ gRefCOCO, https://github.com/henghuiding/gRefCOCO, arXiv:2308.16182.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from tasks.rec import REC
-from vista.data import Annotation, Prediction, size_of
+from vista.data import Annotation, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.grec import GRECMetric
@@ -36,7 +35,7 @@ class GREC(REC):
         boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
         return Prediction(text=text, boxes=boxes, malformed=malformed)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated boxes."""
         return {"boxes": list(annotation.boxes)}
 

@@ -6,10 +6,9 @@ gRefCOCO, https://github.com/henghuiding/gRefCOCO, arXiv:2306.00968.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from tasks.res import RES
-from vista.data import Annotation, Mask, Prediction, decode_segmentation, size_of
+from vista.data import Annotation, Mask, Prediction, Reference, decode_segmentation, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.gres import GRESMetric
@@ -26,6 +25,7 @@ class GRES(RES):
 
     def target(self, annotation: Annotation) -> str:
         """Masks joined by ` <msep> `; none: empty."""
+        # Sorted: a set of masks has no order of its own, and one that is not fixed cannot be learned.
         return self.codec.masks_to_text(self._masks(annotation), sort=True)
 
     def grammar(self, annotation: Annotation) -> Grammar:
@@ -38,7 +38,7 @@ class GRES(RES):
         masks, malformed = self.codec.parse_masks(text, size_of(annotation))
         return Prediction(text=text, masks=masks, malformed=malformed)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated masks, and what the codec makes of them for the paper-style score."""
         redrawn = self.codec.parse_masks(self.target(annotation), size_of(annotation))[0]
         return {"masks": self._masks(annotation), "target_masks": redrawn}

@@ -6,10 +6,10 @@ https://hatefulmemeschallenge.com, arXiv:2005.04790. Never trained on.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from vista.answers import first_word_decision
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.hateful_memes import HatefulMemesMetric
 from vista.task import Task, commonest
@@ -42,7 +42,7 @@ class HatefulMemes(Task):
         answer = "" if decision is None else ANSWERS[decision]
         return Prediction(text=text, answer=answer, decision=decision, malformed=decision is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """1 for hateful, 0 for not."""
         return {"label": int(annotation.label)}
 

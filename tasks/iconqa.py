@@ -6,12 +6,11 @@ https://iconqa.github.io, arXiv:2110.13214; choose_txt is what is reported. Neve
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from vista.answers import extract_answer
-from vista.data import Annotation, InputError, Prediction
+from vista.data import Annotation, InputError, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar, Text
 from vista.metrics.iconqa import IconQAMetric, choose_option
 from vista.task import Task, letter_options
@@ -28,7 +27,8 @@ class IconQA(Task):
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """The same; an error where there are no choices."""
-        if lacking := [a.id for a in annotations if not a.extra["choices"]]:
+        lacking = [a.id for a in annotations if not a.extra["choices"]]
+        if lacking:
             raise InputError(f"task {self.name} needs choices, but problem {lacking[0]} has none")
         return list(annotations)
 
@@ -51,7 +51,9 @@ class IconQA(Task):
     def grammar(self, annotation: Annotation) -> Grammar:
         """One of the choices; any words where a person typed the question, who may have named them there."""
         choices = self._choices(annotation)
-        return (Choice(tuple(choices)),) if choices else (Text(),)
+        if not choices:
+            return (Text(),)
+        return (Choice(tuple(choices)),)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The choice that the text means."""
@@ -60,7 +62,7 @@ class IconQA(Task):
             text=text, answer=extract_answer(text), choice=choice, malformed=choice is None
         )
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The right choice, and the skills that the problem needs."""
         return {"label": int(annotation.label), "skills": annotation.extra["skills"]}
 
@@ -71,4 +73,5 @@ class IconQA(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """A random choice."""
         rng = np.random.default_rng(0)
-        return [Prediction(choice=int(rng.integers(len(a.extra["choices"])))) for a in annotations]
+        counts = [len(a.extra["choices"]) for a in annotations]
+        return [Prediction(choice=int(rng.integers(count))) for count in counts]

@@ -6,11 +6,10 @@ https://llava-vl.github.io, arXiv:2304.08485. All answers are learned; the last 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Prediction, neutralise
+from vista.data import Annotation, Prediction, Reference, Turns, neutralise
 from vista.decoding.grammar import Grammar, Text
 from vista.metrics.llava import LLaVAMetric
 from vista.task import Task
@@ -25,14 +24,12 @@ class LLaVA(Task):
     headline = "ROUGE_L"
     baseline_name = "-"
 
-    def turns(
-        self, annotation: Annotation, rng: np.random.Generator | None = None
-    ) -> tuple[tuple[str, str], ...]:
+    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
         """All turns; a template stands around the first question."""
         prompts = self.prompt(annotation, rng), *_later_questions(annotation)
         return tuple(zip(prompts, annotation.answers, strict=True))
 
-    def question(self, annotation: Annotation, template: int = 0) -> tuple[tuple[str, str], ...]:
+    def question(self, annotation: Annotation, template: int = 0) -> Turns:
         """All turns but the last answer."""
         prompts = self.fill(self.templates[template], annotation), *_later_questions(annotation)
         return tuple(zip(prompts, (*annotation.answers[:-1], ""), strict=True))
@@ -49,7 +46,7 @@ class LLaVA(Task):
         """The text is the answer."""
         return Prediction(text=text, answer=" ".join(text.split()))
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The last answer."""
         return {"answer": annotation.answers[-1]}
 

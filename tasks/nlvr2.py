@@ -6,10 +6,9 @@ https://lil.nlp.cornell.edu/nlvr, arXiv:1811.00491.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from vista.answers import first_word_decision
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.nlvr2 import NLVR2Metric
 from vista.task import Task, commonest
@@ -37,11 +36,12 @@ class NLVR2(Task):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The first word that decides."""
+        # Other words than the grammar's count too: answers of other models are scored as well.
         decision = first_word_decision(text, TRUE_WORDS, FALSE_WORDS)
         answer = "" if decision is None else str(decision)
         return Prediction(text=text, answer=answer, decision=decision, malformed=decision is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Label and identifier."""
         return {"label": annotation.label, "identifier": annotation.extra["identifier"]}
 

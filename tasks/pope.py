@@ -6,10 +6,9 @@ https://github.com/RUCAIBox/POPE, arXiv:2305.10355. Never trained on.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from vista.answers import says_yes
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.pope import POPEMetric
 from vista.task import Task
@@ -37,7 +36,7 @@ class POPE(Task):
         decision = says_yes(text)
         return Prediction(text=text, answer="yes" if decision else "no", decision=decision)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Yes or no."""
         return {"label": annotation.label}
 

@@ -7,13 +7,13 @@ given by a point, a box or a mask.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from vista.answers import extract_answer
 from vista.codec.regions import Kind, region_text
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Grammar, Literal, Text
 from vista.metrics.counting import PointingQAMetric
 from vista.task import Task, commonest
@@ -48,7 +48,7 @@ class PQA(Task):
         """What follows `The answer is`, else the whole text."""
         return Prediction(text=text, answer=extract_answer(text))
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The answer and how general the question is."""
         return {"answer": annotation.label, "granularity": annotation.extra.get("granularity", "")}
 

@@ -7,11 +7,10 @@ RefCOCO, RefCOCO+ (arXiv:1608.00272) and RefCOCOg (arXiv:1511.02283), https://gi
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Box, Prediction, size_of
+from vista.data import Annotation, Box, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.rec import RECMetric
@@ -40,7 +39,7 @@ class REC(Task):
         boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
         return Prediction(text=text, boxes=boxes, malformed=malformed or len(boxes) != 1)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated box."""
         return {"boxes": list(annotation.boxes)}
 
@@ -51,11 +50,13 @@ class REC(Task):
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """The true box of a random referred object of the same image."""
         rng = np.random.default_rng(0)
-        boxes: dict[str, list[Box]] = defaultdict(list)
+        boxes: dict[str, list[Box]] = defaultdict(list)  # of each image, in the order of the file
         for a in annotations:
+            # Several expressions name one object.
             if a.boxes[0] not in boxes[a.images[0]]:
                 boxes[a.images[0]].append(a.boxes[0])
-        return [
-            Prediction(boxes=[boxes[a.images[0]][rng.integers(len(boxes[a.images[0]]))]])
-            for a in annotations
-        ]
+        predictions = []
+        for a in annotations:
+            objects = boxes[a.images[0]]
+            predictions.append(Prediction(boxes=[objects[rng.integers(len(objects))]]))
+        return predictions

@@ -29,10 +29,11 @@ class REG(Caption):
         regions: dict[tuple[object, ...], list[Annotation]] = defaultdict(list)
         for a in annotations:
             regions[a.images, a.boxes].append(a)
-        return [
-            replace(same[0], captions=tuple(a.expression for a in same))
-            for same in regions.values()
-        ]
+        merged = []
+        for same_region in regions.values():
+            expressions = tuple(a.expression for a in same_region)
+            merged.append(replace(same_region[0], captions=expressions))
+        return merged
 
     def values(
         self, annotation: Annotation, rng: np.random.Generator | None = None

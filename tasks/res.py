@@ -7,13 +7,13 @@ The same data sets as REC.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Annotation, Prediction, decode_segmentation, size_of
+from vista.data import Annotation, Mask, Prediction, Reference, decode_segmentation, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
+from vista.metrics.overlap import union_mask
 from vista.metrics.res import RESMetric
 from vista.task import Task
 
@@ -29,9 +29,7 @@ class RES(Task):
 
     def target(self, annotation: Annotation) -> str:
         """`[x0, y0, ..., xN-1, yN-1]`."""
-        return self.codec.mask_to_text(
-            decode_segmentation(annotation.segmentations[0], size_of(annotation))
-        )
+        return self.codec.mask_to_text(self._mask(annotation))
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """One bracket of N points; one per part where parts are written apart."""
@@ -43,12 +41,11 @@ class RES(Task):
         masks, malformed = self.codec.parse_masks(text, size_of(annotation))
         return Prediction(text=text, masks=masks, malformed=malformed or not masks)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The annotated mask, and what the codec makes of it for the paper-style score."""
-        size = size_of(annotation)
-        mask = decode_segmentation(annotation.segmentations[0], size)
-        redrawn = self.codec.parse_masks(self.codec.mask_to_text(mask), size)[0]
-        return {"mask": mask, "target_mask": np.any([np.zeros(size, bool), *redrawn], axis=0)}
+        mask = self._mask(annotation)  # bool (H, W)
+        redrawn, _ = self.codec.parse_masks(self.codec.mask_to_text(mask), mask.shape)
+        return {"mask": mask, "target_mask": union_mask(redrawn, mask.shape)}
 
     def evaluator(self) -> Evaluator:
         """Overlap of masks at the original size."""
@@ -64,7 +61,9 @@ class RES(Task):
         for a in annotations:
             objects = list(others[a.images[0]].values())
             chosen = objects[rng.integers(len(objects))]
-            predictions.append(
-                Prediction(masks=[decode_segmentation(chosen.segmentations[0], size_of(chosen))])
-            )
+            predictions.append(Prediction(masks=[self._mask(chosen)]))
         return predictions
+
+    def _mask(self, annotation: Annotation) -> Mask:
+        """The annotated mask, bool (H, W)."""
+        return decode_segmentation(annotation.segmentations[0], size_of(annotation))

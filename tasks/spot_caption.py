@@ -7,9 +7,8 @@ Flickr30k Entities, https://github.com/BryanPlummer/flickr30k_entities, arXiv:15
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from vista.data import Annotation, Prediction, size_of
+from vista.data import Annotation, Box, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, TextWithBoxes
 from vista.metrics.caption import strip_markup
 from vista.metrics.spot_caption import SpotCaptionMetric
@@ -43,7 +42,8 @@ class SpotCaption(Task):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The caption without its boxes, and the boxes in order, xyxy in pixels; bare numbers are words."""
-        boxes, malformed = [], False
+        boxes: list[Box] = []
+        malformed = False
         if "[" in text or "]" in text:
             boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
         return Prediction(
@@ -54,7 +54,7 @@ class SpotCaption(Task):
             phrases=words_before_boxes(text),
         )
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The caption, and its phrases with their boxes."""
         phrases = []
         for phrase in annotation.extra["phrases"]:

@@ -6,10 +6,9 @@ https://textvqa.org, arXiv:1904.08920. Never trained on.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from tasks.vqav2 import VQAv2
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.metrics.textvqa import TextVQAMetric
 from vista.task import commonest
 
@@ -21,7 +20,7 @@ class TextVQA(VQAv2):
     datasets = frozenset({"textvqa"})
     baseline_name = "majority"
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Ten answers."""
         return {"answers": list(annotation.answers)}
 

@@ -9,12 +9,12 @@ written as their class name and box. https://visualcommonsense.com, arXiv:1811.1
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import product
 
 import numpy as np
 
 from vista.answers import extract_letter
-from vista.data import Annotation, Prediction, size_of
+from vista.data import Annotation, Prediction, Reference, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.vcr import MODES, VCRMetric
 from vista.task import Task, letter_options
@@ -34,11 +34,11 @@ class VCR(Task):
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Every question twice, `extra["mode"]` being `q_a` and `qa_r`."""
-        return [
-            replace(a, id=f"{a.id}_{mode}", extra=a.extra | {"mode": mode})
-            for a in annotations
-            for mode in MODES
-        ]
+        # The id must differ: answers in files are found by it.
+        asked_twice = []
+        for a, mode in product(annotations, MODES):
+            asked_twice.append(replace(a, id=f"{a.id}_{mode}", extra=a.extra | {"mode": mode}))
+        return asked_twice
 
     def values(
         self, annotation: Annotation, rng: np.random.Generator | None = None
@@ -56,22 +56,19 @@ class VCR(Task):
 
     def _name(self, text: str, annotation: Annotation) -> str:
         """A text with `<k>` replaced by the class name and the box of object k."""
-        boxes = [self.codec.box_to_text(box, size_of(annotation)) for box in annotation.boxes]
-        named = [
-            f"{name} {box}" for name, box in zip(annotation.extra["objects"], boxes, strict=True)
-        ]
-        return _MENTION.sub(lambda m: named[int(m[1])] if int(m[1]) < len(named) else m[0], text)
+        size, objects = size_of(annotation), annotation.extra["objects"]
+        named = {}  # 0 -> "person [104, 250, 396, 541]"
+        for k, (name, box) in enumerate(zip(objects, annotation.boxes, strict=True)):
+            named[k] = f"{name} {self.codec.box_to_text(box, size)}"
+        return _MENTION.sub(lambda mention: named.get(int(mention[1]), mention[0]), text)
 
     def target(self, annotation: Annotation) -> str:
         """`The answer is (B).`."""
         return ANSWERS[self._label(annotation)]
 
     def _label(self, annotation: Annotation) -> int:
-        return int(
-            annotation.extra[
-                "answer_label" if annotation.extra["mode"] == "q_a" else "rationale_label"
-            ]
-        )
+        key = "answer_label" if annotation.extra["mode"] == "q_a" else "rationale_label"
+        return int(annotation.extra[key])
 
     def grammar(self, annotation: Annotation) -> Grammar:
         """One of the four sentences."""
@@ -82,7 +79,7 @@ class VCR(Task):
         choice = extract_letter(text, len(ANSWERS))
         return Prediction(text=text, choice=choice, malformed=choice is None)
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Question, mode and right option."""
         extra = annotation.extra
         return {
@@ -97,8 +94,5 @@ class VCR(Task):
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """A random option."""
-        rng = np.random.default_rng(0)
-        return [
-            Prediction(choice=int(choice))
-            for choice in rng.integers(len(ANSWERS), size=len(annotations))
-        ]
+        choices = np.random.default_rng(0).integers(len(ANSWERS), size=len(annotations))
+        return [Prediction(choice=choice) for choice in choices.tolist()]

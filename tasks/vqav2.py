@@ -7,10 +7,9 @@ https://visualqa.org, arXiv:1612.00837.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from vista.answers import extract_answer
-from vista.data import Annotation, Prediction
+from vista.data import Annotation, Prediction, Reference
 from vista.decoding.grammar import Grammar, Text
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.vqa import VQAMetric
@@ -39,7 +38,7 @@ class VQAv2(Task):
         """What follows `The answer is`, else the whole text."""
         return Prediction(text=text, answer=extract_answer(text))
 
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """Ten answers and the type of the answer."""
         return {"answers": list(annotation.answers), "answer_type": annotation.extra["answer_type"]}
 

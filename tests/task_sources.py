@@ -48,7 +48,7 @@ ON_WORLD = [
     ("vqav2", "vqav2", "val"),
     *((task, "refcoco", "val") for task in ("rec", "res", "reg")),
     ("nlvr2", "nlvr2", "dev"),
-    ("coseg", "coco_instances", "train2017"),
+    ("coseg", "coseg_groups", "train2017"),
 ]
 
 

@@ -1,15 +1,20 @@
 """A model of some 50,000 parameters and what the tests of training ask of it."""
 
 import io
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vista.data import Example
+from datamodules.missing import check_split, with_images
+from datamodules.source import Source
+from datamodules.splits import Splits
+from vista.codec.codec import Codec
+from vista.data import Annotation, Example
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
@@ -29,6 +34,15 @@ FLAGS = [
 @lru_cache
 def tokenizer(layout: str = "compact") -> Tokenizer:
     return Tokenizer(ROOT / "configs/tiny/tokenizer", bracket_layout=layout)  # type: ignore[arg-type]
+
+
+def read_split(
+    dataset: str, root: Path, split: str, folder: Path, allow_missing: bool = False
+) -> Sequence[Annotation]:
+    """A split as training reads it: compiled, its images looked for, without them left out where that is allowed."""
+    splits = Splits(root, Codec(), folder, partial(check_split, allow_missing=allow_missing))
+    annotations = splits.read("s", Source("rec", dataset), split)
+    return with_images(annotations, root) if allow_missing else annotations
 
 
 def tiny_model(seed: int = 0, vocab_size: int | None = None) -> VistaLLM:

@@ -15,7 +15,7 @@ from collections.abc import Collection
 _MARKERS = ("The answer is", "the answer is", "Answer:", "answer:")
 _LETTER_IN_PARENTHESES = re.compile(r"\(\s*([a-zA-Z])\s*\)")
 _LETTER_AFTER_WORD = re.compile(r"\b(answer is|option|choice)\s*:?\s*([a-z])\b(?!')", re.IGNORECASE)
-_LETTER_ALONE = re.compile(r"\s*([a-zA-Z])\s*[.):]?\s*")
+_SINGLE_LETTER = re.compile(r"\s*([a-zA-Z])\s*[.):]?\s*")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _POPE_NO_WORDS = frozenset(("No", "not", "no"))
 
@@ -27,7 +27,7 @@ def extract_answer(text: str) -> str:
         text: decoded text, e.g. `"The answer is 3.5."`.
 
     Returns:
-        the answer without surrounding blanks and without one final full stop, e.g. `"3.5"`; may be empty.
+        the answer without surrounding spaces and without one final full stop, e.g. `"3.5"`; may be empty.
     """
     start, marker = max((text.rfind(marker), marker) for marker in _MARKERS)
     answer = text[start + len(marker) :] if start >= 0 else text
@@ -55,13 +55,14 @@ def extract_letter(text: str, n_options: int) -> int | None:
 
 
 def _last_letter(text: str) -> str | None:
-    if found := _LETTER_IN_PARENTHESES.findall(text):
-        return found[-1]
+    in_parentheses = _LETTER_IN_PARENTHESES.findall(text)
+    if in_parentheses:
+        return in_parentheses[-1]
     named = [m for m in _LETTER_AFTER_WORD.finditer(text) if not _is_article(m, text)]
     if named:
         return named[-1].group(2)
-    alone = _LETTER_ALONE.fullmatch(text)
-    return alone.group(1) if alone else None
+    whole = _SINGLE_LETTER.fullmatch(text)
+    return whole.group(1) if whole else None
 
 
 def _is_article(match: re.Match[str], text: str) -> bool:

@@ -20,6 +20,9 @@ from pycocotools import mask as coco_mask
 Box: TypeAlias = tuple[float, float, float, float]  # xyxy, pixels of the original image
 Size: TypeAlias = tuple[int, int]  # (H, W)
 Mask: TypeAlias = np.ndarray  # bool (H, W)
+Segmentation: TypeAlias = list[list[float]] | dict[str, Any]  # COCO's: flat polygons, or an RLE
+Reference: TypeAlias = dict[str, Any]  # raw truth of a sample, as its evaluator's class says
+Turns: TypeAlias = tuple[tuple[str, str], ...]  # prompt and target of each turn of a conversation
 
 _TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
 
@@ -33,6 +36,17 @@ class InputError(ValueError):
 
 class MissingFileError(InputError, FileNotFoundError):
     """A sentence for people about a file or folder that is not there."""
+
+
+class SampleError(Exception):
+    """A fault of code, of a task's or a reader's: first where, then what. Its cause has the traceback."""
+
+
+def located(error: Exception, where: str) -> Exception:
+    """An error that says where before what: a sentence for people stays one, any other becomes a `SampleError`."""
+    if isinstance(error, InputError):
+        return type(error)(f"{where}: {error}")
+    return SampleError(f"{where}: {type(error).__name__}: {error}")
 
 
 @dataclass(slots=True)
@@ -61,7 +75,7 @@ class Annotation:
     answers: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
-    segmentations: tuple[Any, ...] = ()
+    segmentations: tuple[Segmentation, ...] = ()
     label: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -79,7 +93,7 @@ class Example:
     """
 
     images: tuple[str, ...]
-    turns: tuple[tuple[str, str], ...]
+    turns: Turns
 
 
 @dataclass(slots=True)
@@ -119,8 +133,9 @@ def annotation_to_json(annotation: Annotation) -> str:
     """An annotation as JSON, field by field.
 
     Raises:
-        InputError: it would come back as another one.
+        ValueError: it would come back as another one.
     """
+    # Read back at once: a tuple in `extra` would come back as a list, and a run differ from its compiled source.
     with suppress(TypeError):  # of what JSON does not know
         text = json.dumps(_VALUES(annotation))
         if annotation_from_json(text) == annotation:
@@ -132,35 +147,16 @@ def annotation_to_json(annotation: Annotation) -> str:
 
 def annotation_from_json(text: str) -> Annotation:
     """The inverse of `annotation_to_json`."""
-    (
-        key,
-        images,
-        sizes,
-        expression,
-        question,
-        answers,
-        captions,
-        boxes,
-        segmentations,
-        label,
-        extra,
-    ) = json.loads(text)
-    return Annotation(
-        id=key,
-        images=tuple(images),
-        sizes=tuple(map(tuple, sizes)),
-        expression=expression,
-        question=question,
-        answers=tuple(answers),
-        captions=tuple(captions),
-        boxes=tuple(map(tuple, boxes)),
-        segmentations=tuple(segmentations),
-        label=label,
-        extra=extra,
-    )
+    annotation = Annotation(*json.loads(text))
+    # JSON knows lists alone.
+    for name in ("images", "answers", "captions", "segmentations"):
+        setattr(annotation, name, tuple(getattr(annotation, name)))
+    annotation.sizes = tuple((height, width) for height, width in annotation.sizes)
+    annotation.boxes = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in annotation.boxes)
+    return annotation
 
 
-def decode_segmentation(segmentation: Any, size: Size) -> Mask:
+def decode_segmentation(segmentation: Segmentation, size: Size) -> Mask:
     """A COCO segmentation as a mask.
 
     Args:
@@ -179,20 +175,34 @@ def decode_segmentation(segmentation: Any, size: Size) -> Mask:
             raise InputError(
                 f"the mask has size {segmentation['size']}, its image {[height, width]}"
             )
-        counts = segmentation["counts"]
-        rle = (
-            coco_mask.frPyObjects(segmentation, height, width)
-            if isinstance(counts, list)
-            else segmentation
-        )
-        return np.ascontiguousarray(
-            coco_mask.decode(rle), dtype=bool
-        )  # from column by column to row by row
-    polygons = [p for p in segmentation if len(p) >= 6]
-    if not polygons:
-        return np.zeros((height, width), dtype=bool)
-    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        rle = segmentation
+        if isinstance(segmentation["counts"], list):
+            rle = coco_mask.frPyObjects(segmentation, height, width)
+    else:
+        # Two points enclose nothing.
+        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+        if not polygons:
+            return np.zeros((height, width), dtype=bool)
+        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    # pycocotools fills masks column by column, the rest of the project row by row.
     return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)
+
+
+def box_area(box: Box) -> float:
+    """Area in square pixels; 0 for swapped corners."""
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def box_intersection(a: Box, b: Box) -> float:
+    """Area that two boxes share, in square pixels; continuous coordinates (no +1)."""
+    return box_area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
+
+
+def box_iou(a: Box, b: Box) -> float:
+    """Intersection over union, 0..1; 0 where either area is 0."""
+    shared = box_intersection(a, b)
+    union = box_area(a) + box_area(b) - shared
+    return shared / union if shared and union else 0.0
 
 
 def size_of(annotation: Annotation) -> Size:
@@ -209,5 +219,5 @@ def size_of(annotation: Annotation) -> Size:
 
 
 def neutralise(text: str) -> str:
-    """A text from outside with every string that names a token broken by a blank: `<image>` -> `< image>`."""
+    """A text from outside with every string that names a token broken by a space: `<image>` -> `< image>`."""
     return _TOKEN_NAMES.sub("< ", text)

@@ -75,8 +75,10 @@ def draw_answer(
         center = (round(x * scale), round(y * scale))
         cv2.circle(canvas, center, 6, WHITE, -1, cv2.LINE_AA)
         cv2.circle(canvas, center, 4, RED, -1, cv2.LINE_AA)
-    answer = prediction.text + (" (malformed)" if prediction.malformed else "")
-    texts = ((title, GREY), (answer, RED if prediction.malformed else BLACK))
+    answer = (prediction.text, BLACK)
+    if prediction.malformed:
+        answer = (f"{prediction.text} (malformed)", RED)
+    texts = ((title, GREY), answer)
     canvas = _pad(canvas, height, max(width, MIN_SIDE))
     return np.vstack((canvas, _text_strip(texts, canvas.shape[1])))
 
@@ -101,11 +103,11 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     height = max(image.shape[0] for image in images) + MARGIN
     width = max(image.shape[1] for image in images) + MARGIN
     columns = min(columns, len(images))
-    sheet = np.full(
-        (math.ceil(len(images) / columns) * height, columns * width, 3), 255, dtype=np.uint8
-    )
+    rows = math.ceil(len(images) / columns)
+    sheet = np.full((rows * height, columns * width, 3), 255, dtype=np.uint8)
     for index, image in enumerate(images):
-        top, left = index // columns * height, index % columns * width
+        row, column = divmod(index, columns)
+        top, left = row * height, column * width
         sheet[top : top + height, left : left + width] = _pad(image, height, width)
     return sheet
 
@@ -142,19 +144,24 @@ def _draw_box(canvas: np.ndarray, box: Box, scale: float, color: Color) -> None:
 
 def _number_regions(canvas: np.ndarray, prediction: Prediction, scale: float) -> None:
     """1, 2, ... in the order of the answer: inside each mask, at the upper left corner of each box."""
-    masks = [_deepest_pixel(mask) for mask in prediction.masks if len(prediction.masks) > 1]
-    boxes = [(box[0], box[1]) for box in prediction.boxes if len(prediction.boxes) > 1]
-    for anchors in (masks, boxes):
+    inside = [_deepest_pixel(mask) for mask in prediction.masks]
+    corners = [(box[0], box[1]) for box in prediction.boxes]
+    for anchors in (inside, corners):
+        if len(anchors) < 2:
+            continue  # a single region needs no number
         for number, anchor in enumerate(anchors, start=1):
             if anchor is not None:
-                _draw_tag(canvas, str(number), (round(anchor[0] * scale), round(anchor[1] * scale)))
+                x, y = anchor
+                _draw_tag(canvas, str(number), (round(x * scale), round(y * scale)))
 
 
 def _deepest_pixel(mask: Mask) -> tuple[float, float] | None:
     """x, y of the pixel that is farthest from the mask's border; None where the mask is empty."""
     if not mask.any():
         return None
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    # The rim of zeros makes the border of the image a border of the mask.
+    padded = np.pad(mask, 1).astype(np.uint8)  # (H + 2, W + 2)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]  # (H, W)
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return float(column), float(row)
 
@@ -177,9 +184,11 @@ def _text_strip(texts: Sequence[tuple[str, Color]], width: int) -> np.ndarray:
     lines = []
     for text, color in texts:
         wrapped = list(_wrap(text, width - 2 * MARGIN))
-        wrapped[MAX_LINES:] = ["..."] if len(wrapped) > MAX_LINES else []
+        if len(wrapped) > MAX_LINES:
+            wrapped = [*wrapped[:MAX_LINES], "..."]
         lines += [(line, color) for line in wrapped]
-    strip = np.full((len(lines) * LINE_HEIGHT + 2 * MARGIN, width, 3), 255, dtype=np.uint8)
+    height = len(lines) * LINE_HEIGHT + 2 * MARGIN
+    strip = np.full((height, width, 3), 255, dtype=np.uint8)
     for index, (line, color) in enumerate(lines):
         _write(strip, line, (MARGIN, MARGIN + index * LINE_HEIGHT + 15), color)
     return strip
@@ -197,9 +206,9 @@ def _wrap(text: str, width: int) -> Iterator[str]:
             yield line
         line = word
         while _text_width(line) > width:
-            fits = next(
-                n for n in range(len(line) - 1, 0, -1) if n == 1 or _text_width(line[:n]) <= width
-            )
+            fits = max(1, len(line) - 1)
+            while fits > 1 and _text_width(line[:fits]) > width:
+                fits -= 1
             yield line[:fits]
             line = line[fits:]
     if line:

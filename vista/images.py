@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from vista.data import InputError
+
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -23,7 +25,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
-class ImageError(ValueError):
+class ImageError(InputError):
     """An image file that cannot be used. Its text is one sentence that names the file."""
 
 
@@ -68,17 +70,14 @@ def _check_header(path: Path, max_pixels: int) -> None:
             f"The image {path} is too large: more than {max_pixels} pixels."
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"The image {path} is empty, damaged or no {', '.join(FORMATS)} file."
-        ) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(
-            f"The image {path} cannot be read: {getattr(error, 'strerror', None) or error}."
-        ) from error
+        formats = ", ".join(FORMATS)
+        raise ImageError(f"The image {path} is empty, damaged or no {formats} file.") from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all of them at broken files
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"The image {path} cannot be read: {reason}.") from error
     if width * height > max_pixels:
-        raise ImageError(
-            f"The image {path} is too large: {width} x {height} pixels, more than {max_pixels}."
-        )
+        size = f"{width} x {height} pixels, more than {max_pixels}"
+        raise ImageError(f"The image {path} is too large: {size}.")
 
 
 class ImageTransform:
@@ -111,17 +110,13 @@ class ImageTransform:
         resize = albumentations.Resize(
             image_size, image_size, interpolation=cv2.INTER_CUBIC, area_for_downscale="image"
         )
+        factor = (0.8, 1.2)
         jitter = albumentations.ColorJitter(
-            brightness=(0.8, 1.2),
-            contrast=(0.8, 1.2),
-            saturation=(0.8, 1.2),
-            hue=(-0.02, 0.02),
-            p=0.8,
+            brightness=factor, contrast=factor, saturation=factor, hue=(-0.02, 0.02), p=0.8
         )
         normalize = albumentations.Normalize(mean, std)
-        self.pipeline = albumentations.Compose(
-            [resize, jitter, normalize] if augment else [resize, normalize]
-        )
+        steps = [resize, jitter, normalize] if augment else [resize, normalize]
+        self.pipeline = albumentations.Compose(steps)
 
     def __call__(self, image: np.ndarray, seed: int = 0) -> torch.Tensor:
         """The image as the encoder sees it.

@@ -1,11 +1,11 @@
 """Training and evaluation of VistaLLM (Section 5.2) as one LightningModule."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torchmetrics import Metric
@@ -13,13 +13,14 @@ from torchmetrics import Metric
 from vista.codec.codec import Codec
 from vista.data import InputError, Prediction
 from vista.decoding.decoder import Decoder, Decoding
+from vista.metrics.evaluator import Evaluator
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.predictions import Record, from_record
-from vista.task import Task
-from vista.tokens.batch import EvaluationBatch, TrainingBatch
+from vista.task import Source, Task
+from vista.tokens.batch_types import EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import Muon, Optimization, parameter_groups
@@ -127,11 +128,8 @@ class VistaModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Sums behind the mean loss of each source."""
-        self.loss_sums = torch.zeros(
-            len(self.trainer.datamodule.train_sources),
-            2,
-            device=self.device,  # type: ignore[attr-defined]
-        )  # type: ignore[attr-defined]
+        count = len(train_sources(self.trainer))
+        self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and tokens of each
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
@@ -146,45 +144,44 @@ class VistaModule(LightningModule):
         total_weight = self.trainer.strategy.reduce(
             (weights * lengths).sum(), reduce_op="mean"
         ).clamp(min=1e-6)
-        self._note_words(self._said(batch["labels"]))
+        self._note_words(self._target_words(batch["labels"]))
         self._log_losses(loss.detach().sum(1), lengths, batch["source_index"])
         total = (loss.sum(1) * weights).sum() / total_weight
         self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
         return total
 
-    def _log_losses(self, loss: Tensor, learned: Tensor, source: Tensor) -> None:
+    def _log_losses(self, loss: Tensor, learned: Tensor, source_index: Tensor) -> None:
         """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
-        self.loss_sums.index_add_(0, source, torch.stack([loss, learned], dim=1).to(self.loss_sums))
+        sums = torch.stack([loss, learned], dim=1)  # (B, 2)
+        self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
-            sums = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
-            for loaded, (nats, tokens) in zip(
-                self.trainer.datamodule.train_sources,
-                sums,
-                strict=True,  # type: ignore[attr-defined]
-            ):  # type: ignore[attr-defined]
-                if tokens:
-                    self.log(f"train/{loaded.name}/loss", nats / tokens)
-            self.loss_sums.zero_()
+        if not every or (self.global_step + 1) % every:
+            return
+        totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
+        for source, (nats, tokens) in zip(train_sources(self.trainer), totals, strict=True):
+            if tokens:
+                self.log(f"train/{source.name}/loss", nats / tokens)
+        self.loss_sums.zero_()
 
-    def _said(self, labels: Tensor) -> Tensor:
+    def _target_words(self, labels: Tensor) -> Tensor:
         """Which words are a target of any process, bool (V,)."""
-        said = torch.zeros(len(self.tokenizer), device=self.device)
-        said[labels[labels >= 0]] = 1
-        return self.trainer.strategy.reduce(said, reduce_op="max") > 0
+        counted = torch.zeros(len(self.tokenizer), device=self.device)
+        counted[labels[labels >= 0]] = 1
+        return self.trainer.strategy.reduce(counted, reduce_op="max") > 0
 
-    def _note_words(self, said: Tensor) -> None:
+    def _note_words(self, target_words: Tensor) -> None:
         """Remember which words were ever a target: a frozen LLM cannot learn to say another."""
-        unseen = (said & ~self.learned_words).nonzero()[:, 0]  # type: ignore[operator]
-        if "llm" not in self.trainable:
-            new = {self.tokenizer.decode([int(w)]) or str(int(w)) for w in unseen} - self.new_words
-            if new:
-                self.new_words |= new
-                self.print(
-                    f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}"
-                )
-        elif len(unseen):
+        unseen = (target_words & ~self.learned_words).nonzero()[:, 0]  # type: ignore[operator]
+        if "llm" in self.trainable:
             self.learned_words[unseen] = True  # type: ignore[index,operator]
+            return
+        names = {self.tokenizer.decode([word]) or str(word) for word in unseen.tolist()}
+        new = names - self.new_words
+        if new:
+            self.new_words |= new
+            self.print(
+                f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}"
+            )
 
     def configure_optimizers(self) -> Any:
         """The optimizer under a cosine with warm-up.
@@ -209,7 +206,7 @@ class VistaModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Take the tasks of the scored sources."""
-        self.tasks = {s.name: s.task for s in getattr(self.trainer.datamodule, "eval_sources", [])}  # type: ignore[attr-defined]
+        self.tasks = {source.name: source.task for source in eval_sources(self.trainer)}
 
     def answer(self, batch: EvaluationBatch, tasks: Iterable[Task]) -> list[Prediction]:
         """Parsed answers to a batch of questions.
@@ -218,15 +215,18 @@ class VistaModule(LightningModule):
             batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
             tasks: of each question.
         """
-        answers = self.decoder(self.model, batch, list(tasks), batch["annotations"])
-        return [
-            p if ok else Prediction(malformed=True)
-            for p, ok in zip(answers, batch["readable"], strict=True)
-        ]
+        # An unreadable image is a grey one to the model; what it says of that is no answer.
+        preds = self.decoder(self.model, batch, list(tasks), batch["annotations"])
+        for index, readable in enumerate(batch["readable"]):
+            if not readable:
+                preds[index] = Prediction(malformed=True)
+        return preds
 
     def _evaluate(self, batch: EvaluationBatch) -> list[Prediction]:
         source, annotations = batch["source"], batch["annotations"]
-        task, recorded = self.tasks[source], self.recorded.get(source, {})
+        task = self.tasks[source]
+        recorded = self.recorded.get(source, {})
+        # A batch that was answered in part only is asked again as a whole, as it was before.
         if all(a.id in recorded for a in annotations):
             preds = [from_record(task, a, recorded[a.id]) for a in annotations]
         else:
@@ -250,15 +250,17 @@ class VistaModule(LightningModule):
         self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> list[Prediction]:
         """Answers without a score."""
-        return self.answer(batch, [self.tasks[batch["source"]]] * len(batch["annotations"]))
+        task = self.tasks[batch["source"]]
+        return self.answer(batch, [task] * len(batch["annotations"]))
 
     def on_validation_epoch_start(self) -> None:
         """Fresh evaluators of all sources on every process, also where one has no question of a source."""
-        self.evaluators = {
-            name: task.evaluator().to(self.device) for name, task in self.tasks.items()
-        }
-        for evaluator in self.evaluators.values():
-            evaluator.quick = not self.trainer.testing
+        self.evaluators = {}
+        for name, task in self.tasks.items():
+            evaluator = task.evaluator().to(self.device)
+            if isinstance(evaluator, Evaluator):
+                evaluator.quick = not self.trainer.testing
+            self.evaluators[name] = evaluator
         if self.device_mesh is not None:
             gather(self.model)
 
@@ -277,11 +279,10 @@ class VistaModule(LightningModule):
             release(self.model)
         headlines = []
         for source, evaluator in self.evaluators.items():
-            scores = {k: v.float() for k, v in evaluator.compute().items()}
+            scores = {name: value.float() for name, value in evaluator.compute().items()}
+            named = {f"{stage}/{source}/{name}": value for name, value in scores.items()}
             # The evaluators have counted over all processes, so these are the same numbers on each.
-            self.log_dict(
-                {f"{stage}/{source}/{key}": value for key, value in scores.items()}, sync_dist=True
-            )
+            self.log_dict(named, sync_dist=True)
             headlines.append(scores[self.tasks[source].headline])
         if headlines:
             self.log(f"{stage}/mean", torch.stack(headlines).mean(), sync_dist=True)
@@ -317,8 +318,16 @@ class VistaModule(LightningModule):
 
     def text_settings(self) -> dict[str, Any]:
         """Settings of tokenizer and codec that a checkpoint depends on."""
-        codec = {
-            k: getattr(self.codec, k)
-            for k in ("num_bins", "num_points", "method", "multipart", "scale")
-        }
+        names = ("num_bins", "num_points", "method", "multipart", "scale")
+        codec = {name: getattr(self.codec, name) for name in names}
         return {**self.tokenizer.settings, **codec}
+
+
+def train_sources(trainer: Trainer) -> Sequence[Source]:
+    """What is trained on; `source_index` of a batch counts them."""
+    return trainer.datamodule.train_sources  # type: ignore[attr-defined,no-any-return]
+
+
+def eval_sources(trainer: Trainer) -> Sequence[Source]:
+    """What is scored, in the order of the loaders; nothing where the data module has no sources."""
+    return getattr(trainer.datamodule, "eval_sources", [])  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Predictions as lines of a file, and back: what `test` writes, `score` reads and a test that was killed goes on from.
+"""Predictions as lines of a file, and back: what `test` writes, `score` reads and a killed test resumes from.
 
 {"id": "423_1203", "prompt": "<image> ...", "text": "[12, 40, 300, 410]", "malformed": false,
  "confidence": -0.41, "spreads": [3.1, 7.0, 5.5, 9.2]}

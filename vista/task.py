@@ -15,16 +15,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from torchmetrics import Metric
 
 from vista.codec.codec import Codec
-from vista.data import Annotation, Prediction, neutralise
+from vista.data import Annotation, Prediction, Reference, Turns, neutralise
 from vista.decoding.grammar import Grammar
 
 NUM_UNSEEN = 5  # the last templates of each list are never trained on
@@ -72,19 +72,13 @@ class Task(ABC):
 
     @cached_property
     def templates(self) -> Sequence[str]:
-        """Instructions, those of each line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
-        text = (Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt").read_text(
-            encoding="utf-8"
-        )
-        return [
-            template
-            for line in text.splitlines()
-            if line.strip()
-            for template in expand(line.strip())
-        ]
+        """Prompts, those of each line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
+        file = Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt"
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        return list(chain.from_iterable(expand(line) for line in lines if line))
 
     def in_unseen_words(self) -> "Task | None":
-        """The same task, asked in the instructions that are never trained on; None where it has too few of them."""
+        """The same task with the prompts that are never trained on; None where it has too few of them."""
         if len(self.templates) <= NUM_UNSEEN:
             return None
         other = copy(self)
@@ -100,16 +94,16 @@ class Task(ABC):
         return list(annotations)
 
     def prompt(self, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
-        """The instruction.
+        """The prompt of the first turn.
 
         Args:
             annotation: what is asked about.
             rng: draws one of the training templates; None: the first template.
         """
-        seen = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
-        return self.fill(
-            seen[int(rng.integers(len(seen)))] if rng is not None else seen[0], annotation, rng
-        )
+        # The last ones are kept for the test of prompts that were never seen.
+        trained = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
+        chosen = 0 if rng is None else int(rng.integers(len(trained)))
+        return self.fill(trained[chosen], annotation, rng)
 
     def fill(
         self, template: str, annotation: Annotation, rng: np.random.Generator | None = None
@@ -128,10 +122,10 @@ class Task(ABC):
         if template.count("<image>") == 1 and len(annotation.images) > 1:
             numbered = " ".join(f"Image {k}: <image>" for k in range(1, len(annotation.images) + 1))
             template = template.replace("<image>", numbered)
-        return MARK.sub(
-            lambda mark: values[mark[1]] if mark[1] == "objs" else neutralise(values[mark[1]]),
-            template,
-        )
+        # All but the codec's own text is neutralised: what comes from a data set must not name a token.
+        safe = {name: neutralise(text) for name, text in values.items() if name != "objs"}
+        texts = values | safe
+        return MARK.sub(lambda mark: texts[mark[1]], template)
 
     def values(
         self, annotation: Annotation, rng: np.random.Generator | None = None
@@ -139,13 +133,11 @@ class Task(ABC):
         """Texts of marks that this task fills in another way; `rng` draws what may vary in training."""
         return {}
 
-    def turns(
-        self, annotation: Annotation, rng: np.random.Generator | None = None
-    ) -> tuple[tuple[str, str], ...]:
+    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
         """Prompt and target of every turn; most tasks have one."""
         return ((self.prompt(annotation, rng), self.target(annotation)),)
 
-    def question(self, annotation: Annotation, template: int = 0) -> tuple[tuple[str, str], ...]:
+    def question(self, annotation: Annotation, template: int = 0) -> Turns:
         """The turns in evaluation: as `turns`, with the last answer left empty, so that it need not be known.
 
         Args:
@@ -167,21 +159,41 @@ class Task(ABC):
         """The inverse of `target`: what a text says, in pixels of the original image. Never raises."""
 
     @abstractmethod
-    def reference(self, annotation: Annotation) -> dict[str, Any]:
+    def reference(self, annotation: Annotation) -> Reference:
         """The raw truth that the evaluator compares with."""
 
     @abstractmethod
     def evaluator(self) -> Metric:
-        """A fresh metric with `update(preds, target)` and a flat dict from `compute()`."""
+        """A fresh metric with `update(preds, target)` and a flat dict from `compute()`, as any `Evaluator` is."""
 
     @abstractmethod
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Predictions without a look at the images, scored beside the model's."""
 
 
+class Source(Protocol):
+    """A task and the annotations that it is asked about; `datamodules.source.LoadedSource` is one.
+
+    Attributes:
+        name: in tables, logs and files.
+        task: what is asked.
+        root: the data root, to which images are relative.
+        annotations: what is asked about.
+    """
+
+    name: str
+    task: Task
+    root: Path
+    annotations: Sequence[Annotation]
+
+    def question(self, annotation: Annotation) -> Turns:
+        """The turns in evaluation, the last answer left empty."""
+        ...
+
+
 def expand(line: str) -> list[str]:
-    """All instructions of a line with alternatives: `{Give|Draw} the {box|outline} of <expr>.` has four."""
-    parts = re.split(r"\{(.*?)\}", line)
+    """All prompts of a line with alternatives: `{Give|Draw} the {box|outline} of <expr>.` has four."""
+    parts = re.split(r"\{(.*?)\}", line)  # text and alternatives, in turns
     choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
     return ["".join(words) for words in product(*choices)]
 

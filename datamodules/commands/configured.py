@@ -3,27 +3,26 @@
     setup = read_setup(["coinit"], root=None, plugins=[])
     setup.sources["res_refcoco"].test       # {"res_refcoco_val": "val", ...}
     setup.codec                             # as the configs say
-    annotations = read_split("res_refcoco", setup.sources["res_refcoco"], setup.root, "val")
+    setup.splits.load(setup.sources, "test")        # as `test` reads them, but for the look at the images
 
-Nothing is written: a generated world that is not there is made by `fit`.
+Nothing is written but compiled annotations: a generated world that is not there is made by `fit`.
 """
 
-import argparse
-import gc
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from datamodules.readers import READERS
+from datamodules.missing import name_left_out
 from datamodules.source import Source
+from datamodules.splits import Splits
 from vista.app.plugins import load_entry_points, load_plugin
 from vista.app.settings import defaults, make_part, plugin_files, stack
 from vista.codec.codec import Codec
-from vista.data import Annotation, InputError, MissingFileError
+from vista.data import InputError
 
-DEFAULT_ROOT = Path("data/world")  # of `datamodules.mixture.MixtureData`
+# Of `datamodules.mixture.MixtureData`.
+DEFAULT_ROOT, DEFAULT_CACHE = Path("data/world"), Path("data/compiled")
 
 
 @dataclass
@@ -35,29 +34,14 @@ class Setup:
         sources: by name.
         root: the data root of sources that have none of their own.
         codec: how regions are written as text.
+        splits: reads the sources' splits; images are not looked at.
     """
 
     settings: dict[str, Any]
     sources: dict[str, Source]
     root: Path
     codec: Codec
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options `--config`, `--root` and `--plugin`."""
-    parser.add_argument(
-        "--config", action="append", default=[], metavar="NAME", help="config; may be repeated"
-    )
-    parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="data root, in the place of the configs'"
-    )
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="Python file that brings tasks",
-    )
+    splits: Splits
 
 
 def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]) -> Setup:
@@ -79,7 +63,9 @@ def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]
     data = settings.get("data") or {}
     sources = {name: _source(name, values) for name, values in (data.get("sources") or {}).items()}
     codec = make_part(Codec, settings, "codec")
-    return Setup(settings, sources, root or Path(data.get("root") or DEFAULT_ROOT), codec)
+    root = root or Path(data.get("root") or DEFAULT_ROOT)
+    splits = Splits(root, codec, Path(data.get("cache") or DEFAULT_CACHE), name_left_out)
+    return Setup(settings, sources, root, codec, splits)
 
 
 def _source(name: str, values: Any) -> Source:
@@ -91,32 +77,3 @@ def _source(name: str, values: Any) -> Source:
         )
     given = {key: value for key, value in values.items() if value is not None}
     return Source(**given | ({"root": Path(given["root"])} if "root" in given else {}))
-
-
-def read_split(name: str, source: Source, root: Path, split: str) -> list[Annotation]:
-    """All sound annotations of a split; images are not looked at.
-
-    Args:
-        name: of the source, for messages.
-        source: tells the reader.
-        root: the data root, unless the source has one of its own.
-        split: one of the reader's.
-
-    Raises:
-        MissingFileError: an official file is missing; names the source, the path and where to get it.
-    """
-    gc.disable()  # as in `datamodules.source.read_annotations`
-    try:
-        reader = READERS[source.dataset](source.root or root, split)
-        annotations = list(reader)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingFileError(f"source {name}: {error}") from error
-    finally:
-        gc.enable()
-    if reader.problems:
-        listed = "; ".join(f"{key}: {why}" for key, why in reader.problems[:5])
-        warnings.warn(
-            f"source {name} ({split}): {len(reader.problems)} records left out: {listed}",
-            stacklevel=2,
-        )
-    return annotations

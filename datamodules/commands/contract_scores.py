@@ -8,6 +8,7 @@ from torch import Tensor
 
 from datamodules.commands.contract_case import SHORT, BrokenLaw, Case, Law, name_in_errors
 from vista.data import Annotation, Prediction
+from vista.metrics.evaluator import Evaluator
 
 GARBAGE = (
     "", "lorem ipsum dolor sit amet", "[", "]", "[1, 2", "[1, 2, 3]", "[1 2 3 4]", "[[1, 2, 3, 4]]", "[-1, 2, 3, 4]",
@@ -27,7 +28,8 @@ def scores_of(
 ) -> dict[str, Tensor]:
     """The scores of one prediction for each annotation, whatever the batches and the order."""
     evaluator = case.task.evaluator()
-    evaluator.quick, evaluator.tokenizer = True, "python"  # caption scores are to start no Java
+    if isinstance(evaluator, Evaluator):  # caption scores are to start no Java
+        evaluator.quick, evaluator.tokenizer = True, "python"
     pairs = list(zip(preds, case.references, strict=True))
     if backwards:
         pairs.reverse()
@@ -123,8 +125,9 @@ def _worst(case: Case) -> str:
         by_annotation.append(headline_of(Case(case.task, [annotation], case.accepts), [pred]))
     worst = by_annotation.index(min(by_annotation))
     pred = case.right_preds[worst]
-    values = {name: getattr(pred, name) for name in ("answer", "boxes", "masks", "choice")}
-    read = {name: value for name, value in values.items() if value not in ("", [], None)}
+    names = ("answer", "boxes", "masks", "choice", "decision", "numbers")
+    values = {name: getattr(pred, name) for name in names}
+    read = {name: value for name, value in values.items() if value not in ("", [], (), None)}
     return (
         f"Least has annotation {case.annotations[worst].id}: target {SHORT.repr(case.targets[worst])} is read as "
         f"{SHORT.repr(read)}, and the reference is {SHORT.repr(case.references[worst])}"

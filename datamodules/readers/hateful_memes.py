@@ -13,7 +13,8 @@ The first release names its files dev.jsonl and test.jsonl, and writes {"id": 82
 
 from collections.abc import Iterator
 
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.files import inside, json_lines
+from datamodules.readers.reader import Reader
 from vista.data import Annotation
 
 
@@ -27,7 +28,7 @@ class HatefulMemesReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         names = (self.split, self.split.removesuffix("_seen"))
-        for record in self.json_lines(*(f"hateful_memes/{name}.jsonl" for name in names)):
+        for record in json_lines(self.file(*(f"hateful_memes/{name}.jsonl" for name in names))):
             meme_id = f"{int(record['id']):05d}"
             if record.get("label") not in (0, 1):
                 self.leave_out(meme_id, "it has no label")

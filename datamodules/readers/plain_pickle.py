@@ -10,16 +10,22 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from vista.data import InputError
+
 CONTAINERS = {"set": set, "frozenset": frozenset, "list": list, "dict": dict, "tuple": tuple}
+
+
+class RefusedPickleError(InputError, pickle.UnpicklingError):
+    """A pickle that is not read."""
 
 
 class Skipped:
     """Stands where a pickle holds a value of numpy; the value itself is dropped."""
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         pass
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         pass
 
 
@@ -53,15 +59,12 @@ class PlainUnpickler(pickle.Unpickler):
 def load_plain_pickle(path: Path) -> Any:
     """The content of a pickle of plain containers, written by Python 2 or 3.
 
-    Args:
-        path: the file.
-
     Raises:
-        pickle.UnpicklingError: the file asks for more than containers; nothing of it has been run.
+        RefusedPickleError: the file asks for more than containers, or is no pickle; nothing of it has been run.
     """
     with path.open("rb") as stream:
         try:
             # Python 2 wrote byte strings; a stray byte that is no UTF-8 must not cost the whole dataset.
             return PlainUnpickler(stream, encoding="utf-8", errors="replace").load()
-        except pickle.UnpicklingError as error:
-            raise pickle.UnpicklingError(f"{path} was refused: {error}") from None
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise RefusedPickleError(f"{path} was refused: {error}") from None

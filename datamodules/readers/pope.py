@@ -13,8 +13,8 @@ Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNL
 import re
 from collections.abc import Iterator
 
-from datamodules.readers.coco_images import CocoImages
-from datamodules.readers.reader import Reader, inside
+from datamodules.readers.files import inside, json_lines
+from datamodules.readers.reader import CocoImages, Reader
 from vista.data import Annotation
 
 NAME = re.compile(r"COCO_val2014_(\d{12})\.jpg")
@@ -30,7 +30,7 @@ class POPEReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
-        for record in self.json_lines(f"pope/coco_pope_{self.split}.json"):
+        for record in json_lines(self.file(f"pope/coco_pope_{self.split}.json")):
             name, label = NAME.fullmatch(record["image"]), record["label"].strip().lower()
             if label not in ("yes", "no") or not record["text"].strip():
                 self.leave_out(

@@ -1,33 +1,37 @@
-"""What every reader shares: a data root, a split, and a list of the records it had to leave out.
+"""What readers share: a data root, a split, a list of the records left out; and images and boxes as COCO has them.
 
 A reader reads the official files as they are downloaded and yields annotations. It downloads nothing, writes nothing
 and opens no image, but for datasets that keep their truth in images. What it yields is compiled once
 (datamodules/compiled.py) and made anew when a file that went through `file` or `watch` changes.
 
-    reader = RefCOCOReader(Path("data"), "val")
-    annotations = list(reader)      # vista.data.Annotation, in the order of the file
-    reader.problems                 # [("423_1203", "the expression is empty"), ...]
-    reader.watched                  # {".../instances.json": (89364211, 1700000000000000000), ...}
+    list(RefCOCOReader(Path("data"), "val"))        # vista.data.Annotation, in the order of the file
 """
 
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vista.data import Annotation, Box, InputError, MissingFileError, Size
+from vista.data import (
+    Annotation,
+    Box,
+    InputError,
+    MissingFileError,
+    SampleError,
+    Segmentation,
+    Size,
+    located,
+)
 
 Stamp: TypeAlias = tuple[int, int]
-CHUNK = 1 << 22  # characters read at once; much longer than any one record
-BETWEEN = re.compile(r"[\s,]*")
+Record: TypeAlias = dict[str, Any]  # of an official file, keys as its publisher names them
 
 
 class Reader:
     """One dataset's official files, one split of them.
 
-    Iterating reads the split from its start and yields the sound records. A subclass sets the first four attributes
+    Iterating reads the split from its start and yields the intact records. A subclass sets the first four attributes
     and writes `_annotations`.
 
     Attributes:
@@ -35,7 +39,7 @@ class Reader:
         fields: names of the `Annotation` fields that it fills.
         splits: the splits there are.
         source: where the files are to be had.
-        problems: (id, why) of each record that the last pass left out.
+        problems: of each record that the last pass left out: ("423_1203", "the expression is empty").
         watched: each file and folder on which the last pass depends, with its stamp before it was read.
 
     Args:
@@ -45,6 +49,7 @@ class Reader:
     Raises:
         InputError: there is no such split; while reading: an image path leads out of the data root.
         MissingFileError: while reading: an official file is missing.
+        SampleError: while reading: any other fault; it says after which annotation.
     """
 
     name: str = ""
@@ -62,10 +67,19 @@ class Reader:
 
     def __iter__(self) -> Iterator[Annotation]:
         self.problems, self.watched = [], {}
-        yield from self._annotations()
+        last = "none"
+        try:
+            for annotation in self._annotations():
+                yield annotation
+                last = annotation.id
+        except (OSError, SampleError):
+            raise  # they say where
+        except Exception as error:
+            where = f"{self.name} ({self.split}), after annotation {last}"
+            raise located(error, where) from error
 
     def _annotations(self) -> Iterator[Annotation]:
-        """The sound records of the split; the others are told to `leave_out`."""
+        """The intact records of the split; the others are told to `leave_out`."""
         raise NotImplementedError
 
     def leave_out(self, record_id: object, why: str) -> None:
@@ -80,7 +94,7 @@ class Reader:
         return path
 
     def file(self, *candidates: str) -> Path:
-        """The first of several places below the root that exists.
+        """The first of several paths below the root that exists.
 
         Raises:
             MissingFileError: none does; the sentence names the first and the dataset's address.
@@ -95,41 +109,11 @@ class Reader:
 
     def json(self, *candidates: str) -> Any:
         """The content of a JSON file (see `file`)."""
-        with self.file(*candidates).open("rb") as stream:
-            return json.load(stream)
-
-    def json_lines(self, *candidates: str) -> Iterator[Any]:
-        """The records of a file with one JSON value a line (see `file`)."""
-        with self.file(*candidates).open("rb") as stream:
-            for line in stream:
-                if line.strip():
-                    yield json.loads(line)
-
-    def json_items(self, *candidates: str) -> Iterator[Any]:
-        """The items of a file that is one JSON list of records, one by one: the list may be larger than the memory.
-
-        Raises:
-            InputError: the file is no such list.
-        """
-        decoder = json.JSONDecoder()
-        with self.file(*candidates).open(encoding="utf-8") as stream:
-            text, start = stream.read(CHUNK), 0
-            if not text.lstrip().startswith("["):
-                raise InputError(f"{stream.name} is no JSON list")
-            start = text.index("[") + 1
-            while True:
-                start = BETWEEN.match(text, start).end()  # type: ignore[union-attr]
-                if text.startswith("]", start):
-                    return
-                try:
-                    item, start = decoder.raw_decode(text, start)
-                except json.JSONDecodeError:
-                    more = stream.read(CHUNK)
-                    if not more:
-                        raise
-                    text, start = text[start:] + more, 0
-                    continue
-                yield item
+        path = self.file(*candidates)
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:  # of the syntax, or of the encoding
+            raise InputError(f"{path} is no JSON: {error}") from error
 
 
 def stamp(path: str) -> Stamp | None:
@@ -141,31 +125,39 @@ def stamp(path: str) -> Stamp | None:
     return found.st_size, found.st_mtime_ns
 
 
-def inside(path: str) -> str:
-    """The path, if it stays below the data root.
+class CocoImages:
+    """Finds COCO's images by id below a data root; looks at the disk once per image.
+
+    They were released twice: `train2014/COCO_train2014_000000000009.jpg` is the picture `train2017/000000000009.jpg`.
+    Datasets built on the first release (RefCOCO, VQAv2, POPE) are read with either release on the disk.
 
     Args:
-        path: relative, with forward slashes.
-
-    Raises:
-        InputError: it, or a part of it, is absolute or climbs out.
+        reader: whose data root is looked at, and who watches the folders.
+        split: the image's split in the first release: `train2014`, `val2014` or `test2015`.
+        folders: other folders with the first release's names, tried before `coco/<split>`.
     """
-    # A backslash or a colon in second place is a way out on Windows only; no dataset has either in a name.
-    if "\\" in path or path[1:2] == ":" or not {"", ".."}.isdisjoint(path.split("/")):
-        raise InputError(f"the image path {path!r} leads out of the data root")
-    return path
+
+    def __init__(self, reader: Reader, split: str, folders: tuple[str, ...] = ()) -> None:
+        self.root, self.found = reader.root, dict[int, str]()
+        self.patterns = [
+            f"{folder}/COCO_{split}_{{:012d}}.jpg" for folder in (*folders, f"coco/{split}")
+        ]
+        if split != "test2015":
+            self.patterns += ["coco/train2017/{:012d}.jpg", "coco/val2017/{:012d}.jpg"]
+        for pattern in self.patterns:
+            reader.watch((self.root / pattern).parent)
+
+    def path(self, image_id: int) -> str:
+        """The image's path below the root; the first one looked at where the image has none."""
+        if image_id not in self.found:
+            paths = [pattern.format(image_id) for pattern in self.patterns]
+            there = (path for path in paths if (self.root / path).is_file())
+            self.found[image_id] = next(there, paths[0])
+        return self.found[image_id]
 
 
 def clip_box(box: Sequence[float], size: Size) -> Box | None:
-    """A box without the part that overhangs its image.
-
-    Args:
-        box: xyxy in pixels.
-        size: (H, W) of the image in pixels.
-
-    Returns:
-        xyxy in pixels, or None where no area is left (also for a box that is no four numbers).
-    """
+    """The part of a box, xyxy in pixels, inside its image of (H, W); None where no area is left or it is no box."""
     try:
         x0, y0, x1, y1 = (float(value) for value in box)
     except (TypeError, ValueError):
@@ -184,13 +176,8 @@ def clip_xywh(box: Sequence[float], size: Size) -> Box | None:
         return None
 
 
-def segmentation_problem(segmentation: Any, size: Size) -> str:
-    """Why a COCO segmentation cannot be drawn, or an empty string.
-
-    Args:
-        segmentation: list of flat polygons [x1, y1, x2, y2, ...] in pixels, or an RLE dict.
-        size: (H, W) of the image.
-    """
+def segmentation_problem(segmentation: Segmentation, size: Size) -> str:
+    """Why a COCO segmentation (polygons in pixels, or an RLE) of an image of (H, W) cannot be drawn, or nothing."""
     if isinstance(segmentation, dict):
         if list(segmentation.get("size", ())) != list(size):
             return f"its mask has size {segmentation.get('size')}, its image {list(size)}"
@@ -198,3 +185,16 @@ def segmentation_problem(segmentation: Any, size: Size) -> str:
     if not isinstance(segmentation, list) or not any(len(polygon) >= 6 for polygon in segmentation):
         return "its mask has no polygon of three points or more"
     return ""
+
+
+def intact_box(reader: Reader, record: Record, size: Size) -> Box | None:
+    """The box of a COCO instance, clipped, xyxy; None, with a note in `problems`, where box or mask cannot be used."""
+    box = clip_xywh(record["bbox"], size)
+    if box is None:
+        why = f"its box {record['bbox']} has no area inside"
+    else:
+        why = segmentation_problem(record["segmentation"], size)
+    if why:
+        reader.leave_out(record["id"], why)
+        return None
+    return box

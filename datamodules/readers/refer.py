@@ -17,12 +17,9 @@ Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016 (RefC
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from datamodules.readers.coco import sound_box
-from datamodules.readers.coco_images import CocoImages
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
 from vista.data import Annotation, Size
 
 IMAGES = ("refer/images/mscoco/images/train2014",)
@@ -53,28 +50,26 @@ class RefCOCOReader(Reader):
 
     def _expressions(
         self,
-        ref: dict[str, Any],
-        record: dict[str, Any] | None,
+        ref: Record,
+        record: Record | None,
         sizes: dict[int, Size],
         images: CocoImages,
     ) -> Iterator[Annotation]:
         if record is None or ref["image_id"] not in sizes:
-            self.leave_out(
-                ref["ref_id"],
-                f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json",
-            )
+            why = f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json"
+            self.leave_out(ref["ref_id"], why)
             return
         size = sizes[ref["image_id"]]
-        box = sound_box(self, record, size)
+        box = intact_box(self, record, size)
         if box is None:
             return
         for sentence in ref["sentences"]:
-            expression = sentence["sent"].strip()
+            name, expression = f"{ref['ref_id']}_{sentence['sent_id']}", sentence["sent"].strip()
             if not expression:
-                self.leave_out(f"{ref['ref_id']}_{sentence['sent_id']}", "the expression is empty")
+                self.leave_out(name, "the expression is empty")
                 continue
             yield Annotation(
-                id=f"{ref['ref_id']}_{sentence['sent_id']}",
+                id=name,
                 images=(images.path(ref["image_id"]),),
                 sizes=(size,),
                 expression=expression,

@@ -18,7 +18,8 @@ Krishna et al., Visual Genome, IJCV 2017. Splits: https://github.com/jcjohnson/d
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from datamodules.readers.reader import Reader, clip_xywh, inside
+from datamodules.readers.files import inside, json_items
+from datamodules.readers.reader import Reader, clip_xywh
 from vista.data import Annotation, Size
 
 FOLDERS = ("visual_genome", "visual_genome/1.2", "visual_genome/1.0")
@@ -85,9 +86,8 @@ class VisualGenomeReader(Reader):
             if self.split == "all"
             else set(self.json("visual_genome/densecap_splits.json")[self.split])
         )
-        for record in self.json_items(
-            *(f"{folder}/region_descriptions.json" for folder in FOLDERS)
-        ):
+        places = [f"{folder}/region_descriptions.json" for folder in FOLDERS]
+        for record in json_items(self.file(*places)):
             for region in record["regions"]:
                 image_id = region["image_id"] if "image_id" in region else region["image"]
                 region_id = region["region_id"] if "region_id" in region else region["id"]
@@ -97,7 +97,7 @@ class VisualGenomeReader(Reader):
                     self.leave_out(region_id, f"image {image_id} is not in image_data.json")
                     continue
                 image, phrase = images[image_id], region["phrase"].strip()
-                box = clip_xywh([region[key] for key in ("x", "y", "width", "height")], image.size)
+                box = clip_xywh([region[k] for k in ("x", "y", "width", "height")], image.size)
                 if not phrase or box is None:
                     self.leave_out(
                         region_id,

@@ -13,7 +13,14 @@ uncompressed RLE although `iscrowd` is 0.
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.synthetic.files import INFO, LICENSE, Record, json_lines, write_document
+from datamodules.synthetic.files import (
+    INFO,
+    LICENSE,
+    Record,
+    WorldError,
+    json_lines,
+    write_document,
+)
 from datamodules.synthetic.outline import segmentation
 from datamodules.synthetic.scene import COLORED_SHAPES, Kind, Scene
 from datamodules.synthetic.streams import STREAMS
@@ -30,11 +37,11 @@ def image_id(stream: str, index: int) -> int:
     """A number that no scene of another stream has.
 
     Raises:
-        ValueError: the index leaves the stream's range of numbers.
+        WorldError: the index leaves the stream's range of numbers.
     """
     if not 0 <= index < SCENES_PER_STREAM:
         most = f"a split has at most {SCENES_PER_STREAM} scenes"
-        raise ValueError(f"scene {index} of {stream} is out of range: {most}")
+        raise WorldError(f"scene {index} of {stream} is out of range: {most}")
     return (1 + STREAMS.index(stream)) * SCENES_PER_STREAM + index
 
 

@@ -31,6 +31,10 @@ LICENSE: Record = {
 _OPTIONS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
 
 
+class WorldError(ValueError):
+    """A sentence for people: this world cannot be written, and why."""
+
+
 def save_image(path: Path, image: np.ndarray) -> None:
     """Writes an image, uint8 (H, W, 3) in RGB, as JPEG of quality 95, PNG or BMP; the folder must be there."""
     bgr = image[..., ::-1]
@@ -88,7 +92,7 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
     Returns at once where `root` already holds a world with the same settings (`world.json`, written last).
 
     Raises:
-        ValueError: `root` holds a world with other settings, or other files.
+        WorldError: `root` holds a world with other settings, or other files.
     """
     root = root.absolute()
     if _is_written(root, settings):
@@ -115,7 +119,7 @@ def _is_written(root: Path, settings: Record) -> bool:
         if found == settings:
             return True
         differs = f"{root} holds a world of other settings, {found}, not {settings}"
-        raise ValueError(f"{differs}: choose another root")
+        raise WorldError(f"{differs}: choose another root")
     if root.exists() and any(root.iterdir()):
-        raise ValueError(f"{root} is not empty and holds no {SETTINGS}; choose another root")
+        raise WorldError(f"{root} is not empty and holds no {SETTINGS}; choose another root")
     return False

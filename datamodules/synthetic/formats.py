@@ -21,7 +21,7 @@ from datamodules.synthetic import (
     visual_genome,
 )
 from datamodules.synthetic.chunks import Chunk, run
-from datamodules.synthetic.files import write_once
+from datamodules.synthetic.files import WorldError, write_once
 from datamodules.synthetic.format import Format
 
 CORE = ("coco", "refcoco", "vqav2", "nlvr2")  # always there, see core.py
@@ -49,7 +49,7 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
         names: names of formats, or "all".
 
     Raises:
-        ValueError: there is no such format.
+        WorldError: there is no such format.
     """
     names = [names] if isinstance(names, str) else list(names)
     if "all" in names:
@@ -57,7 +57,7 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
     known = (*CORE, *FORMATS)
     unknown = ", ".join(repr(name) for name in names if name not in known)
     if unknown:
-        raise ValueError(
+        raise WorldError(
             f"the world has no format {unknown}; there are {', '.join(known)}, and all"
         )
     with_needs: set[str] = set()
@@ -80,7 +80,7 @@ def write_format(
         pool: processes for the work.
 
     Raises:
-        ValueError: the folder holds a format of other settings, or other files.
+        WorldError: the folder holds a format of other settings, or other files.
     """
     form = FORMATS[name]
     jobs = form.jobs(settings)

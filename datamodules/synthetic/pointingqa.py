@@ -150,7 +150,7 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     look = zip(ids, record_lines(pieces, "look"), strict=True)
     write_object(root / "LookTwiceQA" / "looktwiceqa_dataset.json", look)
     by_image = zip(ids, record_lines(pieces, "local"), strict=True)
-    # Images without a question are left out of LocalQA, as they are in its release.
+    # Images without a question are left out of LocalQA.
     local = {number: records for number, records in by_image if records != "[]"}
     write_object(root / "LocalQA" / "localqa_dataset.json", local.items())
     for split in SPLITS:

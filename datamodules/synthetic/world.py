@@ -20,7 +20,7 @@ from pathlib import Path
 
 from datamodules.synthetic.chunks import chunks, workers
 from datamodules.synthetic.core import core_jobs, write_core, write_scenes
-from datamodules.synthetic.files import Record, write_once
+from datamodules.synthetic.files import Record, WorldError, write_once
 from datamodules.synthetic.formats import CORE, FORMATS, chosen_formats, write_format
 from datamodules.synthetic.scene import REFERENCE_SIZE
 
@@ -50,13 +50,13 @@ def write_world(
         formats: names of formats, or "all"; the default four are always written, and those that a format refers to.
 
     Raises:
-        ValueError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
+        WorldError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
             format.
     """
     numbers = {"num_train": num_train, "num_val": num_val, "num_test": num_test}
     too_small = [f"{name} {number}" for name, number in numbers.items() if number < 1]
     if too_small:
-        raise ValueError(
+        raise WorldError(
             f"a world needs at least one scene of each split, not {', '.join(too_small)}"
         )
     further = chosen_formats(formats)
@@ -81,7 +81,7 @@ def write_pretraining(
     They come from a stream of their own, so that they share no scene with `write_world` of any seed.
 
     Raises:
-        ValueError: `root` holds a world of other settings, or other files.
+        WorldError: `root` holds a world of other settings, or other files.
     """
     settings: Record = {
         "world": "pretraining",

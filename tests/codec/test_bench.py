@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.tiny import run
 from vista.codec.bench.boundary import boundary_f
-from vista.codec.bench.command import codec_bench, main
+from vista.codec.bench.command import codec_bench
 from vista.codec.bench.mask_files import read_masks
+from vista.codec.bench.plot import height, limits, percent, plot_curves, readable
 
 SQUARE = [[20.0, 10.0, 60.0, 10.0, 60.0, 50.0, 20.0, 50.0]]
 
@@ -91,7 +95,7 @@ def test_files_that_hold_no_masks(tmp_path: Path) -> None:
         list(read_masks([tmp_path / "none.json"]))
 
 
-def test_bench(annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench(annotations: Path, tmp_path: Path) -> None:
     words = [
         "--points",
         "8",
@@ -104,8 +108,10 @@ def test_bench(annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         "separate",
         "bridge",
     ]
-    main(["--masks", str(annotations), *words, "--min_box", "0.05", "--out", str(tmp_path / "out")])
-    assert "2 masks, 1 of one part" in capsys.readouterr().out
+    words += ["--masks", str(annotations), "--min_box", "0.05", "--out", str(tmp_path / "out")]
+    outcome = run("codec-bench", *words)
+    assert outcome.code == 0, outcome.err
+    assert "2 masks, 1 of one part" in outcome.out
     with (tmp_path / "out" / "codec_bench.csv").open() as file:
         rows = {(r["method"], r["multipart"], int(r["points"])): r for r in csv.DictReader(file)}
     assert len(rows) == 12
@@ -117,16 +123,51 @@ def test_bench(annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     # One and two sequences, with one <msep>: (72 + 145) / 2 tokens.
     assert float(rows["optimal", "separate", 12]["tokens_paper"]) == pytest.approx(108.5, abs=0.6)
     assert all(float(r["encode_us"]) > 0 and float(r["decode_us"]) > 0 for r in rows.values())
-    figure = cv2.imread(str(tmp_path / "out" / "codec_bench.png"))
-    assert figure.shape == (920, 1800, 3)
-    assert len(np.unique(figure.reshape(-1, 3), axis=0)) > 50
+
+
+def test_a_figure_of_all_curves(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    curves = {
+        ("fast", "largest"): [(96.0, 97.0), (48.0, 90.0)],
+        ("fast", "bridge"): [(48.0, 100.0)],
+    }
+    plot_curves(curves, "tokens", "IoU", tmp_path / "a.png")
+    plot_curves({("fast", "largest"): [(48.0, 97.0)]}, "tokens", "IoU", tmp_path / "one_point.png")
+    for name in ("a.png", "one_point.png"):
+        figure = cv2.imread(str(tmp_path / name))
+        assert figure.shape == (920, 1800, 3)
+        assert len(np.unique(figure.reshape(-1, 3), axis=0)) > 50
+
+
+def test_without_matplotlib_the_table_is_there_and_the_extra_is_named(
+    annotations: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    codec_bench([annotations], [8], ["uniform"], out=tmp_path)
+    assert "a figure needs matplotlib: pip install 'vistallm[plot]'" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("codec_bench.*")] == ["codec_bench.csv"]
+
+
+def test_the_upright_axis_shows_what_is_missing() -> None:
+    scores = np.array([80.0, 90.0, 98.0, 99.0])
+    assert percent(height(scores)) == pytest.approx(scores)
+    assert height(90.0) - height(80.0) == pytest.approx(height(99.0) - height(98.0))
+    low, high = limits([90.0, 100.0])
+    assert 84 < low < 90 and 99.99 < high < 100
+
+
+def test_numbers_at_an_axis_can_be_read_apart() -> None:
+    assert readable([1, 48, 49, 96, 192, 300], math.log, 48, 192) == [48, 96, 192]
 
 
 def test_bench_without_masks(annotations: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no mask with a box of at least 90%"):
-        codec_bench([annotations], [8], ["uniform"], min_box=0.9, out=tmp_path)
+        codec_bench([str(annotations)], [8], ["uniform"], min_box=0.9, out=tmp_path)
     with pytest.raises(ValueError, match="unknown method"):
-        codec_bench([annotations], [8], ["best"], out=tmp_path)
+        codec_bench([str(annotations)], [8], ["best"], out=tmp_path)
 
 
 def test_boundary_f() -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datamodules.commands.configured import read_setup, read_split
+from datamodules.commands.configured import read_setup
 from datamodules.readers import READERS
 from datamodules.source import check_source
+from datamodules.splits import Splits
 from tests.tiny import run
 from vista.app.report import PAPER
 from vista.app.settings import stack
+from vista.codec.codec import Codec
 
 DOCS = Path(__file__).parents[2] / "docs" / "sources.md"
 SETUPS = {name: read_setup([name], None, []) for name in ("coinit", "eval")}
@@ -77,7 +79,7 @@ def test_a_missing_folder_is_one_sentence_with_source_path_and_address(config, n
     source = SETUPS[config].sources[name]
     for split in filter(None, (source.train, source.val, *source.test.values())):
         with pytest.raises(FileNotFoundError) as error:
-            read_split(name, source, tmp_path, split)
+            Splits(tmp_path, Codec(), tmp_path).read(name, source, split)
         sentence = str(error.value)
         pattern = rf"source {name}: \w+ \({split}\) needs {tmp_path}/.+, which is not there: see https?://\S+"
         assert re.fullmatch(pattern, sentence), sentence

@@ -2,8 +2,9 @@
 
 import pickle
 import shutil
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.compiled import Annotations, code_of, compiled, scenes, select
+from datamodules.by_image import group_by_image, scenes, select
+from datamodules.compiled import Annotations, compiled
 from datamodules.leakage import clean
-from datamodules.loading import Loading
 from datamodules.mixture import MixtureData
 from datamodules.readers import READERS, Reader
-from datamodules.source import Source, group_by_image, read_annotations
+from datamodules.source import Source
+from datamodules.splits import Splits, code_of
 from datamodules.synthetic.world import write_world
-from tests.tiny import tokenizer
+from tasks import Task
+from tests.tiny import read_split, tokenizer
+from vista.app.plugins import load_plugin
 from vista.codec.codec import Codec
-from vista.data import Annotation, annotation_from_json, annotation_to_json
+from vista.data import (
+    Annotation,
+    InputError,
+    SampleError,
+    annotation_from_json,
+    annotation_to_json,
+)
 
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False))
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too, as JSON files may hold
@@ -78,7 +88,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(root: Path, **settings: Any) -> Annotations:
-    return read_annotations("lines", root, "train", root / "compiled", **settings)
+    return read_split("lines", root, "train", root / "compiled", **settings)
 
 
 def compiled_file(root: Path) -> Path:
@@ -139,12 +149,56 @@ def test_a_changed_file_is_noticed(root: Path) -> None:
 
 
 def test_another_reader_code_or_root_is_another_table(root: Path, tmp_path: Path) -> None:
-    assert code_of(Lines) != code_of(READERS["coco"]) == code_of(Reader)
+    assert len({code_of(Lines), code_of(READERS["coco"]), code_of(Reader)}) == 3
     other = tmp_path / "other"
     shutil.copytree(root, other, ignore=shutil.ignore_patterns("other"))
     read(root)
-    read_annotations("lines", other, "train", root / "compiled")
+    read_split("lines", other, "train", root / "compiled")
     assert Lines.passes == 2 and len(list((root / "compiled").iterdir())) == 2
+
+
+PLUGIN = """
+from helper import SPLITS
+from datamodules.readers.reader import Reader
+class Mine(Reader):
+    splits = SPLITS
+"""
+
+
+def test_the_code_behind_a_table_is_that_of_the_classes_and_of_what_they_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    plugin, helper, neighbour = (tmp_path / f"{n}.py" for n in ("mine", "helper", "neighbour"))
+    plugin.write_text(PLUGIN)
+    helper.write_text("from splits import SPLITS\n")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "__init__.py").write_text("from .names import SPLITS\n")
+    (tmp_path / "splits" / "names.py").write_text("import json\nSPLITS = ('train',)\n")
+    neighbour.write_bytes(b"# \xe9t\xe9, in Latin-1\n")
+    load_plugin(plugin)
+    kind = sys.modules["plugin_mine"].Mine
+    codes = [code_of(kind)]
+    for file in (neighbour, tmp_path / "json.py"):
+        file.write_bytes(b"SPLITS = 'caf\xe9'\n")
+        assert code_of(kind) == codes[0]
+    for file in (plugin, helper, tmp_path / "splits/__init__.py", tmp_path / "splits/names.py"):
+        file.write_text(f"{file.read_text()}# changed\n")
+        codes.append(code_of(kind))
+    assert len(set(codes)) == len(codes)
+
+
+def test_a_plugin_beside_a_file_that_is_not_utf_8(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    (tmp_path / "latin.py").write_bytes(b"# \xe9t\xe9\n")
+    plugin = "from tests.datamodules.test_compiled import Lines\nclass Mine(Lines):\n    pass\n"
+    (tmp_path / "mine.py").write_text(plugin)
+    load_plugin(tmp_path / "mine.py")
+    monkeypatch.setitem(READERS, "lines", sys.modules["plugin_mine"].Mine)
+    assert len(read(root)) == 200
 
 
 @pytest.mark.parametrize(
@@ -162,6 +216,38 @@ def test_a_reader_that_stops_leaves_nothing_behind(root: Path) -> None:
     with pytest.raises(FileNotFoundError, match="lines \\(train\\) needs"):
         read(root)
     assert list((root / "compiled").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (KeyError("sent"), SampleError, "lines (train), after annotation 2: KeyError: 'sent'"),
+        (InputError("no"), InputError, "source s: lines (train), after annotation 2: no"),
+    ],
+)
+def test_a_fault_of_a_reader_says_where_and_keeps_its_traceback(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type, sentence: str
+) -> None:
+    def fail(reader: Reader) -> Iterator[Annotation]:
+        yield from (Annotation(id=str(k), images=("a.png",)) for k in range(3))
+        raise error
+
+    monkeypatch.setattr(Lines, "_annotations", fail)
+    with pytest.raises(kind) as caught:
+        read(root)
+    assert str(caught.value) == sentence and list((root / "compiled").iterdir()) == []
+    cause = caught.value.__cause__
+    assert error in (cause, cause and cause.__cause__)
+
+
+def test_a_fault_in_regrouping_says_of_which_task(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Task.known["reg"], "regroup", lambda task, annotations: [1 / 0])
+    with pytest.raises(
+        SampleError, match=r"^task reg, on refcoco-val-\w+\.arrow: ZeroDivisionError"
+    ):
+        splits(tiny_world, tmp_path).load({"reg": Source("reg", "refcoco", val="val")}, "val")
 
 
 def test_an_unwritable_folder_is_named(root: Path) -> None:
@@ -229,38 +315,45 @@ def test_tables_and_lists_are_grouped_and_cleaned_alike(
     assert list(kept) == [a for a in listed if a.images != ("b",)]
 
 
-def loading(root: Path, folder: Path, **codec: Any) -> Loading:
-    return Loading(root, Codec(num_points=4, **codec), folder)
+def splits(root: Path, folder: Path, **codec: Any) -> Splits:
+    return Splits(root, Codec(num_points=4, **codec), folder)
 
 
 def test_tasks_that_regroup_have_tables_of_their_own(tiny_world: Path, tmp_path: Path) -> None:
     sources = {task: Source(task, "refcoco", train="train") for task in ("rec", "res", "reg")}
     for _ in range(2):
-        rec, res, reg = loading(tiny_world, tmp_path).load(sources, "train")
+        rec, res, reg = splits(tiny_world, tmp_path).load(sources, "train")
         assert rec.annotations is res.annotations
         assert list(reg.annotations) == reg.task.regroup(list(rec.annotations))
         assert len(reg.annotations) < len(rec.annotations) and reg.annotations[0].captions
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_regrouping_depends_on_the_codec_and_on_what_is_missing(
-    tiny_world: Path, tmp_path: Path
+def test_regrouping_depends_on_the_codec_and_on_the_official_files(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Task, "known", dict(Task.known))
+
+    class Halved(Task.known["rec"]):  # type: ignore[misc, name-defined]
+        name = "halved"
+
+        def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+            return list(annotations[:: 2 if self.codec.multipart == "largest" else 1])
+
     world = tmp_path / "copy"
     shutil.copytree(tiny_world, world)
-    sources = {"coseg": Source("coseg", "coco_instances", train="train2017")}
+    sources = {"halved": Source("halved", "refcoco", train="train")}
 
-    def load(allow_missing: bool = False, **codec: Any) -> list[Annotation]:
-        every = Loading(world, Codec(num_points=4, **codec), tmp_path / "compiled", allow_missing)
-        (source,) = every.load(sources, "train")
+    def load(**codec: Any) -> list[Annotation]:
+        (source,) = splits(world, tmp_path / "compiled", **codec).load(sources, "train")
         return list(source.annotations)
 
     largest, bridge = load(multipart="largest"), load(multipart="bridge")
     assert len(largest) < len(bridge) and largest == load(multipart="largest")
-    (world / largest[0].images[0]).unlink()
-    with pytest.warns(UserWarning, match="is missing"):
-        fewer = load(allow_missing=True, multipart="largest")
-    assert all(largest[0].images[0] not in a.images for a in fewer) and fewer != largest
+    refs = world / "refer/refcoco/refs(unc).p"
+    content = pickle.loads(refs.read_bytes())  # this test's own file
+    refs.write_bytes(pickle.dumps(content[: len(content) // 2]))
+    assert load(multipart="largest")[:5] == largest[:5] != load(multipart="largest")
 
 
 def test_one_process_compiles_and_all_open(

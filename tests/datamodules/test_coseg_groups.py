@@ -16,6 +16,7 @@ from vista.codec.codec import Codec
 from vista.data import decode_segmentation
 
 SIDE = 100
+SIZE = (96, 96)  # of the generated world
 NAMES = {1: "dog", 2: "cat", 3: "cup"}
 
 
@@ -118,6 +119,22 @@ def test_evaluation_images_crowds_and_specks_are_never_used(world):
     (root / "held_out.txt").write_text(f"{listed}\n2007_000032\n")
     (group,) = groups(root, exclude={str(excluded)})
     assert sorted(int(path[-8:-4]) for path in group.images) == kept
+
+
+def test_groups_of_the_generated_world_hold_all_objects_of_one_category(tiny_world):
+    images = {a.images[0]: a for a in READERS["coco_instances"](tiny_world, "train2017")}
+    found = groups(tiny_world)
+    assert len(found) > 1 and len({group.id for group in found}) == len(found)
+    for group in found:
+        assert len(set(group.images)) == len(group.segmentations) == len(group.sizes)
+        assert 2 <= len(group.images) <= 4
+        for path, rle in zip(group.images, group.segmentations, strict=True):
+            image = images[path]
+            objects = zip(image.extra["categories"], image.segmentations, strict=True)
+            masks = [
+                decode_segmentation(m, SIZE) for name, m in objects if name == group.extra["class"]
+            ]
+            assert (decode_segmentation(rle, SIZE) == np.logical_or.reduce(masks)).all()
 
 
 def test_the_task_trains_on_groups(world):

@@ -8,13 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
+from datamodules.dataset import Encoding, TrainingSet
+from datamodules.questions import EvaluationSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
-from vista.data import Annotation
+from vista.data import Annotation, InputError, SampleError
 from vista.images import ImageTransform
 from vista.tokens.batch import IGNORE
 
@@ -173,3 +175,62 @@ def test_several_images(root):
     twice.annotations[0].images = ("red.png", "corrupt.png")
     batch = TrainingSet([twice], encoding()).__getitems__(keys(1))
     assert batch["unusable"] == 1 and (batch["labels"] == IGNORE).all()
+
+
+def faulty(root: Path, error: Exception) -> LoadedSource:
+    """A source whose task raises an error, in its targets and in its prompts."""
+
+    def fail(self: Task, *arguments: object) -> str:
+        raise error
+
+    where = source(root, "red", "green")
+    kind = type("Faulty", (type(where.task),), {"target": fail, "fill": fail})
+    where.task = kind(Codec(num_points=4))
+    return replace(where, name="rec_colours")
+
+
+PLACE = "task rec, source rec_colours, annotation red, file red.png: "
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("evaluation", [False, True])
+def test_a_fault_of_a_task_says_where_and_keeps_its_traceback(root, workers, evaluation):
+    where = faulty(root, ZeroDivisionError("division by zero"))
+    sampler: list[list] = [[0, 1]] if evaluation else [keys(2)]
+    dataset = EvaluationSet(where, encoding()) if evaluation else training_set(where)
+    loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=list)
+    with pytest.raises(SampleError) as caught:
+        list(loader)
+    text = str(caught.value)
+    assert f"{PLACE}ZeroDivisionError: division by zero" in text
+    if workers:
+        assert (
+            "in fail\n" in text and text.count("SampleError: task rec") == 1
+        )  # the whole traceback
+    else:
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        assert text.startswith("task rec")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sentence_about_a_sample_says_where_and_stays_one(root, workers):
+    where = faulty(root, InputError("the box has no area"))
+    loader = DataLoader(
+        training_set(where), batch_sampler=[keys(2)], num_workers=workers, collate_fn=list
+    )
+    with pytest.raises(InputError) as caught:
+        list(loader)
+    assert str(caught.value).splitlines()[-1].endswith(f"{PLACE}the box has no area")
+
+
+def training_set(where: LoadedSource) -> TrainingSet:
+    """Lengths of answers are not measured, which would raise in this process already."""
+    empty = replace(where, annotations=[])
+    data = TrainingSet([empty], encoding())
+    data.sources = [where]
+    return data
+
+
+def test_a_fault_is_found_when_the_set_is_made(root):
+    with pytest.raises(SampleError, match=r"^task rec, source rec_colours, annotation red, "):
+        TrainingSet([faulty(root, KeyError("label"))], encoding())

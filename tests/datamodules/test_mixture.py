@@ -1,5 +1,6 @@
 """The data of a run: which sources are read, how often each is seen, what is scored."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datamodules import missing
 from datamodules.mixture import MixtureData
 from datamodules.settings import SampleOrder, Scoring
 from datamodules.source import Source
@@ -154,9 +156,38 @@ def test_a_person_asks(tiny_world):
     (batch,) = data.predict_dataloader()[0]
     assert "the red circle" in tokenizer().decode(batch["input_ids"][0].tolist())
     assert batch["annotations"][0].sizes == ((96, 96),) and batch["pixel_values"].std() > 0
-    data.tasks = ["rec", "res"]
+    data.choice.tasks = ["rec", "res"]
     with pytest.raises(ValueError, match="a question is of one task, not of rec, res"):
         data.setup("predict")
+
+
+def test_missing_images_leave_training_where_that_is_allowed(tiny_world, tmp_path, monkeypatch):
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_world, root)
+    sources = {task: Source(task, "refcoco", "train", "train") for task in ("res", "reg")}
+    settings = {
+        "sources": sources,
+        "cache": tmp_path / "compiled",
+        "scoring": Scoring(max_val=None),
+    }
+    whole = mixture(root, **settings)
+    whole.setup("fit")
+    image = whole.train_sources[0].annotations[0].images[0]
+    (root / image).unlink()
+    monkeypatch.setattr(missing, "TOLERATED", 1.0)
+    for allowed in (False, True):
+        data = mixture(root, allow_missing=allowed, **settings)
+        with pytest.warns(UserWarning, match="the image .* is missing") as caught:
+            data.setup("fit")
+        assert len(caught) == 1
+        for before, trained, scored in zip(
+            whole.train_sources, data.train_sources, data.eval_sources, strict=True
+        ):
+            every = [a.id for a in before.annotations]
+            left = [a.id for a in before.annotations if a.images != (image,)]
+            assert len(left) < len(every)
+            assert [a.id for a in trained.annotations] == (left if allowed else every)
+            assert [a.id for a in scored.annotations] == every
 
 
 @pytest.mark.parametrize(

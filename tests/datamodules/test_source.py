@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from datamodules.by_image import group_by_image
 from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
-from datamodules.source import Source, check_source, group_by_image, read_annotations
+from datamodules.source import Source, check_source
+from tests.tiny import read_split
 from vista.data import Annotation
 
 
@@ -61,7 +63,7 @@ def fake(tmp_path, monkeypatch):
 def messages(root: Path, **settings: bool) -> tuple[int, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        annotations = read_annotations("fake", root, "train", root / "compiled", **settings)
+        annotations = read_split("fake", root, "train", root / "compiled", **settings)
     return len(annotations), [str(c.message) for c in caught]
 
 
@@ -112,9 +114,9 @@ def test_unsound_records_of_an_official_file_are_named_once(tiny_world, tmp_path
     boxed = next(a for a in instances["annotations"] if a["id"] == second["ann_id"])
     boxed["bbox"] = [5000.0, 5000.0, 10.0, 10.0]
     (refs.parent / "instances.json").write_text(json.dumps(instances))
-    whole = read_annotations("refcoco", tiny_world, "train", tmp_path)
+    whole = read_split("refcoco", tiny_world, "train", tmp_path)
     with pytest.warns(UserWarning, match="2 of ") as caught:
-        rest = read_annotations("refcoco", root, "train", tmp_path)
+        rest = read_split("refcoco", root, "train", tmp_path)
     assert len(caught) == 1 and "the expression is empty" in str(caught[0].message)
     assert str(second["ref_id"]) in str(caught[0].message)
     lost = {f"{first['ref_id']}_{first['sentences'][0]['sent_id']}"}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tasks.spot_caption import words_before_boxes
 from tests.metrics.cases import score
-from vista.data import Prediction
+from vista.data import Prediction, box_iou
 from vista.metrics.grec import GRECMetric, f1_score, match_boxes
-from vista.metrics.overlap import box_giou, box_iou, enclosing_box
+from vista.metrics.overlap import box_giou, enclosing_box
 from vista.metrics.rec import RECMetric, rec_iou
 from vista.metrics.spot_caption import (
     SpotCaptionMetric,

@@ -5,9 +5,14 @@ import random
 
 import pytest
 import torch
+from torchmetrics import Metric
 
+from datamodules.source import LoadedSource
+from tasks import Task
 from tests.metrics.cases import CASES, N, samples, score, score_in_process
-from vista.data import Prediction
+from vista.app.report import score_row
+from vista.codec.codec import Codec
+from vista.data import Annotation, Prediction
 from vista.metrics.rec import RECMetric
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* VCR questions have only one")
@@ -115,3 +120,33 @@ def test_sums_stay_float64_when_the_module_is_cast():
     metric = RECMetric()
     torch.nn.ModuleList([metric]).half()
     assert metric.sum_n.dtype == torch.float64
+
+
+class RightAnswers(Metric):
+    """A metric of another library: it knows nothing of our evaluators."""
+
+    full_state_update = False
+
+    def __init__(self):
+        super().__init__()
+        for name in ("right", "n"):
+            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, preds, target):
+        self.right += sum(p.answer == t["answer"] for p, t in zip(preds, target, strict=True))
+        self.n += len(preds)
+
+    def compute(self):
+        return {"right": 100 * self.right / self.n, "n": self.n, "parse_failures": torch.zeros(())}
+
+
+def test_a_metric_of_another_library_will_do(tmp_path, monkeypatch):
+    metric, task = RightAnswers(), Task.known["pqa"](Codec())
+    monkeypatch.setattr(task, "evaluator", lambda: metric)
+    monkeypatch.setattr(type(task), "headline", "right")
+    annotations = [Annotation(str(k), (), label=label) for k, label in enumerate("aab")]
+    source = LoadedSource("s", task, tmp_path, annotations)
+    scores = {"test/s/right": 50.0, "test/s/n": 3, "test/s/parse_failures": 0}
+    row = score_row(source, "test", scores)
+    assert (row["score"], row["baseline"], row["n"]) == (50, pytest.approx(66.67), 3)
+    assert not hasattr(metric, "quick")  # nothing is set that it does not declare

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.readers import READERS
-from vista.data import Annotation
+from datamodules.readers.files import json_items
+from vista.data import Annotation, InputError
 
 ROOT = Path(__file__).parents[1] / "formats"
 # Binary files, made by test_readers_groups.py, and groups of other readers' annotations, see test_coseg_groups.py.
@@ -99,16 +100,15 @@ def test_visual_genome():
 
 
 def test_a_list_is_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("datamodules.readers.reader.CHUNK", 7)
+    monkeypatch.setattr("datamodules.readers.files.CHUNK", 7)
     assert [a.id for a in read("visual_genome", "all")] == ["11", "12", "21", "33"]
-    reader = READERS["visual_genome"](tmp_path, "all")
     for text, found in (("[]", []), (' [ {"a": "]"} , {"b": [1]}\n]\n', [{"a": "]"}, {"b": [1]}])):
         (tmp_path / "x.json").write_text(text)
-        assert list(reader.json_items("x.json")) == found
+        assert list(json_items(tmp_path / "x.json")) == found
     for text in ('{"a": 1}', '[{"a": 1}', '[{"a": 1}, {"b"', ""):
         (tmp_path / "x.json").write_text(text)
-        with pytest.raises(ValueError):
-            list(reader.json_items("x.json"))
+        with pytest.raises(InputError, match=r"x\.json is no JSON"):
+            list(json_items(tmp_path / "x.json"))
 
 
 def test_flickr30k_entities():

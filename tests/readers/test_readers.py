@@ -9,8 +9,9 @@ import time
 import pytest
 
 from datamodules.readers import READERS
+from datamodules.readers.files import inside
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import clip_box, clip_xywh, inside, segmentation_problem
+from datamodules.readers.reader import clip_box, clip_xywh, segmentation_problem
 
 SQUARE = [[1, 1, 5, 1, 5, 5, 1, 5]]
 

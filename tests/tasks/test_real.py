@@ -23,7 +23,7 @@ SOURCES = [
     ("vcr", "vcr", "val", 100), ("textvqa", "textvqa", "val", 100), ("iconqa", "iconqa", "test", 100),
     ("iconqa", "iconqa", "choose_img_test", 100), ("pope", "pope", "adversarial", 100), ("nlvr2", "nlvr2", "dev", 100),
     ("llava", "llava_instruct", "train", 100), ("llava", "llava_instruct", "bench", 100),
-    ("coseg", "coseg", "pascal", 80), ("coseg", "coseg", "msrc", 80), ("coseg", "coco_instances", "train2017", 75),
+    ("coseg", "coseg", "pascal", 80), ("coseg", "coseg", "msrc", 80), ("coseg", "coseg_groups", "train2017", 75),
 ]  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def test_length_of_a_region(points: int) -> None:
 def test_a_region_looks_the_same_wherever_it_stands() -> None:
     box = PAPER.bracket_ids([1, 20, 300, 999])
     ids = PAPER.encode("Boxes: [1, 20, 300, 999] <bsep> [1, 20, 300, 999].")
-    blank = [PAPER.blank_id]
+    blank = [PAPER.space_id]
     assert ids == [
         *PAPER.encode("Boxes:"),
         *box,

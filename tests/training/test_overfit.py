@@ -9,7 +9,8 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Encoding, EvaluationSet, TrainingSet
+from datamodules.dataset import Encoding, TrainingSet
+from datamodules.questions import EvaluationSet
 from datamodules.source import LoadedSource
 from tasks import Task
 from tests.tiny import tokenizer

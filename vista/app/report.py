@@ -1,20 +1,19 @@
 """The table of scores, each with the score of its baseline beside it; the same for `test` and `score`.
 
-    source            metric  score  baseline  baseline is                   paper     n  unparsed
-    res_refcoco_val   mIoU     61.2      38.0  a random object's true mask    77.2  2000         3
+    source            metric  score  baseline  baseline is                   paper     n  malformed
+    res_refcoco_val   mIoU     61.2      38.0  a random object's true mask    77.2  2000          3
 
 The paper's number stands beside official benchmarks only, never beside the generated world.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypedDict
 
 from rich.console import Console
 from rich.table import Table
 
-from vista.data import Annotation
-from vista.metrics.evaluator import alone
+from vista.metrics.evaluator import Evaluator, in_this_process
+from vista.task import Source
 
 # VistaLLM-13B, arXiv:2312.12423, tables 2 to 8. (eval name, metric) -> score. The paper does not say which split of
 # gRefCOCO and of Hateful Memes it reports: they stand beside `val` (Table A.1) and `test_seen`.
@@ -58,18 +57,31 @@ PAPER = {
 BATCH = 64  # references that stand in memory at once; masks are large
 
 
-class ScoredSource(Protocol):
-    """What a row is about: a name, a task, its annotations and the data root they come from."""
+class Row(TypedDict):
+    """One line of the table.
+
+    Attributes:
+        name: of the source.
+        metric: the task's headline.
+        score: of the model's answers.
+        baseline: the same score of the task's baseline.
+        what: what the baseline is.
+        paper: the paper's score, None where there is none.
+        n: samples.
+        parse_failures: malformed answers.
+    """
 
     name: str
-    task: Any
-    root: Path
-    annotations: Sequence[Annotation]
+    metric: str
+    score: float
+    baseline: float
+    what: str
+    paper: float | None
+    n: int
+    parse_failures: int
 
 
-def score_row(
-    source: ScoredSource, stage: str, metrics: Mapping[str, float]
-) -> dict[str, Any] | None:
+def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row | None:
     """One line of the table, or None where the source was not scored.
 
     Args:
@@ -81,12 +93,15 @@ def score_row(
     score = metrics.get(f"{stage}/{source.name}/{headline}")
     if score is None:
         return None
-    evaluator = alone(source.task.evaluator())
-    evaluator.quick = True
-    predictions, annotations = source.task.baseline(source.annotations), source.annotations
+    # Every process has all annotations and computes the baseline for itself.
+    evaluator = in_this_process(source.task.evaluator())
+    if isinstance(evaluator, Evaluator):
+        evaluator.quick = True
+    predictions = source.task.baseline(source.annotations)
     for start in range(0, len(predictions), BATCH):
         some = slice(start, start + BATCH)
-        evaluator.update(predictions[some], [source.task.reference(a) for a in annotations[some]])
+        references = [source.task.reference(a) for a in source.annotations[some]]
+        evaluator.update(predictions[some], references)
     # `world.json` is what the writer of the generated world leaves beside its files.
     official = stage == "test" and not (source.root / "world.json").is_file()
     return {
@@ -103,10 +118,8 @@ def score_row(
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows as a table on the terminal; columns for the paper and the stage before where numbers are known."""
-    more = [
-        name for name in ("stage before", "paper") if any(row.get(name) is not None for row in rows)
-    ]
-    table = Table("source", "metric", "score", "baseline", "baseline is", *more, "n", "unparsed")
+    more = [name for name in ("stage before", "paper") if _is_known(name, rows)]
+    table = Table("source", "metric", "score", "baseline", "baseline is", *more, "n", "malformed")
     for row in rows:
         cells = [
             row["name"],
@@ -118,3 +131,7 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         cells += ["" if row.get(name) is None else f"{row[name]:.1f}" for name in more]
         table.add_row(*cells, str(row["n"]), str(row["parse_failures"]))
     Console(width=120).print(table)
+
+
+def _is_known(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row.get(name) is not None for row in rows)

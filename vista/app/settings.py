@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, Any]:
     """The content of one file; an empty one has no settings."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"the config {path} is not YAML: {reason}") from error
     if not isinstance(content, dict):

@@ -6,23 +6,20 @@
     mask    "[104, 250, 131, 263, ..., 98, 301]"    N points of the contour
     masks   "[104, ...] <msep> []"                  [] is an empty mask
 
-Regions are in pixels of the original image (edge convention), numbers in bins of its width and height. What is read was
-written by a model: it is judged here (`malformed`), never repaired, and raises nothing.
+Regions are in pixels of the original image (edge convention), numbers in bins of its width and height.
 """
 
-import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
+from vista.codec.brackets import is_box, is_point, is_polygon, read_brackets
 from vista.codec.contour import Method, Multipart, decode, encode
 from vista.codec.quantize import Scale, dequantize, quantize
 from vista.data import Box, InputError, Mask, Size
 
 BOX_SEPARATOR, MASK_SEPARATOR = " <bsep> ", " <msep> "
-_GROUP = re.compile(r"\[([^\[\]]*)\]")
-_NUMBERS = re.compile(r" *[0-9]{1,9} *(?:, *[0-9]{1,9} *)*")
-_STRAY = re.compile(r"<bsep>|<msep>|[0-9] *, *[0-9]")
 
 
 class Codec:
@@ -49,11 +46,12 @@ class Codec:
     ) -> None:
         if not 2 <= num_bins <= 1000:
             raise InputError(f"num_bins is {num_bins}; coordinates have tokens for 2 to 1000 bins")
-        self.num_bins, self.num_points, self.scale = num_bins, num_points, scale
-        self.method, self.multipart = method, multipart
-        self._sequences(
-            np.ones((2, 2), dtype=bool)
-        )  # refuses unknown settings now, not at the first sample
+        self.num_bins = num_bins
+        self.num_points = num_points
+        self.method = method
+        self.multipart = multipart
+        self.scale = scale
+        self._sequences(np.ones((2, 2), dtype=bool))  # refuses unknown settings now, not later
 
     def point_to_text(self, point: Sequence[float], size: Size) -> str:
         """`[x, y]` of a point (x, y) in pixels of an image of (H, W)."""
@@ -61,10 +59,14 @@ class Codec:
 
     def parse_points(self, text: str, size: Size) -> tuple[list[tuple[float, float]], bool]:
         """Points (x, y) in pixels, and whether the text is malformed; see `parse_boxes`."""
-        groups = self._read_groups(text)
-        if groups is None or any(len(group) != 2 for group in groups):
+        brackets = read_brackets(text, self.num_bins)
+        if brackets is None or not all(map(is_point, brackets)):
             return [], True
-        return [(x, y) for x, y in (self._to_pixels(group, size) for group in groups)], False
+        points = []
+        for numbers in brackets:
+            x, y = self._to_pixels(numbers, size)
+            points.append((x, y))
+        return points, False
 
     def box_to_text(self, box: Sequence[float], size: Size) -> str:
         """`[x0, y0, x1, y1]` of a box, xyxy in pixels of an image of (H, W); at least one bin wide and high.
@@ -99,12 +101,14 @@ class Codec:
             numbers 0..num_bins - 1 with x1 > x0 and y1 > y0, an open bracket, or numbers without one. A text
             without any of these is no box and well-formed.
         """
-        groups = self._read_groups(text)
-        if groups is None or not all(len(g) == 4 and g[0] < g[2] and g[1] < g[3] for g in groups):
+        brackets = read_brackets(text, self.num_bins)
+        if brackets is None or not all(map(is_box, brackets)):
             return [], True
-        return [
-            (x0, y0, x1, y1) for x0, y0, x1, y1 in (self._to_pixels(g, size) for g in groups)
-        ], False
+        boxes = []
+        for numbers in brackets:
+            x0, y0, x1, y1 = self._to_pixels(numbers, size)
+            boxes.append((x0, y0, x1, y1))
+        return boxes, False
 
     def mask_to_text(self, mask: Mask, keep_empty: bool = False) -> str:
         """`[x0, y0, ...]` of a mask, bool (H, W); an empty one is the empty text, or `[]` with `keep_empty`."""
@@ -120,37 +124,44 @@ class Codec:
             keep_empty: write an empty mask as `[]`, else leave it out.
             sort: by the first point, least x + y in bins, ties least y, empty ones last; False keeps the order.
         """
-        parts = [self._sequences(mask) or [[]] for mask in masks]
+        written = [
+            self._sequences(mask) or [[]] for mask in masks
+        ]  # an empty mask has one empty sequence
         if sort:
-            parts.sort(key=lambda sequences: _first_point(sequences[0]))
-        return MASK_SEPARATOR.join(
-            _bracket(s) for sequences in parts for s in sequences if s or keep_empty
-        )
+            written.sort(key=lambda sequences: _first_point(sequences[0]))
+        sequences = chain.from_iterable(written)
+        return MASK_SEPARATOR.join(_bracket(bins) for bins in sequences if bins or keep_empty)
 
     def parse_masks(self, text: str, size: Size) -> tuple[list[Mask], bool]:
         """Masks of a text, one per bracket: bool (H, W) at the size given, and whether the text is malformed.
 
         As `parse_boxes`, but a bracket holds an even count of at least six numbers, or none: an empty mask.
         """
-        groups = self._read_groups(text)
-        if groups is None or not all(_is_polygon(group) for group in groups):
+        brackets = read_brackets(text, self.num_bins)
+        if brackets is None or not all(map(is_polygon, brackets)):
             return [], True
-        points = [np.array(group, dtype=np.int64).reshape(-1, 2) for group in groups]
-        return [decode(p, size, self.num_bins, self.scale) for p in points], False
+        masks = []
+        for numbers in brackets:
+            points = np.array(numbers, dtype=np.int64).reshape(-1, 2)  # (N, 2)
+            masks.append(decode(points, size, self.num_bins, self.scale))
+        return masks, False
 
     def _to_bins(self, numbers: Sequence[float], size: Size) -> list[int]:
+        height, width = size
         points = np.asarray(numbers, dtype=np.float64).reshape(-1, 2)
-        return quantize(points, (size[1], size[0]), self.num_bins, self.scale).ravel().tolist()
+        return quantize(points, (width, height), self.num_bins, self.scale).ravel().tolist()
 
     def _to_pixels(self, bins: Sequence[int], size: Size) -> list[float]:
+        height, width = size
         points = np.asarray(bins, dtype=np.int64).reshape(-1, 2)
-        return dequantize(points, (size[1], size[0]), self.num_bins, self.scale).ravel().tolist()
+        return dequantize(points, (width, height), self.num_bins, self.scale).ravel().tolist()
 
     def _box_bins(self, box: Sequence[float], size: Size) -> list[int]:
         x0, y0, x1, y1 = self._to_bins(box, size)
         if x1 < x0 or y1 < y0:
             raise InputError(f"box {tuple(box)} is not xyxy: a second corner lies before the first")
-        (x0, x1), (y0, y1) = self._widen(x0, x1), self._widen(y0, y1)
+        x0, x1 = self._widen(x0, x1)
+        y0, y1 = self._widen(y0, y1)
         return [x0, y0, x1, y1]
 
     def _widen(self, low: int, high: int) -> tuple[int, int]:
@@ -165,23 +176,6 @@ class Codec:
         )
         return [array.ravel().tolist() for array in arrays]
 
-    def _read_groups(self, text: str) -> list[list[int]] | None:
-        """The numbers of every bracket; None where a bracket or what stands around it is malformed."""
-        inside = _GROUP.findall(text)
-        around = _GROUP.sub(" ", text)
-        if "[" in around or "]" in around or (not inside and _STRAY.search(text)):
-            return None
-        groups = [self._read_numbers(group) for group in inside]
-        return [g for g in groups if g is not None] if None not in groups else None
-
-    def _read_numbers(self, inside: str) -> list[int] | None:
-        if not inside.strip(" "):
-            return []
-        if not _NUMBERS.fullmatch(inside):
-            return None
-        numbers = [int(number) for number in inside.split(",")]
-        return numbers if max(numbers) < self.num_bins else None
-
 
 def _bracket(bins: Iterable[int]) -> str:
     return f"[{', '.join(map(str, bins))}]"
@@ -190,7 +184,3 @@ def _bracket(bins: Iterable[int]) -> str:
 def _first_point(bins: Sequence[int]) -> tuple[float, float]:
     """Key that orders regions: x + y of the first point, then y; a region without points comes last."""
     return (bins[0] + bins[1], bins[1]) if bins else (float("inf"), 0)
-
-
-def _is_polygon(group: Sequence[int]) -> bool:
-    return not group or (len(group) >= 6 and len(group) % 2 == 0)

@@ -16,43 +16,29 @@ points, runs clockwise on screen and starts at the point with the least x + y, t
 | `optimal` | the best vertices by dynamic programming, then moved for longer |
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from vista.codec.parts import MAX_JOINED, join_rings, share_by_length, share_points
+from vista.codec.parts import MAX_JOINED, draw_parts
 from vista.codec.polygon_fill import even_odd_fill
-from vista.codec.quantize import Scale, bin_of_extent, dequantize, quantize
-from vista.codec.refine import refine
+from vista.codec.quantize import Scale, dequantize, quantize_polygon
+from vista.codec.refine import SWEEPS, refine
 from vista.codec.rings import Ring, canonical_start, find_rings, signed_area
-from vista.codec.sampling import sample_by_angle, sample_uniform
-from vista.codec.vertices import Choices, by_dynamic_programming, by_removal
-from vista.data import InputError
+from vista.codec.sampling import SAMPLERS
+from vista.codec.vertices import SIMPLIFIERS
+from vista.data import InputError, Mask, Size
 
 Method: TypeAlias = Literal[
     "uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"
 ]
 Multipart: TypeAlias = Literal["largest", "separate", "bridge"]
 
-OVERSAMPLE = 8  # M = 8N candidates where points are chosen by angle
-
-_SAMPLERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "uniform": sample_uniform,
-    "literal": lambda ring, n: sample_by_angle(
-        ring, n, OVERSAMPLE * n, smooth=0.0, baseline=1, min_gap=0
-    ),
-    "adaptive": lambda ring, n: sample_by_angle(ring, n, OVERSAMPLE * n),
-}
-_SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
-    "fast": by_removal,
-    "optimal": by_dynamic_programming,
-}
-_SWEEPS = {"fast": 2, "optimal": 4, "uniform+refine": 4, "adaptive+refine": 4}
-
 
 def encode(
-    mask: np.ndarray,
+    mask: Mask,
     num_points: int,
     method: Method = "adaptive",
     multipart: Multipart = "largest",
@@ -79,32 +65,29 @@ def encode(
     """
     _check(num_points, method, multipart)
     rings = find_rings(mask)
+    if not rings:
+        return []
     outer = [ring for ring in rings if not ring.hole]
-    groups = {
-        "largest": [outer[:1]],
-        "separate": [[ring] for ring in outer],
-        "bridge": [rings[:MAX_JOINED]],
-    }[multipart]
-    sequences = []
-    for group in groups if rings else []:
-        drawn, points, counts = _choose_points(group, num_points, method)
-        bins = [
-            _to_bins(p, n, mask.shape[::-1], num_bins, scale)
-            for p, n in zip(points, counts, strict=True)
-        ]
-        if method in _SWEEPS:
-            targets = _targets(mask, drawn, alone=multipart == "separate" and len(outer) > 1)
-            bins = [
-                refine(b, t, _SWEEPS[method], num_bins, scale)
-                for b, t in zip(bins, targets, strict=True)
-            ]
-        sequences.append(_canonical(join_rings(bins)))
-    return sorted(sequences, key=lambda s: (s[0].sum(), s[0, 1]))
+    if multipart == "bridge" and len(rings) > 1:
+        parts = rings[:MAX_JOINED]
+        sequences = [draw_parts(parts, mask, num_points, method, num_bins, scale)]
+    elif multipart == "separate" and len(outer) > 1:
+        sequences = []
+        for ring in outer:
+            # A part is drawn as if the others were not there, so that it does not grow into them.
+            part = even_odd_fill(ring.points, mask.shape) & mask if method in SWEEPS else mask
+            sequences.append(_draw_ring(ring, part, num_points, method, num_bins, scale))
+    else:
+        sequences = [_draw_ring(outer[0], mask, num_points, method, num_bins, scale)]
+    return sorted(map(_canonical, sequences), key=_first_point)
 
 
 def decode(
-    points: Any, size: tuple[int, int], num_bins: int = 1000, scale: Scale = "bins-1"
-) -> np.ndarray:
+    points: np.ndarray | Sequence[ArrayLike],
+    size: Size,
+    num_bins: int = 1000,
+    scale: Scale = "bins-1",
+) -> Mask:
     """Mask of points. Lenient: whatever the numbers are, the result is a mask.
 
     Args:
@@ -118,13 +101,13 @@ def decode(
         bool (H, W).
     """
     height, width = size
-    masks = [
-        even_odd_fill(dequantize(s, (width, height), num_bins, scale), size)
-        for s in _sequences(points)
-    ]
-    if len(masks) == 1:
-        return masks[0]
-    return np.logical_or.reduce(masks) if masks else np.zeros(size, dtype=bool)
+    masks = []
+    for sequence in _sequences(points):
+        polygon = dequantize(sequence, (width, height), num_bins, scale)  # (N, 2), pixels
+        masks.append(even_odd_fill(polygon, size))
+    if not masks:
+        return np.zeros(size, dtype=bool)
+    return masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
 
 
 def _check(num_points: int, method: str, multipart: str) -> None:
@@ -135,76 +118,19 @@ def _check(num_points: int, method: str, multipart: str) -> None:
             raise InputError(f"unknown {name} {value!r}: one of {', '.join(get_args(allowed))}")
 
 
-def _choose_points(
-    rings: list[Ring], num_points: int, method: str
-) -> tuple[list[Ring], list[np.ndarray], list[int]]:
-    """The rings to draw in one sequence, the points of each in pixels, and how many it may have; bridges counted."""
-    alone = len(rings) == 1
-    if simplify := _SIMPLIFIERS.get(method):
-        choices = [simplify(ring.points, num_points) for ring in rings]
-        counts = (
-            [num_points] if alone else share_points([c.error for c in choices], rings, num_points)
-        )
-        points = [c.pick(n) for c, n in zip(choices, counts, strict=True) if n]
-    else:
-        sample = _SAMPLERS[method.removesuffix("+refine")]
-        counts = [num_points] if alone else share_by_length(rings, num_points)
-        points = [sample(ring.points, n) for ring, n in zip(rings, counts, strict=True) if n]
-    drawn = [ring for ring, n in zip(rings, counts, strict=True) if n]
-    points = [
-        p[::-1] if ring.hole else p for ring, p in zip(drawn, points, strict=True)
-    ]  # all clockwise
-    counts = [n for n in counts if n]
-    counts[0] = (
-        num_points - sum(counts[1:]) - 2 * (len(counts) - 1)
-    )  # what nobody needs goes to the largest
-    return drawn, points, counts
-
-
-def _targets(mask: np.ndarray, drawn: list[Ring], alone: bool) -> list[np.ndarray]:
-    """For each ring the mask it should fill: what the others leave, or the ring's own part where it stands alone."""
-    if not alone and len(drawn) == 1:
-        return [mask]
-    fills = [even_odd_fill(ring.points, mask.shape) for ring in drawn]
-    if alone:
-        return [fill & mask for fill in fills]
-    everything = np.logical_xor.reduce([mask, *fills])
-    return [everything ^ fill for fill in fills]
-
-
-def _to_bins(
-    points: np.ndarray, num_points: int, extent: tuple[int, ...], num_bins: int, scale: Scale
+def _draw_ring(
+    ring: Ring, target: Mask, num_points: int, method: Method, num_bins: int, scale: Scale
 ) -> np.ndarray:
-    """Quantize at most N points; then split the longest sides until there are N.
-
-    Repeated neighbours are dropped, and what is thinner than a bin is drawn as a box one bin wide.
-    """
-    bins = quantize(points, extent, num_bins, scale)
-    kept = bins.tolist()
-    if any(min(axis) == max(axis) for axis in zip(*kept, strict=True)):
-        kept = _thin_box(bins, points, extent, num_bins, scale)[:num_points]
-    kept = [p for p, before in zip(kept, kept[-1:] + kept[:-1], strict=True) if p != before]
-    while len(kept) < num_points:
-        ahead = kept[1:] + kept[:1]
-        sides = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(kept, ahead, strict=True)]
-        i = sides.index(max(sides))
-        kept.insert(i + 1, [(kept[i][0] + ahead[i][0]) // 2, (kept[i][1] + ahead[i][1]) // 2])
-    return np.array(kept, dtype=np.int64)
-
-
-def _thin_box(
-    bins: np.ndarray, points: np.ndarray, extent: tuple[int, ...], num_bins: int, scale: Scale
-) -> list[list[int]]:
-    """Four corners of a box around bins (N, 2), one bin wide where all of them are the same."""
-    low, high = bins.min(axis=0), bins.max(axis=0)
-    middle = (
-        (points.min(axis=0) + points.max(axis=0))
-        / 2
-        * (bin_of_extent(num_bins, scale) / np.array(extent))
-    )
-    start = np.where(low == high, middle.astype(np.int64).clip(0, num_bins - 2), low)
-    (x0, y0), (x1, y1) = start.tolist(), np.where(low == high, start + 1, high).tolist()
-    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+    """One ring in exactly N points, int64 (N, 2) in bins; some methods move them towards the target."""
+    if method in SIMPLIFIERS:
+        points = SIMPLIFIERS[method](ring.points, num_points).pick(num_points)
+    else:
+        points = SAMPLERS[method.removesuffix("+refine")](ring.points, num_points)
+    height, width = target.shape
+    bins = quantize_polygon(points, num_points, (width, height), num_bins, scale)
+    if method in SWEEPS:
+        return refine(bins, target, SWEEPS[method], num_bins, scale)
+    return bins
 
 
 def _canonical(bins: np.ndarray) -> np.ndarray:
@@ -215,12 +141,21 @@ def _canonical(bins: np.ndarray) -> np.ndarray:
     return np.concatenate((bins[start:], bins[:start]))
 
 
-def _sequences(points: Any) -> list[np.ndarray]:
+def _first_point(bins: np.ndarray) -> tuple[int, int]:
+    """Key that orders sequences: x + y of the first point, then y."""
+    x, y = bins[0].tolist()
+    return x + y, y
+
+
+def _sequences(points: np.ndarray | Sequence[ArrayLike]) -> list[np.ndarray]:
     """One or several sequences, nested or flat, as float (N, 2) arrays."""
     if len(points) == 0:
         return []
-    depth = points.ndim if isinstance(points, np.ndarray) else 1 + max(np.ndim(p) for p in points)
-    if depth == 1 or (depth == 2 and all(len(p) == 2 for p in points)):
-        points = [points]
-    flat = [np.asarray(p, dtype=np.float64).reshape(-1) for p in points]
-    return [p[: len(p) // 2 * 2].reshape(-1, 2) for p in flat]
+    depth = points.ndim if isinstance(points, np.ndarray) else 1 + max(map(np.ndim, points))
+    pairs = depth == 2 and all(np.size(point) == 2 for point in points)
+    sequences = []
+    for sequence in [points] if depth == 1 or pairs else points:
+        numbers = np.asarray(sequence, dtype=np.float64).reshape(-1)
+        even = len(numbers) // 2 * 2
+        sequences.append(numbers[:even].reshape(-1, 2))
+    return sequences

@@ -1,4 +1,4 @@
-"""Several rings in one sequence: share the points among them, then join them by bridges of no width.
+"""Several rings in one sequence: share the points among them, draw each, then join them by bridges of no width.
 
 A bridge runs from a vertex u of the sequence to a vertex v of another ring and back: `..., u, v, ..., v, u, ...`. It
 costs two points and, walked twice, encloses nothing. Parts and holes are joined alike.
@@ -6,10 +6,71 @@ costs two points and, walked twice, encloses nothing. Parts and holes are joined
 
 import numpy as np
 
+from vista.codec.polygon_fill import even_odd_fill
+from vista.codec.quantize import Scale, quantize_polygon
+from vista.codec.refine import SWEEPS, refine
 from vista.codec.rings import Ring
+from vista.codec.sampling import SAMPLERS
+from vista.codec.vertices import SIMPLIFIERS
+from vista.data import Mask
 
 MAX_JOINED = 8  # rings that one sequence may hold
 REFINED = 0.5  # the share of a ring's error that about remains after refinement
+
+
+def draw_parts(
+    rings: list[Ring], mask: Mask, num_points: int, method: str, num_bins: int, scale: Scale
+) -> np.ndarray:
+    """One sequence through the rings that are worth their points.
+
+    Args:
+        rings: largest first, at least two.
+        mask: bool (H, W), what they were found in.
+        num_points: N.
+        method: how points are chosen, see `vista.codec.contour`.
+        num_bins: number of bins per axis.
+        scale: see `vista.codec.quantize`.
+
+    Returns:
+        int64 (N, 2), x and y in bins.
+    """
+    height, width = mask.shape
+    drawn, points, counts = _choose_points(rings, num_points, method)
+    bridges = 2 * (len(drawn) - 1)
+    counts[0] = num_points - bridges - sum(counts[1:])  # the largest takes what nobody needs
+    polygons = []
+    for ring, own, count in zip(drawn, points, counts, strict=True):
+        clockwise = own[::-1] if ring.hole else own
+        polygons.append(quantize_polygon(clockwise, count, (width, height), num_bins, scale))
+    if method in SWEEPS:
+        for k, target in enumerate(_targets(mask, drawn)):
+            polygons[k] = refine(polygons[k], target, SWEEPS[method], num_bins, scale)
+    return join_rings(polygons)
+
+
+def _choose_points(
+    rings: list[Ring], num_points: int, method: str
+) -> tuple[list[Ring], list[np.ndarray], list[int]]:
+    """The rings to draw, the points of each in pixels, and how many it may have; bridges are counted."""
+    if method in SIMPLIFIERS:
+        choices = [SIMPLIFIERS[method](ring.points, num_points) for ring in rings]
+        counts = share_points([choice.error for choice in choices], rings, num_points)
+        points = [choice.pick(n) for choice, n in zip(choices, counts, strict=True) if n]
+    else:
+        sample = SAMPLERS[method.removesuffix("+refine")]
+        counts = share_by_length(rings, num_points)
+        points = [sample(ring.points, n) for ring, n in zip(rings, counts, strict=True) if n]
+    drawn = [ring for ring, n in zip(rings, counts, strict=True) if n]
+    return drawn, points, [n for n in counts if n]
+
+
+def _targets(mask: Mask, drawn: list[Ring]) -> list[Mask]:
+    """For each ring the mask that it should fill, bool (H, W): what the others leave of the whole."""
+    if len(drawn) == 1:
+        return [mask]
+    fills = [even_odd_fill(ring.points, mask.shape) for ring in drawn]
+    everything = np.logical_xor.reduce([mask, *fills])
+    return [everything ^ fill for fill in fills]
 
 
 def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -> list[int]:
@@ -28,18 +89,14 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
     """
     kept = list(range(len(rings)))
     while True:
-        counts = dict(
-            zip(
-                kept,
-                _knapsack([errors[i] for i in kept], [rings[i].area for i in kept], num_points),
-                strict=True,
-            )
-        )
-        orphans = [
-            i
-            for i in kept
-            if counts[i] and rings[i].parent >= 0 and not counts.get(rings[i].parent)
-        ]
+        areas = [rings[i].area for i in kept]
+        shares = _knapsack([errors[i] for i in kept], areas, num_points)
+        counts = dict(zip(kept, shares, strict=True))
+        orphans = []
+        for i in kept:
+            parent = rings[i].parent
+            if counts[i] and parent >= 0 and not counts.get(parent):
+                orphans.append(i)
         if not orphans:
             return [counts.get(i, 0) for i in range(len(rings))]
         kept = [i for i in kept if i not in orphans]
@@ -47,21 +104,22 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
 
 def _knapsack(errors: list[np.ndarray], areas: list[float], num_points: int) -> list[int]:
     """The least sum of errors; the first ring is always drawn."""
+    points = np.arange(num_points + 1)
+    spent = np.where(points > 0, points + 2, 0)  # with the two of the bridge
     total = REFINED * errors[0]  # by number of points used
     choices = []
-    points = np.arange(num_points + 1)
     for error, area in zip(errors[1:], areas[1:], strict=True):
-        left = points[:, None] - np.where(points > 0, points + 2, 0)  # [used, k]
-        cost = np.where(points > 0, REFINED * error, area) + np.where(
-            left >= 0, total[left.clip(0)], np.inf
-        )
+        own = np.where(points > 0, REFINED * error, area)  # by number of points k of this ring
+        left = points[:, None] - spent  # (used, k)
+        others = np.where(left >= 0, total[left.clip(0)], np.inf)
+        cost = own + others
         choices.append(cost.argmin(axis=1))
         total = cost.min(axis=1)
     used = int(total.argmin())
     counts = []
     for choice in reversed(choices):
         counts.append(int(choice[used]))
-        used -= counts[-1] + 2 if counts[-1] else 0
+        used -= int(spent[counts[-1]])
     return [used, *reversed(counts)]
 
 
@@ -77,9 +135,10 @@ def join_rings(rings: list[np.ndarray]) -> np.ndarray:
     joined, remaining = rings[0], list(rings[1:])
     while remaining:
         nearest = [_nearest_pair(joined, ring) for ring in remaining]
-        r = min(range(len(nearest)), key=lambda k: nearest[k][0])
-        _, u, v = nearest[r]
-        ring = remaining.pop(r)
+        distances = [distance for distance, _, _ in nearest]
+        k = distances.index(min(distances))
+        _, u, v = nearest[k]
+        ring = remaining.pop(k)
         joined = np.concatenate((joined[: u + 1], ring[v:], ring[: v + 1], joined[u:]))
     return joined
 
@@ -104,11 +163,14 @@ def share_by_length(rings: list[Ring], num_points: int, min_area: float = 0.02) 
     """
     kept = [0]
     for i, ring in enumerate(rings[1:], start=1):
-        if ring.area >= min_area * rings[0].area and (ring.parent < 0 or ring.parent in kept):
+        large = ring.area >= min_area * rings[0].area
+        if large and (ring.parent < 0 or ring.parent in kept):
             kept.append(i)
     kept = kept[: max(1, (num_points + 2) // 5)]  # 3 points for each, 2 for each bridge
     spare = num_points - 2 * (len(kept) - 1) - 3 * len(kept)
     length = np.cumsum([len(rings[i].points) for i in kept])
+    # Differences of rounded sums, so that the shares sum to all there is.
     bounds = np.rint(spare * length / length[-1]).astype(int)
-    share = dict(zip(kept, (3 + np.diff(bounds, prepend=0)).tolist(), strict=True))
+    counts = 3 + np.diff(bounds, prepend=0)
+    share = dict(zip(kept, counts.tolist(), strict=True))
     return [share.get(i, 0) for i in range(len(rings))]

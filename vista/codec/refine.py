@@ -14,14 +14,17 @@ from vista.codec import kernels
 from vista.codec.polygon_fill import crossings, even_odd_fill
 from vista.codec.quantize import Scale, bin_of_extent
 
-# The nine places of a vertex, staying first, then row by row from behind the middle: ties keep the earlier one.
-_MOVES = np.array([((k + 4) % 9 % 3 - 1, (k + 4) % 9 // 3 - 1) for k in range(9)])
+# Most sweeps with each step size, of the methods that move vertices.
+SWEEPS = {"fast": 2, "optimal": 4, "uniform+refine": 4, "adaptive+refine": 4}
+
+# The nine moves of a vertex, staying first, then row by row from behind the middle: ties keep the earlier one.
+_MOVES = np.array([(0, 0), (1, 0), (-1, 1), (0, 1), (1, 1), (-1, -1), (0, -1), (1, -1), (-1, 0)])
 
 
 def refine(
     bins: np.ndarray, target: np.ndarray, sweeps: int, num_bins: int = 1000, scale: Scale = "bins-1"
 ) -> np.ndarray:
-    """Better places for the vertices of one ring; the filled polygon is never worse than before.
+    """Better vertices for one ring; the filled polygon is never worse than before.
 
     Args:
         bins: int64 (N, 2), x and y in bins, clockwise on screen.
@@ -34,18 +37,17 @@ def refine(
         int64 (N, 2).
     """
     height, width = target.shape
-    pixels = np.array([width, height]) / bin_of_extent(num_bins, scale)
+    pixels = np.array([width, height]) / bin_of_extent(num_bins, scale)  # (2,), of a bin
     points = bins * pixels
-    low, high = points.min(axis=0), points.max(axis=0)
+    low = points.min(axis=0)
+    high = points.max(axis=0)
     margin = 4 + (high - low) / 16
     corner = np.maximum(np.floor(low - margin), 0).astype(np.int64)
     end = np.minimum(np.ceil(high + margin), (width, height)).astype(np.int64)
     window = np.ascontiguousarray(target[corner[1] : end[1], corner[0] : end[0]])
-    limit = (
-        np.stack((np.ceil(corner / pixels), np.floor(end / pixels)))
-        .clip(0, num_bins - 1)
-        .astype(np.int64)
-    )
+    # No vertex may leave the window, in which alone pixels are counted.
+    limit = np.stack((np.ceil(corner / pixels), np.floor(end / pixels)))
+    limit = limit.clip(0, num_bins - 1).astype(np.int64)
 
     moved = bins.clip(limit[0], limit[1])
     sums = _row_sums(window)
@@ -56,11 +58,10 @@ def refine(
             sweep(sums, moved, active, pixels, corner, limit, step)
             if not active.any():
                 break
-    (hit, wrong), (start_hit, start_wrong) = (
-        _score(p, target, window, corner) for p in (moved * pixels, points)
-    )
+    hit, wrong = _compare(moved * pixels, target, window, corner)
+    hit_before, wrong_before = _compare(points, target, window, corner)
     # An object much smaller than a bin has fewer wrong pixels when it is not drawn at all.
-    return moved if wrong < start_wrong and (hit or not start_hit) else bins
+    return moved if wrong < wrong_before and (hit or not hit_before) else bins
 
 
 def descend(
@@ -74,7 +75,7 @@ def descend(
 ) -> None:
     """One sweep of vertex moves, in place; the numpy twin of `vista.codec.kernels.descend`.
 
-    Every other vertex is tried at once, since the best place of one depends on its two neighbours alone.
+    Every other vertex is tried at once, since the best move of one depends on its two neighbours alone.
 
     Args:
         sums: int32 (h, w + 1), S of a window of the image.
@@ -85,35 +86,37 @@ def descend(
         limit: int64 (2, 2), least and greatest bin of x and y.
         step: length of a move in bins.
     """
-    for group in _alternate(len(bins)):
-        at = group[active[group]]
+    for apart in _without_neighbours(len(bins)):
+        at = apart[active[apart]]  # (C,)
         if len(at) == 0:
             continue
         active[at] = False
-        places = bins[at, None] + step * _MOVES  # (C, 9, 2)
-        within = np.minimum(np.maximum(places, limit[0]), limit[1])
-        outside = (within != places).any(axis=2)
-        places = within
-        beside = bins[np.stack((at - 1, (at + 1) % len(bins)))]  # (2, C, 2)
-        sums_to = _side_sums(sums, corner, beside * pixels, places * pixels)  # (2, C, 9)
-        best = np.where(outside, sums.size, sums_to[0] - sums_to[1]).argmin(axis=1)
+        goals = bins[at, None] + step * _MOVES  # (C, 9, 2)
+        within = np.minimum(np.maximum(goals, limit[0]), limit[1])
+        outside = (within != goals).any(axis=2)
+        neighbours = np.stack((at - 1, (at + 1) % len(bins)))
+        beside = bins[neighbours]  # (2, C, 2)
+        side_sums = _side_sums(sums, corner, beside * pixels, within * pixels)  # (2, C, 9)
+        # Down to the vertex counts as it is, from the vertex on the other way round.
+        wrong = np.where(outside, sums.size, side_sums[0] - side_sums[1])
+        best = wrong.argmin(axis=1)
         movers = np.flatnonzero(best)
         if len(movers):
-            goal = places[movers, best[movers]]
+            goal = within[movers, best[movers]]
             free = ~_would_cross(bins, at[movers], goal)
             moved = at[movers[free]]
             bins[moved] = goal[free]
-            active[moved] = active[moved - 1] = active[(moved + 1) % len(bins)] = True
+            # What its neighbours found best may have changed with it.
+            active[moved] = True
+            active[moved - 1] = True
+            active[(moved + 1) % len(bins)] = True
 
 
-def _alternate(count: int) -> list[np.ndarray]:
-    """Vertices in groups without neighbours: the even, the odd, and the last where their number is odd."""
-    last = np.arange(count - 1, count) if count % 2 else np.arange(0)
-    return [
-        group
-        for group in (np.arange(0, count - count % 2, 2), np.arange(1, count, 2), last)
-        if len(group)
-    ]
+def _without_neighbours(count: int) -> list[np.ndarray]:
+    """Vertices that may move at once: the even, the odd, and the last where their number is odd."""
+    paired = count - count % 2
+    sets = [np.arange(0, paired, 2), np.arange(1, count, 2), np.arange(paired, count)]
+    return [vertices for vertices in sets if len(vertices)]
 
 
 def _side_sums(
@@ -132,28 +135,36 @@ def _side_sums(
     """
     shape = (*start.shape[:-1], stop.shape[-2])
     ends = np.empty((2, 2, *shape))
-    ends[0, 0], ends[0, 1] = start[..., None, 0], start[..., None, 1]
-    ends[1, 0], ends[1, 1] = stop[..., 0], stop[..., 1]
+    ends[0, 0] = start[..., None, 0]
+    ends[0, 1] = start[..., None, 1]
+    ends[1, 0] = stop[..., 0]
+    ends[1, 1] = stop[..., 1]
     count, row, x = crossings(ends.reshape(2, 2, -1), corner[1] + len(sums))
-    place = (row - corner[1]) * sums.shape[1] + np.ceil(x - 0.5).astype(np.int64) - corner[0]
-    running = np.concatenate(([0], sums.take(place).cumsum()))
+    column = np.ceil(x - 0.5).astype(np.int64) - corner[0]
+    flat = (row - corner[1]) * sums.shape[1] + column  # (crossings,), side by side
+    # Crossings come side by side: the sum over a side is a difference of running sums.
+    running = np.concatenate(([0], sums.take(flat).cumsum()))
     last = count.cumsum()
     total = running.take(last) - running.take(last - count)
-    return np.where(ends[0, 1] <= ends[1, 1], total.reshape(shape), -total.reshape(shape))
+    total = total.reshape(shape)
+    down = ends[0, 1] <= ends[1, 1]
+    return np.where(down, total, -total)
 
 
 def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """Whether vertex `at` (K,), moved to `goal` (K, 2), would make its sides cross another side, bool (K,)."""
     count = len(bins)
     closed = np.concatenate((bins, bins[:1]))
-    first, second, new = closed[:-1], closed[1:], goal[:, None]
+    first = closed[:-1]
+    second = closed[1:]
+    new = goal[:, None]  # (K, 1, 2)
     crossed = np.zeros((len(at), count), dtype=bool)
     new_beside = _turn(first, second, new)  # (K, N)
     for neighbour in (bins[at - 1, None], bins[(at + 1) % count, None]):
         ends = _turn(neighbour, new, closed)  # (K, N + 1)
-        crossed |= (ends[:, :-1] * ends[:, 1:] < 0) & (
-            _turn(first, second, neighbour) * new_beside < 0
-        )
+        divides = ends[:, :-1] * ends[:, 1:] < 0  # the new side has the two ends of a side apart
+        divided = _turn(first, second, neighbour) * new_beside < 0
+        crossed |= divides & divided
     crossed[np.arange(len(at)), at] = False  # its own two sides, which go
     crossed[np.arange(len(at)), at - 1] = False
     return np.any(crossed, axis=1)
@@ -161,13 +172,15 @@ def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarr
 
 def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Turn a -> b -> c as a cross product, points (..., 2); above 0 it is clockwise on screen."""
-    along, across = b - a, c - a
+    along = b - a
+    across = c - a
     return along[..., 0] * across[..., 1] - along[..., 1] * across[..., 0]
 
 
 def _row_sums(window: np.ndarray) -> np.ndarray:
     """S of a window (h, w): int32 (h, w + 1)."""
-    table = cv2.integral(window.view(np.uint8))
+    table = cv2.integral(window.view(np.uint8))  # (h + 1, w + 1)
+    # c pixels left of column c, of which those of the object weigh -1 instead of +1.
     return np.arange(table.shape[1], dtype=np.int32) - 2 * (table[1:] - table[:-1])
 
 
@@ -178,10 +191,11 @@ def _step_sizes(bins: np.ndarray) -> list[int]:
     return [1 << k for k in reversed(range(largest))]
 
 
-def _score(
+def _compare(
     points: np.ndarray, target: np.ndarray, window: np.ndarray, corner: np.ndarray
 ) -> tuple[bool, int]:
     """Whether the filled polygon (N, 2) meets its target, and its wrong pixels within a window it does not leave."""
     x, y = corner
-    filled = even_odd_fill(points, target.shape)[y : y + window.shape[0], x : x + window.shape[1]]
+    height, width = window.shape
+    filled = even_odd_fill(points, target.shape)[y : y + height, x : x + width]
     return bool((filled & window).any()), int(np.count_nonzero(filled ^ window))

@@ -24,24 +24,23 @@ def region_text(
         annotation: its first box, with the first segmentation if there is one, in pixels of the first image.
         codec: writes it.
         kind: how it is given in evaluation.
-        rng: draws the kind, of those that are known, and the place of a point.
+        rng: draws the kind, of those that are known, and where a point lies.
     """
     if not annotation.boxes:
         return neutralise(annotation.expression)
     size = size_of(annotation)
     if rng is not None:
-        kinds: list[Kind] = (
-            ["box", "point", "mask"] if annotation.segmentations else ["box", "point"]
-        )
+        kinds: list[Kind] = ["box", "point"]
+        if annotation.segmentations:
+            kinds.append("mask")
         kind = kinds[rng.integers(len(kinds))]
     if kind == "point":
         return codec.point_to_text(_point(annotation, rng), size)
-    mask = (
-        codec.mask_to_text(decode_segmentation(annotation.segmentations[0], size))
-        if kind == "mask"
-        else ""
-    )
-    return mask or codec.box_to_text(annotation.boxes[0], size)  # a mask may be too small to draw
+    if kind == "mask":
+        text = codec.mask_to_text(decode_segmentation(annotation.segmentations[0], size))
+        if text:  # a mask may be too small to draw
+            return text
+    return codec.box_to_text(annotation.boxes[0], size)
 
 
 def _point(annotation: Annotation, rng: np.random.Generator | None) -> tuple[float, float]:
@@ -51,9 +50,8 @@ def _point(annotation: Annotation, rng: np.random.Generator | None) -> tuple[flo
         x, y = annotation.extra.get("point", ((x0 + x1) / 2, (y0 + y1) / 2))
         return x, y
     if annotation.segmentations:
-        rows, columns = np.nonzero(
-            decode_segmentation(annotation.segmentations[0], size_of(annotation))
-        )
+        mask = decode_segmentation(annotation.segmentations[0], size_of(annotation))
+        rows, columns = np.nonzero(mask)
         if len(rows):
             chosen = rng.integers(len(rows))
             return columns[chosen] + 0.5, rows[chosen] + 0.5

@@ -44,9 +44,9 @@ def find_rings(mask: np.ndarray) -> list[Ring]:
     if not mask.any():
         return []
     chains, hierarchy = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
-    chosen = sorted(range(len(chains)), key=lambda i: -len(chains[i]))[:MAX_RINGS]
+    longest = sorted(range(len(chains)), key=lambda i: -len(chains[i]))[:MAX_RINGS]
     rings = {}
-    for i in chosen:
+    for i in longest:
         points = _edge_midpoints(chains[i][:, 0])
         area = signed_area(points)
         rings[i] = Ring(points, abs(area), int(hierarchy[0, i, 3]), hole=area < 0)
@@ -55,7 +55,8 @@ def find_rings(mask: np.ndarray) -> list[Ring]:
 
 def signed_area(points: np.ndarray) -> float:
     """Area of a closed polygon (K, 2), positive when it runs clockwise on screen (y points down)."""
-    x, y = points[:, 0], points[:, 1]
+    x = points[:, 0]
+    y = points[:, 1]
     open_sum = x[:-1] @ y[1:] - x[1:] @ y[:-1]
     return 0.5 * float(open_sum + x[-1] * y[0] - x[0] * y[-1])
 
@@ -67,15 +68,14 @@ def canonical_start(points: np.ndarray) -> int:
 
 
 def _largest_first(rings: dict[int, Ring]) -> list[Ring]:
-    """Sorted by area, then by first point; parents, which are always larger, are renamed, and orphans dropped."""
-    place = {-1: -1}
+    """Sorted by area, then by first point; parents, which are always larger, get their new index, orphans go."""
+    new_index = {-1: -1}
     ordered: list[Ring] = []
-    for i, ring in sorted(
-        rings.items(), key=lambda item: (-item[1].area, *item[1].points[0, ::-1])
-    ):
-        if ring.parent in place:
-            ring.parent = place[ring.parent]
-            place[i] = len(ordered)
+    for i in sorted(rings, key=lambda i: (-rings[i].area, *rings[i].points[0, ::-1])):
+        ring = rings[i]
+        if ring.parent in new_index:
+            ring.parent = new_index[ring.parent]
+            new_index[i] = len(ordered)
             ordered.append(ring)
     return ordered
 
@@ -87,12 +87,13 @@ def _edge_midpoints(chain: np.ndarray) -> np.ndarray:
     to the left, right, above and below are the edges wanted, in order. Points are complex numbers x + iy here, which
     numpy gathers several times faster than pairs.
     """
-    number = chain[:, 0] + 3 * chain[:, 1]
+    number = chain[:, 0] + 3 * chain[:, 1]  # (K,)
     closed = np.concatenate((number[-1:], number, number[:1]))
     step = closed[1:] - closed[:-1]  # -4..4, one for each of the eight neighbours, 0 for no move
-    turn = 9 * step[:-1] + step[1:] + 40
-    pixel = chain.astype(np.float64).view(np.complex128)
-    edges = (pixel + _SWEPT.take(turn, axis=0))[_IS_SWEPT.take(turn, axis=0)]
+    turn = 9 * step[:-1] + step[1:] + 40  # 0..80, the pair of arrival and departure
+    pixel = chain.astype(np.float64).view(np.complex128)  # (K, 1)
+    midpoints = pixel + _SWEPT.take(turn, axis=0)  # (K, 4)
+    edges = midpoints[_IS_SWEPT.take(turn, axis=0)]  # (K',)
     # The tracer runs the other way round: outer rings counter-clockwise.
     points = edges[::-1].copy().view(np.float64).reshape(-1, 2)
     start = canonical_start(points)
@@ -105,24 +106,19 @@ def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
     Returns:
         complex (81, 4) and bool (81, 4).
     """
-    around = [
-        (1, 0),
-        (1, 1),
-        (0, 1),
-        (-1, 1),
-        (-1, 0),
-        (-1, -1),
-        (0, -1),
-        (1, -1),
-    ]  # clockwise on screen
+    # Clockwise on screen.
+    around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
     midpoints = np.full((81, 4), np.nan, dtype=np.complex128)
     for arrival in around:
         for departure in around:
+            # From where the tracer came to where it leaves, one neighbour after the other.
             back = around.index((-arrival[0], -arrival[1]))
             turns = (back - around.index(departure)) % 8 or 8
             swept = [around[(back - k) % 8] for k in range(1, turns)]
             edges = [complex(dx, dy) for dx, dy in swept if dx == 0 or dy == 0]
-            pair = 9 * (arrival[0] + 3 * arrival[1] + 4) + departure[0] + 3 * departure[1] + 4
+            arrived = arrival[0] + 3 * arrival[1]
+            left = departure[0] + 3 * departure[1]
+            pair = 9 * arrived + left + 40  # as `_edge_midpoints` numbers it
             midpoints[pair, : len(edges)] = edges
     midpoints[40] = [1, -1j, -1, 1j]  # a lone pixel
     return 0.5 * midpoints + (0.5 + 0.5j), ~np.isnan(midpoints)

@@ -6,9 +6,12 @@ therefore keeps a minimum gap along the contour between kept points and measures
 Both return points in contour order (in order of angle, as Alg. 1 lists them, they would be no polygon).
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+
+OVERSAMPLE = 8  # M = 8N candidates where points are chosen by angle
 
 
 def sample_uniform(ring: np.ndarray, num_points: int) -> np.ndarray:
@@ -21,12 +24,30 @@ def sample_uniform(ring: np.ndarray, num_points: int) -> np.ndarray:
     Returns:
         float (num_points, 2), in contour order.
     """
-    line = np.ascontiguousarray(ring).view(np.complex128)[:, 0]
+    line = np.ascontiguousarray(ring).view(np.complex128)[:, 0]  # (K,), x + iy
     closed = np.concatenate((line, line[:1]))
-    length = np.zeros(len(closed))
+    length = np.zeros(len(closed))  # along the line, from the first point to each
     np.abs(closed[1:] - closed[:-1]).cumsum(out=length[1:])
     at = np.arange(num_points) * (length[-1] / num_points)
     return np.interp(at, length, closed).view(np.float64).reshape(-1, 2)
+
+
+def sample_adaptive(ring: np.ndarray, num_points: int) -> np.ndarray:
+    """`sample_by_angle` with its defaults; as `sample_uniform`."""
+    return sample_by_angle(ring, num_points, OVERSAMPLE * num_points)
+
+
+def sample_literal(ring: np.ndarray, num_points: int) -> np.ndarray:
+    """Alg. 1 as printed; as `sample_uniform`."""
+    count = OVERSAMPLE * num_points
+    return sample_by_angle(ring, num_points, count, smooth=0.0, baseline=1, min_gap=0)
+
+
+SAMPLERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "uniform": sample_uniform,
+    "literal": sample_literal,
+    "adaptive": sample_adaptive,
+}
 
 
 def sample_by_angle(
@@ -38,8 +59,6 @@ def sample_by_angle(
     min_gap: int = 4,
 ) -> np.ndarray:
     """The points of a ring where it turns most (Alg. 1), no two closer than a minimum gap.
-
-    With `smooth=0, baseline=1, min_gap=0` this is Alg. 1 as printed.
 
     Args:
         ring: float (K, 2), closed polyline in pixels.
@@ -62,12 +81,14 @@ def sample_by_angle(
 def _turning_angle(samples: np.ndarray, smooth: float, baseline: int) -> np.ndarray:
     """Absolute turn in radians at each of the (M, 2) samples, shape (M,)."""
     count = len(samples)
-    line = samples.view(np.complex128)[:, 0]
+    line = samples.view(np.complex128)[:, 0]  # (M,), x + iy
     if smooth > 0:
         reach = min(int(3 * smooth + 0.5), count - 1)
         line = np.convolve(_wrapped(line, reach), _gaussian(smooth, reach), mode="valid")
     around = _wrapped(line, min(baseline, count - 1))
-    turn = (around[-count:] - line) * np.conj(line - around[:count])
+    before, behind = around[:count], around[-count:]
+    # The angle of a product with a conjugate is the difference of the two angles.
+    turn = (behind - line) * np.conj(line - before)
     return np.abs(np.arctan2(turn.imag, turn.real))
 
 
@@ -84,18 +105,20 @@ def _wrapped(line: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _pick_apart(order: list[int], num_points: int, min_gap: int) -> list[int]:
-    """The first indices of `order` that keep the gap (circular), sorted; fewer than N: halve the gap and go on."""
-    count, taken, gap = len(order), list[int](), min_gap
+    """The first indices of `order` that keep the gap (circular), sorted; while there are fewer than N, half the gap."""
+    taken: list[int] = []
+    gap = min_gap
     while len(taken) < num_points:
-        blocked = bytearray(count)
+        blocked = bytearray(len(order))
         for i in taken:
             _block(blocked, i, gap)
         for i in order:
-            if not blocked[i]:
-                taken.append(i)
-                if len(taken) == num_points:
-                    break
-                _block(blocked, i, gap)
+            if blocked[i]:
+                continue
+            taken.append(i)
+            if len(taken) == num_points:
+                break
+            _block(blocked, i, gap)
         gap //= 2
     return sorted(taken)
 

@@ -58,12 +58,14 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
     thinned = _thin(ring, num_points)
     order, _ = removal_order(thinned)
     # The path starts and ends at a vertex that removal keeps to the end.
-    thinned, order = _rotate(thinned, order, int(_survivors(order, len(thinned), 3)[0]))
+    start = int(_survivors(order, len(thinned), 3)[0])
+    thinned, order = _rotate(thinned, order, start)
     at = _survivors(order, len(thinned), max(MIN_CANDIDATES, 3 * num_points // 2))
     chord = _chord_errors(
         thinned, at
     ).T.copy()  # [j, i], so that the minimum runs along the last axis
-    errors, best, total = chord[:, 0], [], []
+    errors = chord[:, 0]  # D[k - 1], from one side on
+    best, total = [], []
     for _ in range(2, min(num_points, len(at)) + 1):
         through = chord + errors
         best.append(through.argmin(axis=1))
@@ -73,6 +75,12 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
         _padded(np.array(total[1:]), num_points),
         lambda count: thinned[at[_walk_back(best, len(at), min(count, len(at)))]],
     )
+
+
+SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
+    "fast": by_removal,
+    "optimal": by_dynamic_programming,
+}
 
 
 def _thin(ring: np.ndarray, num_points: int) -> np.ndarray:
@@ -103,9 +111,8 @@ def _rotate(points: np.ndarray, order: np.ndarray, start: int) -> tuple[np.ndarr
 def _padded(error: np.ndarray, num_points: int) -> np.ndarray:
     """Errors with 3, 4, ... vertices -> with 0..N, infinite below 3, constant behind the last one given."""
     known = error[: num_points - 2]
-    return np.concatenate(
-        (np.full(3, np.inf), known, np.full(num_points - 2 - len(known), known[-1]))
-    )
+    behind = np.full(num_points - 2 - len(known), known[-1])
+    return np.concatenate((np.full(3, np.inf), known, behind))
 
 
 def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -122,8 +129,9 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
         float (C + 1, C + 1), square pixels.
     """
     closed = np.concatenate((points, points[:1])) - points.mean(axis=0)
-    (x0, y0), (x1, y1) = closed[:-1].T, closed[1:].T
-    sides = (
+    x0, y0 = closed[:-1].T
+    x1, y1 = closed[1:].T
+    moments = (  # means along each side
         np.ones_like(x0),
         (x0 + x1) / 2,
         (y0 + y1) / 2,
@@ -132,19 +140,20 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
         (y0 * y0 + y0 * y1 + y1 * y1) / 3,
     )
     running = np.zeros((6, len(closed)))  # integrals of 1, x, y, x^2, xy, y^2 along the ring
-    np.cumsum(np.hypot(x1 - x0, y1 - y0) * sides, axis=1, out=running[:, 1:])
+    np.cumsum(np.hypot(x1 - x0, y1 - y0) * moments, axis=1, out=running[:, 1:])
     ends = np.append(at, len(points))
+    # All that follows is (C + 1, C + 1), between the first candidate of a row and the second of a column.
     length, mx, my, mxx, mxy, myy = (m - m[:, None] for m in running[:, ends])
     x, y = closed[ends].T
-    dx, dy = x - x[:, None], y - y[:, None]
+    dx = x - x[:, None]
+    dy = y - y[:, None]
     # The distance of p from the chord is (p x d - a x d) / |d|, a the first end and d the chord.
     start = x[:, None] * dy - y[:, None] * dx
-    square = (
-        (mxx * dy - 2 * mxy * dx) * dy
-        + myy * dx * dx
-        + start * (length * start - 2 * (mx * dy - my * dx))
-    )
-    error = np.sqrt(np.maximum(square * length, 0) / np.maximum(dx * dx + dy * dy, 1e-9))
+    of_second = (mxx * dy - 2 * mxy * dx) * dy + myy * dx * dx
+    of_first = mx * dy - my * dx
+    square = of_second + start * (length * start - 2 * of_first)
+    chord = np.maximum(dx * dx + dy * dy, 1e-9)  # squared
+    error = np.sqrt(np.maximum(square * length, 0) / chord)
     error[np.tri(len(ends), dtype=bool)] = np.inf
     return error
 

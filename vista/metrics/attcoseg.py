@@ -7,11 +7,10 @@ images that are in the true or the predicted pair.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Mask, Prediction
+from vista.data import Mask, Prediction, Reference
 from vista.metrics.coseg import image_overlap, precision_and_jaccard
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import union_mask
@@ -35,6 +34,7 @@ def pair_overlap(
     drawn: dict[int, list[Mask]] = {
         number: [] for number in (*pair, *numbers) if 1 <= number <= len(truth)
     }
+    # Numbers beyond the group keep their place in this list, so that later masks meet their own number.
     for number, mask in zip(numbers, masks, strict=False):
         if number in drawn:
             drawn[number].append(mask)
@@ -56,7 +56,7 @@ class AttCoSegMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("pair", "precision", "jaccard")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The pair, P and J of one group."""
         numbers = [] if pred.malformed else pred.numbers
         precision, jaccard = pair_overlap(numbers, pred.masks, ref["pair"], ref["masks"])

@@ -4,9 +4,8 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.counting import PointingQAMetric
 from vista.metrics.visual7w import Visual7WMetric
 
@@ -21,7 +20,7 @@ class BQAMetric(PointingQAMetric):
         super().__init__()
         self.visual7w = Visual7WMetric()
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one answer or choice is right."""
         return self.visual7w.sample(pred, ref) if "boxes" in ref else super().sample(pred, ref)
 

@@ -9,12 +9,11 @@ batches or processes: captions are gathered, scored once on the first process, a
 
 import contextlib
 import io
-import itertools
 import re
 import subprocess
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import chain, islice, pairwise
 
 import numpy as np
 from pycocoevalcap.bleu.bleu import Bleu
@@ -22,12 +21,13 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 
-from vista.data import InputError, Prediction
+from vista.data import InputError, Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator
 from vista.metrics.ptb import java_problem, tokenize
 from vista.metrics.spice import spice_problem, spice_score
 
 METRICS = ("CIDEr", "METEOR", "ROUGE_L", "BLEU", "SPICE")
+JAVA_METRICS = ("METEOR", "SPICE")
 _KEYS = {"BLEU": ("BLEU_1", "BLEU_2", "BLEU_3", "BLEU_4")}
 _MARKUP = re.compile(r"\[[\d\s,]*(?:\]|$)|<[bm]sep>")
 
@@ -61,15 +61,23 @@ def caption_scores(
     """
     metrics = [name for name in metrics if _can_run(name, allow_download)]
     if not captions:
-        return {key: 0.0 for name in metrics for key in _KEYS.get(name, (name,))}
-    words = tokenize([*captions, *(r for refs in references for r in refs)], tokenizer)
-    res: Corpus = {i: [caption] for i, caption in enumerate(words[: len(captions)])}
-    rest = iter(words[len(captions) :])
-    gts: Corpus = {i: [next(rest) for _ in refs] for i, refs in enumerate(references)}
+        keys = chain.from_iterable(_KEYS.get(name, (name,)) for name in metrics)
+        return dict.fromkeys(keys, 0.0)
+    gts, res = _tokenized(captions, references, tokenizer)
     scores: dict[str, float] = {}
     for name in metrics:
         scores.update(_score(name, gts, res))
     return scores
+
+
+def _tokenized(
+    captions: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str
+) -> tuple[Corpus, Corpus]:
+    """References and captions of each sample in words, in one call: Java takes a second to start."""
+    words = iter(tokenize([*captions, *chain.from_iterable(references)], tokenizer))
+    res = {i: [next(words)] for i in range(len(captions))}
+    gts = {i: list(islice(words, len(refs))) for i, refs in enumerate(references)}
+    return gts, res
 
 
 def _can_run(name: str, allow_download: bool) -> bool:
@@ -88,46 +96,36 @@ def _score(name: str, gts: Corpus, res: Corpus) -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()):
             values = _SCORERS[name](gts, res)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        if name not in ("METEOR", "SPICE"):
+        if name not in JAVA_METRICS:
             raise
         warnings.warn(f"{name} skipped: its Java process failed ({error})", stacklevel=2)
         return {}
-    return {
-        key: 100.0 * float(value)
-        for key, value in zip(_KEYS.get(name, (name,)), values, strict=True)
-    }
+    keys = _KEYS.get(name, (name,))
+    return {key: 100.0 * float(value) for key, value in zip(keys, values, strict=True)}
 
 
 def _cider(gts: Corpus, res: Corpus) -> list[float]:
-    if not any(ref for refs in gts.values() for ref in refs):
-        return [
-            0.0
-        ]  # no word anywhere: the library has no document frequency to take the maximum of
+    # No word anywhere: the library has no document frequency to take the maximum of.
+    if not any(chain.from_iterable(gts.values())):
+        return [0.0]
     return [Cider().compute_score(gts, res)[0]]
 
 
 def _rouge(gts: Corpus, res: Corpus) -> list[float]:
     _, per_sample = Rouge().compute_score(gts, res)
     # Two empty strings are equal to the library; an empty caption earns nothing here.
-    return [
-        float(
-            np.mean([score if res[i][0] else 0.0 for i, score in zip(gts, per_sample, strict=True)])
-        )
-    ]
+    earned = [score if res[i][0] else 0.0 for i, score in zip(gts, per_sample, strict=True)]
+    return [float(np.mean(earned))]
 
 
 def _bleu(gts: Corpus, res: Corpus) -> list[float]:
-    return (
-        list(Bleu(4).compute_score(gts, res, verbose=0)[0])
-        if any(c for (c,) in res.values())
-        else [0.0] * 4
-    )
+    if not any(chain.from_iterable(res.values())):
+        return [0.0] * 4
+    return list(Bleu(4).compute_score(gts, res, verbose=0)[0])
 
 
 def _meteor(gts: Corpus, res: Corpus) -> list[float]:
-    gts = {
-        i: [ref.replace("|||", "") for ref in refs] for i, refs in gts.items()
-    }  # the bars separate fields
+    gts = {i: _without_bars(refs) for i, refs in gts.items()}
     scorer = Meteor()
     try:
         return [scorer.compute_score(gts, res)[0]]
@@ -142,6 +140,11 @@ def _meteor(gts: Corpus, res: Corpus) -> list[float]:
                 pipe.close()
 
 
+def _without_bars(captions: Sequence[str]) -> list[str]:
+    """Captions without `|||`, which separates the fields of what METEOR's process reads."""
+    return [caption.replace("|||", "") for caption in captions]
+
+
 def _spice(gts: Corpus, res: Corpus) -> list[float]:
     return [spice_score(gts, res)]
 
@@ -149,13 +152,11 @@ def _spice(gts: Corpus, res: Corpus) -> list[float]:
 _SCORERS = {"CIDEr": _cider, "METEOR": _meteor, "ROUGE_L": _rouge, "BLEU": _bleu, "SPICE": _spice}
 
 
-def quicker(metrics: Sequence[str], tokenizer: str, quick: bool) -> tuple[Sequence[str], str]:
+def without_java(metrics: Sequence[str], tokenizer: str, quick: bool) -> tuple[Sequence[str], str]:
     """Metrics and tokenizer that need no Java where `quick`, else as given."""
-    return (
-        ([m for m in metrics if m not in ("METEOR", "SPICE")], "python")
-        if quick
-        else (metrics, tokenizer)
-    )
+    if not quick:
+        return metrics, tokenizer
+    return [name for name in metrics if name not in JAVA_METRICS], "python"
 
 
 class CaptionMetric(CorpusEvaluator):
@@ -180,13 +181,11 @@ class CaptionMetric(CorpusEvaluator):
             raise InputError(
                 f"no such caption metrics: {sorted(unknown)}; there are {', '.join(METRICS)}"
             )
-        self.metrics, self.tokenizer, self.allow_download = (
-            tuple(metrics),
-            tokenizer,
-            allow_download,
-        )
+        self.metrics = tuple(metrics)
+        self.tokenizer = tokenizer
+        self.allow_download = allow_download
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Keep the caption and its references; an error where there are no references."""
         captions = tuple(ref["captions"])
         if not captions:
@@ -200,10 +199,11 @@ class CaptionMetric(CorpusEvaluator):
         records = self.gathered()
         ids = [record[0] for record in records]
         if len(set(ids)) < len(ids):
-            twice = next(a for a, b in itertools.pairwise(ids) if a == b)
+            twice = next(a for a, b in pairwise(ids) if a == b)  # the records are sorted by id
             raise InputError(f"sample {twice} has more than one caption")
-        captions, references = [r[1] for r in records], [r[2] for r in records]
-        metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
+        captions = [caption for _, caption, _ in records]
+        references = [captions_of_image for _, _, captions_of_image in records]
+        metrics, tokenizer = without_java(self.metrics, self.tokenizer, self.quick)
         return self.on_first(
             lambda: caption_scores(captions, references, metrics, tokenizer, self.allow_download)
         )

@@ -13,11 +13,11 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from vista.data import Mask, Prediction
+from vista.data import Mask, Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator
 from vista.metrics.overlap import mask_intersection_and_union
 
@@ -65,24 +65,26 @@ def coseg_scores(images: Iterable[tuple[str, ImageOverlap]]) -> dict[str, float]
     classes: dict[str, list[ImageOverlap]] = defaultdict(list)
     for name, image in images:
         classes[safe_name(name)].append(image)
-    per_image = {
-        name: np.array([precision_and_jaccard(i) for i in group]) for name, group in classes.items()
-    }
-    per_class = {name: values.mean(axis=0) for name, values in per_image.items()}
-    pooled = [
-        precision_and_jaccard(ImageOverlap(*np.sum(group, axis=0).tolist()))
-        for group in classes.values()
-    ]
+    per_class: dict[str, np.ndarray] = {}
+    per_image: list[np.ndarray] = []
+    pooled: list[tuple[float, float]] = []
+    for name, overlaps in classes.items():
+        of_class = np.array([precision_and_jaccard(overlap) for overlap in overlaps])  # (N, 2)
+        per_class[name] = of_class.mean(axis=0)  # (2,)
+        per_image.extend(of_class)
+        pooled.append(precision_and_jaccard(ImageOverlap(*np.sum(overlaps, axis=0).tolist())))
     scores: dict[str, float] = {}
     means = {
-        "": list(per_class.values()),
-        "_image": [v for values in per_image.values() for v in values],
-        "_pooled": pooled,
+        "": np.array(list(per_class.values())),  # (classes, 2)
+        "_image": np.array(per_image),  # (images, 2)
+        "_pooled": np.array(pooled),  # (classes, 2)
     }
     for suffix, values in means.items():
-        precision, jaccard = 100.0 * np.mean(values, axis=0) if values else (0.0, 0.0)
+        precision, jaccard = 100.0 * values.mean(axis=0) if len(values) else (0.0, 0.0)
         scores |= {f"P{suffix}": float(precision), f"J{suffix}": float(jaccard)}
-    return scores | {f"J_{name}": 100.0 * float(values[1]) for name, values in per_class.items()}
+    for name, (_, jaccard) in per_class.items():
+        scores[f"J_{name}"] = 100.0 * float(jaccard)
+    return scores
 
 
 class CoSegMetric(CorpusEvaluator):
@@ -93,7 +95,7 @@ class CoSegMetric(CorpusEvaluator):
     `P_image`, `J_image`, `P_pooled`, `J_pooled`, `J_{class}`.
     """
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Count the pixels of each image of one group."""
         masks = [] if pred.malformed else pred.masks
         for k, (truth, counts) in enumerate(zip(ref["masks"], ref["count"], strict=True)):
@@ -105,7 +107,8 @@ class CoSegMetric(CorpusEvaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """The means over the images of all processes."""
         images = [(name, ImageOverlap(*image)) for name, image in self.gathered()]
-        if empty := sum(not image.union for _, image in images):
+        empty = sum(not image.union for _, image in images)
+        if empty:
             warnings.warn(
                 f"{empty} CoSeg images have neither a true nor a predicted object: J is 0",
                 stacklevel=2,

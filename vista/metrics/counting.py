@@ -8,11 +8,10 @@ https://github.com/princetonvisualai/pointingqa, arXiv:2011.13681.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.vqa import normalize, strip_blanks
+from vista.metrics.vqa import normalize, strip_spaces
 
 GRANULARITIES = {
     "general_question": "any",
@@ -23,8 +22,8 @@ GRANULARITIES = {
 
 def same_answer(answer: str, truth: str) -> bool:
     """Equality after VQA's normalisation; an empty answer equals nothing."""
-    words = normalize(strip_blanks(answer))
-    return bool(words) and words == normalize(strip_blanks(truth))
+    words = normalize(strip_spaces(answer))
+    return bool(words) and words == normalize(strip_spaces(truth))
 
 
 class PointingQAMetric(Evaluator):
@@ -38,25 +37,26 @@ class PointingQAMetric(Evaluator):
     """
 
     def __init__(self, granularities: tuple[str, ...] = tuple(GRANULARITIES.values())) -> None:
-        super().__init__(
-            "right", *(f"{kind}_{name}" for kind in ("right", "n") for name in granularities)
-        )
+        right = [f"right_{name}" for name in granularities]
+        counts = [f"n_{name}" for name in granularities]
+        super().__init__("right", *right, *counts)
         self.granularities = tuple(granularities)
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one answer is right; an empty one is a parse failure."""
         empty = pred.malformed or not pred.answer.strip()
         right = not empty and same_answer(pred.answer, str(ref["answer"]))
         added: dict[str, float] = {"right": right, "parse_failures": empty}
-        name = GRANULARITIES.get(ref.get("granularity", ""), ref.get("granularity", ""))
-        return added | (
-            {f"right_{name}": right, f"n_{name}": 1} if name in self.granularities else {}
-        )
+        granularity = ref.get("granularity", "")
+        name = GRANULARITIES.get(granularity, granularity)
+        if name in self.granularities:
+            added |= {f"right_{name}": right, f"n_{name}": 1}
+        return added
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Shares by granularity and of all."""
-        scores = {
-            f"accuracy_{name}": percent(total[f"right_{name}"], total[f"n_{name}"])
-            for name in self.granularities
-        }
-        return scores | {"accuracy": percent(total["right"], total["n"])}
+        scores = {}
+        for name in self.granularities:
+            scores[f"accuracy_{name}"] = percent(total[f"right_{name}"], total[f"n_{name}"])
+        scores["accuracy"] = percent(total["right"], total["n"])
+        return scores

@@ -11,6 +11,7 @@ Samples repeated to even out the processes must be dropped before `update`.
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Metric)
@@ -34,22 +35,29 @@ class Evaluator(Metric):
 
     A subclass gives `sample`, what one sample adds to each sum, and `scores`, the ratios.
 
+    Attributes:
+        quick: leave out scores that start another program (Java), as while training; may be set until `compute`.
+        tokenizer: what cuts captions into words, of evaluators that compare words: `auto`, `java` or `python`, see
+            `vista.metrics.ptb.tokenize`; may be set until `compute`.
+
     Args:
         sums: names of the sums beside `n` and `parse_failures`.
     """
 
     full_state_update = False
-    quick = False  # set it to leave out what starts another program (Java), as while training
+    quick: bool = False
+    tokenizer: str = "auto"
 
     def __init__(self, *sums: str) -> None:
         super().__init__(distributed_available_fn=_distributed)
+        # float64: float32 would lose single samples and pixels beyond 16 million.
         self.sums = ("n", "parse_failures", *sums)
         for name in self.sums:
             self.add_state(
                 f"sum_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum"
             )
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> Mapping[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> Mapping[str, float]:
         """What one sample adds to each sum; may override its `n` (1) and `parse_failures` (1 if malformed)."""
         raise NotImplementedError
 
@@ -57,7 +65,7 @@ class Evaluator(Metric):
         """The scores from the sums over all samples of all processes."""
         raise NotImplementedError
 
-    def update(self, preds: Sequence[Prediction], target: Sequence[Mapping[str, Any]]) -> None:
+    def update(self, preds: Sequence[Prediction], target: Sequence[Reference]) -> None:
         """Add samples.
 
         Args:
@@ -69,9 +77,11 @@ class Evaluator(Metric):
         """
         added: defaultdict[str, float] = defaultdict(float)
         for pred, ref in zip(preds, target, strict=True):
-            increments = {"n": 1, "parse_failures": float(pred.malformed), **self.sample(pred, ref)}
+            usual = {"n": 1, "parse_failures": float(pred.malformed)}
+            increments = {**usual, **self.sample(pred, ref)}
             for name, value in increments.items():
                 added[name] += value
+        # Summed here first: one addition on the device for each batch, not for each sample.
         for name, value in added.items():
             getattr(self, f"sum_{name}").add_(value)
 
@@ -82,11 +92,11 @@ class Evaluator(Metric):
             warnings.warn(
                 f"{type(self).__name__} has seen no samples: every score is 0", stacklevel=2
             )
-        scores = self.scores(total) | {"n": total["n"], "parse_failures": total["parse_failures"]}
-        return {
-            name: torch.tensor(value, dtype=torch.float64, device=self.device)
-            for name, value in scores.items()
-        }
+        counts = {"n": total["n"], "parse_failures": total["parse_failures"]}
+        scores = {}
+        for name, value in (self.scores(total) | counts).items():
+            scores[name] = torch.tensor(value, dtype=torch.float64, device=self.device)
+        return scores
 
 
 class CorpusEvaluator(Evaluator):
@@ -107,7 +117,7 @@ class CorpusEvaluator(Evaluator):
             return sorted(self.records)
         parts: list[Any] = [None] * dist.get_world_size(self.process_group)
         dist.all_gather_object(parts, self.records, group=self.process_group)
-        return sorted(record for part in parts for record in part)
+        return sorted(chain.from_iterable(parts))
 
     def on_first(self, function: Callable[[], T]) -> T:
         """Call a function on the first process only and give every process its result, or its exception."""
@@ -117,9 +127,8 @@ class CorpusEvaluator(Evaluator):
         if dist.get_rank(self.process_group) == 0:
             try:
                 outcome[0] = function()
-            except (
-                Exception
-            ) as error:  # sent on: the other processes wait for the outcome, whatever it is
+            # Whatever it is, it is sent on: the other processes wait for the outcome.
+            except Exception as error:
                 outcome[1] = error
         source = dist.get_global_rank(self.process_group, 0) if self.process_group else 0
         dist.broadcast_object_list(outcome, src=source, group=self.process_group)
@@ -128,8 +137,8 @@ class CorpusEvaluator(Evaluator):
         return outcome[0]
 
 
-def alone(metric: M) -> M:
-    """Let a metric count on this process only: the others count something else, or nothing."""
+def in_this_process(metric: M) -> M:
+    """Let a metric count what this process gives it only: the others count something else, or nothing."""
     metric.distributed_available_fn = lambda: False
     return metric
 

@@ -7,11 +7,10 @@ IoU. A sample counts only if its F1 is 1. https://henghuiding.github.io/GRES, ar
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Box, Prediction
+from vista.data import Box, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import box_giou
 
@@ -30,11 +29,13 @@ def match_boxes(boxes: Sequence[Box], truth: Sequence[Box]) -> int:
     """
     if not boxes or not truth:
         return 0
-    giou = np.array([[box_giou(box, true) for true in truth] for box in boxes])
+    giou = np.empty((len(boxes), len(truth)))
+    for row, column in np.ndindex(giou.shape):
+        giou[row, column] = box_giou(boxes[row], truth[column])
     pairs = 0
     while giou.max() >= MATCH_GIOU:
-        row, column = np.unravel_index(giou.argmax(), giou.shape)
-        giou[row, :] = giou[:, column] = -np.inf
+        best_row, best_column = np.unravel_index(giou.argmax(), giou.shape)
+        giou[best_row, :] = giou[:, best_column] = -np.inf  # both boxes are taken
         pairs += 1
     return pairs
 
@@ -53,11 +54,12 @@ class GRECMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("right", "empty", "empty_right", "filled", "filled_found")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether all boxes of one sample are right; a malformed answer never is."""
         if not ref["boxes"]:
             right = not pred.malformed and not pred.boxes
             return {"right": right, "empty": 1, "empty_right": right}
+        # A malformed answer claims neither that there is a target nor that there is none.
         found = not pred.malformed and bool(pred.boxes)
         right = found and f1_score(pred.boxes, ref["boxes"]) == 1
         return {"right": right, "filled": 1, "filled_found": found}

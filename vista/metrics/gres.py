@@ -9,11 +9,10 @@ https://henghuiding.github.io/GRES (arXiv:2306.00968).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from vista.data import Mask, Prediction
+from vista.data import Mask, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import mask_intersection_and_union, union_mask
 
@@ -70,7 +69,7 @@ class GRESMetric(Evaluator):
         )
         self.min_pixels, self.paper_style = min_pixels, paper_style
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """IoU, intersection and union of one sample; a malformed answer is neither a mask nor "no target"."""
         truth = _merge(ref["masks"])
         if pred.malformed:

@@ -8,12 +8,11 @@ logged. arXiv:2005.04790.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torchmetrics.functional.classification import binary_auroc
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator, percent
 
 _SCORE_OF = {True: 1.0, False: 0.0, None: 0.5}
@@ -47,7 +46,7 @@ class HatefulMemesMetric(CorpusEvaluator):
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the meme was judged right; an answer without a decision is wrong for either label."""
         decision = None if pred.malformed else pred.decision
         share = yes_share(pred.scores)

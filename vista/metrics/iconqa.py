@@ -9,12 +9,11 @@ https://iconqa.github.io, arXiv:2110.13214.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vista.answers import extract_answer, extract_letter
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.vqa import normalize, strip_blanks
+from vista.metrics.vqa import normalize, strip_spaces
 
 SKILLS = (
     "geometry", "counting", "comparing", "spatial", "scene", "pattern", "time", "fraction", "estimation", "algebra",
@@ -26,10 +25,14 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split()).rstrip(".!?,;: ")
 
 
+def _normal(text: str) -> str:
+    return normalize(strip_spaces(text))
+
+
 def choose_option(text: str, choices: Sequence[str]) -> int | None:
     """The choice that a text means, by the first rule that applies.
 
-    The answer equals a choice but for case, blanks and final punctuation; or after VQA's normalisation; it names a
+    The answer equals a choice but for case, spaces and final punctuation; or after VQA's normalisation; it names a
     letter; or exactly one longest choice occurs in it as whole words.
 
     Args:
@@ -42,9 +45,9 @@ def choose_option(text: str, choices: Sequence[str]) -> int | None:
     answer = extract_answer(text)
     if not answer:
         return None
-    for form in (_plain, lambda words: normalize(strip_blanks(words))):
-        forms = [form(choice) for choice in choices]
-        if (wanted := form(answer)) and wanted in forms:
+    for form in (_plain, _normal):
+        wanted, forms = form(answer), [form(choice) for choice in choices]
+        if wanted and wanted in forms:
             return forms.index(wanted)
     letter = extract_letter(text, len(choices))
     return _contained_choice(answer, choices) if letter is None else letter
@@ -52,13 +55,12 @@ def choose_option(text: str, choices: Sequence[str]) -> int | None:
 
 def _contained_choice(answer: str, choices: Sequence[str]) -> int | None:
     words, forms = _plain(answer), [_plain(choice) for choice in choices]
-    found = [
-        i
-        for i, form in enumerate(forms)
-        if form and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", words)
-    ]
-    longest = max((len(forms[i]) for i in found), default=0)
-    best = [i for i in found if len(forms[i]) == longest]
+    lengths = {}  # of the choices that the answer contains, by index
+    for index, form in enumerate(forms):
+        if form and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", words):
+            lengths[index] = len(form)
+    longest = max(lengths.values(), default=0)
+    best = [index for index, length in lengths.items() if length == longest]
     return best[0] if len(best) == 1 else None
 
 
@@ -72,12 +74,12 @@ class IconQAMetric(Evaluator):
     """
 
     def __init__(self, skills: tuple[str, ...] = SKILLS) -> None:
-        super().__init__(
-            "right", *(f"{kind}_{skill}" for kind in ("right", "n") for skill in skills)
-        )
+        right = [f"right_{skill}" for skill in skills]
+        counts = [f"n_{skill}" for skill in skills]
+        super().__init__("right", *right, *counts)
         self.skills = tuple(skills)
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right choice was made; an answer that means none is wrong."""
         choice = None if pred.malformed else pred.choice
         right = choice is not None and choice == ref["label"]
@@ -88,8 +90,7 @@ class IconQAMetric(Evaluator):
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Shares of all problems and of those of each skill."""
-        skills = {
-            f"accuracy_{skill}": percent(total[f"right_{skill}"], total[f"n_{skill}"])
-            for skill in self.skills
-        }
-        return {"accuracy": percent(total["right"], total["n"])} | skills
+        scores = {"accuracy": percent(total["right"], total["n"])}
+        for skill in self.skills:
+            scores[f"accuracy_{skill}"] = percent(total[f"right_{skill}"], total[f"n_{skill}"])
+        return scores

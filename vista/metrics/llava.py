@@ -6,9 +6,8 @@ https://llava-vl.github.io, arXiv:2304.08485.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.caption import caption_scores, strip_markup
 from vista.metrics.evaluator import CorpusEvaluator
 
@@ -24,7 +23,7 @@ class LLaVAMetric(CorpusEvaluator):
         super().__init__()
         self.tokenizer = tokenizer
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Keep the answer and its reference."""
         self.records.append(("" if pred.malformed else strip_markup(pred.answer), ref["answer"]))
         return {}
@@ -32,7 +31,8 @@ class LLaVAMetric(CorpusEvaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Score the answers of all processes on the first one."""
         records = self.gathered()
-        answers, references = [r[0] for r in records], [[r[1]] for r in records]
+        answers = [answer for answer, _ in records]
+        references = [[reference] for _, reference in records]
         return self.on_first(
             lambda: caption_scores(answers, references, ("ROUGE_L",), self.tokenizer)
         )

@@ -8,9 +8,8 @@ all of them are right. Identifier: `split-set-pair-sentence`. https://lil.nlp.co
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator, percent
 
 
@@ -29,10 +28,10 @@ def consistency(results: Iterable[tuple[str, bool]]) -> float:
     Returns:
         0..100; 0 where there are none.
     """
-    groups: dict[str, bool] = defaultdict(lambda: True)
+    consistent: dict[str, bool] = defaultdict(lambda: True)
     for statement, right in results:
-        groups[statement] &= right
-    return percent(sum(groups.values()), len(groups))
+        consistent[statement] &= right
+    return percent(sum(consistent.values()), len(consistent))
 
 
 class NLVR2Metric(CorpusEvaluator):
@@ -44,7 +43,7 @@ class NLVR2Metric(CorpusEvaluator):
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the statement was judged right; an answer without a decision is wrong."""
         decision = None if pred.malformed else pred.decision
         right = decision is not None and str(decision).lower() == ref["label"].lower()

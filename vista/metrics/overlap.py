@@ -1,39 +1,22 @@
-"""How much two boxes or two masks overlap: IoU, GIoU.
+"""How much two boxes or two masks overlap: GIoU of boxes (their IoU is `vista.data.box_iou`), IoU of masks.
 
 Boxes are xyxy in pixels, continuous coordinates (no +1). What has no area overlaps nothing.
 """
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
 import numpy as np
 
-from vista.data import Box, Mask
-
-Size: TypeAlias = tuple[int, int]
-
-
-def box_area(box: Box) -> float:
-    """Area in square pixels; 0 for swapped corners."""
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
-
-
-def _intersection_and_union(a: Box, b: Box) -> tuple[float, float]:
-    shared = box_area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
-    return shared, box_area(a) + box_area(b) - shared
-
-
-def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1; 0 where either area is 0."""
-    shared, union = _intersection_and_union(a, b)
-    return shared / union if shared and union else 0.0
+from vista.data import Box, Mask, Size, box_area, box_intersection, box_iou
 
 
 def box_giou(a: Box, b: Box) -> float:
     """IoU - (C - U) / C, C being the area of the enclosing box; -1..1. The IoU (0) where C is 0."""
-    union = _intersection_and_union(a, b)[1]
+    union = box_area(a) + box_area(b) - box_intersection(a, b)
     hull = box_area(enclosing_box((a, b)))
-    return box_iou(a, b) - (hull - union) / hull if hull else box_iou(a, b)
+    if not hull:
+        return box_iou(a, b)
+    return box_iou(a, b) - (hull - union) / hull
 
 
 def enclosing_box(boxes: Iterable[Box]) -> Box:

@@ -7,9 +7,8 @@ https://github.com/RUCAIBox/POPE, arXiv:2305.10355.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 
 # (the answer is yes, the label is yes) -> a cell of the confusion table
@@ -26,7 +25,7 @@ class POPEMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("tp", "fp", "tn", "fn")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """One cell of the confusion table."""
         label = ref["label"].lower() != "no"
         undecided = pred.malformed or pred.decision is None

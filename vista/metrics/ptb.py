@@ -1,4 +1,4 @@
-"""Captions -> words joined by one blank, as the COCO caption evaluation cuts them (PTB style, punctuation dropped).
+"""Captions -> words joined by one space, as the COCO caption evaluation cuts them (PTB style, punctuation dropped).
 
     "A man's hat, on a chair..." -> "a man 's hat on a chair"
 
@@ -29,11 +29,11 @@ def tokenize(captions: Sequence[str], tokenizer: str = "auto") -> list[str]:
     """Cut captions into words.
 
     Args:
-        captions: raw text; every run of white space counts as one blank.
+        captions: raw text; every run of white space counts as one space.
         tokenizer: `java`, `python`, or `auto`: Java where it can run, else Python with a warning.
 
     Returns:
-        one string per caption, lower-case words joined by one blank; "" for a caption without words.
+        one string per caption, lower-case words joined by one space; "" for a caption without words.
 
     Raises:
         FileNotFoundError: `java` was asked for and is not on PATH.
@@ -47,7 +47,7 @@ def tokenize(captions: Sequence[str], tokenizer: str = "auto") -> list[str]:
         raise problem
     if problem is not None:
         warnings.warn(f"captions are cut by the Python tokenizer: {problem}", stacklevel=2)
-    # One blank for every run of white space: the Java tokenizer takes U+2028 and others for the end of a caption, and
+    # One space for every run of white space: the Java tokenizer takes U+2028 and others for the end of a caption, and
     # would shift all later captions to the wrong image.
     # Lone surrogates, which no file can hold, become question marks.
     lines = [" ".join(caption.encode("utf-8", "replace").decode().split()) for caption in captions]

@@ -7,11 +7,9 @@ MDETR's evaluator GIoU >= 0.5. https://github.com/lichengunc/refer
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vista.data import Box, Prediction
+from vista.data import Box, Prediction, Reference, box_iou
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.overlap import box_iou
 
 
 def rec_iou(boxes: Sequence[Box], truth: Box) -> float:
@@ -28,8 +26,9 @@ class RECMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("iou", "above_50")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The IoU of one expression."""
+        # More boxes than one are no answer to "which one": they earn nothing, whichever is right.
         iou = 0.0 if pred.malformed else rec_iou(pred.boxes, ref["boxes"][0])
         return {"iou": iou, "above_50": float(iou > 0.5)}
 

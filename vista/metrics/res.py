@@ -7,9 +7,8 @@ target polygon in place of the dataset's mask, so that the codec's own loss does
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 from vista.metrics.overlap import mask_intersection_and_union, mask_iou, union_mask
 
@@ -32,8 +31,9 @@ class RESMetric(Evaluator):
         )
         self.paper_style = paper_style
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """IoU, intersection and union of one expression; a malformed answer is the empty mask."""
+        # Parts written apart are one answer.
         mask = union_mask([] if pred.malformed else pred.masks, ref["mask"].shape)
         shared, union = mask_intersection_and_union(mask, ref["mask"])
         iou = shared / union if union else 0.0

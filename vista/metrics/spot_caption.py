@@ -9,12 +9,11 @@ words, and an unlinked one is a miss. https://github.com/BryanPlummer/flickr30k_
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vista.data import Box, Prediction
-from vista.metrics.caption import caption_scores, quicker
+from vista.data import Box, Prediction, Reference, box_iou
+from vista.metrics.caption import caption_scores, without_java
 from vista.metrics.evaluator import CorpusEvaluator, percent
-from vista.metrics.overlap import box_iou, enclosing_box
+from vista.metrics.overlap import enclosing_box
 
 TYPES = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
 MATCH_IOU = 0.5
@@ -70,6 +69,7 @@ def link_phrases(
             ends_before = bool(words) and before[-len(words) :] == words
             if ends_before and i not in linked:
                 ending.append(i)
+        # Of equally long ones the first: phrases of the same words are linked in their order.
         if ending:
             linked[max(ending, key=lambda i: (len(wanted[i]), -i))] = box
     return linked
@@ -103,7 +103,7 @@ class SpotCaptionMetric(CorpusEvaluator):
         super().__init__("hit", "hit_merged", "phrases", *hits, *counts)
         self.metrics, self.tokenizer = tuple(metrics), tokenizer
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Hits and phrases of one sentence, in all and by type; the caption is kept."""
         caption = "" if pred.malformed else pred.answer
         self.records.append((caption, tuple(ref["captions"])))
@@ -123,8 +123,9 @@ class SpotCaptionMetric(CorpusEvaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Caption scores of the whole set, shares of all phrases and of those of each type."""
         records = self.gathered()
-        captions, references = [r[0] for r in records], [r[1] for r in records]
-        metrics, tokenizer = quicker(self.metrics, self.tokenizer, self.quick)
+        captions = [caption for caption, _ in records]
+        references = [captions_of_image for _, captions_of_image in records]
+        metrics, tokenizer = without_java(self.metrics, self.tokenizer, self.quick)
         scores = self.on_first(lambda: caption_scores(captions, references, metrics, tokenizer))
         scores["recall_at_1"] = percent(total["hit"], total["phrases"])
         scores["recall_at_1_merged"] = percent(total["hit_merged"], total["phrases"])

@@ -6,20 +6,18 @@ As facebookresearch/mmf `mmf/utils/m4c_evaluators.py` @b0ffc7f (`TextVQAAccuracy
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vista.data import InputError, Prediction
+from vista.data import InputError, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.vqa import normalize, soft_score, strip_blanks
+from vista.metrics.vqa import normalize, soft_score, strip_spaces
 
 REFERENCES = 10
 
 
 def normalize_text(text: str) -> str:
     """The normal form of a TextVQA answer: a first pass over `,`, `?` and `'s`, then VQA's."""
-    return normalize(
-        strip_blanks(text.lower().replace(",", "").replace("?", "").replace("'s", " 's"))
-    )
+    marked = text.lower().replace(",", "").replace("?", "").replace("'s", " 's")
+    return normalize(strip_spaces(marked))
 
 
 def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
@@ -30,9 +28,8 @@ def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """
     if len(references) != REFERENCES:
         raise InputError(f"a TextVQA question has {REFERENCES} answers, not {len(references)}")
-    return soft_score(
-        normalize_text(answer), [normalize_text(reference) for reference in references]
-    )
+    normal_references = [normalize_text(reference) for reference in references]
+    return soft_score(normalize_text(answer), normal_references)
 
 
 class TextVQAMetric(Evaluator):
@@ -41,7 +38,7 @@ class TextVQAMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The soft score of one question."""
         score = textvqa_accuracy(pred.answer, ref["answers"])
         return {"right": 0.0 if pred.malformed else score}

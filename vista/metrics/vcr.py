@@ -9,9 +9,8 @@ https://visualcommonsense.com
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator, percent
 
 MODES = ("q_a", "qa_r")
@@ -29,6 +28,7 @@ def joint_accuracy(results: Iterable[tuple[str, str, bool]]) -> tuple[float, int
     questions: dict[str, dict[str, bool]] = defaultdict(dict)
     for question, mode, right in results:
         questions[question][mode] = right
+    # A question whose other half was not asked, as in a part of the file, is left out.
     whole = [all(modes.values()) for modes in questions.values() if len(modes) == len(MODES)]
     return percent(sum(whole), len(whole)), len(questions) - len(whole)
 
@@ -41,9 +41,9 @@ class VCRMetric(CorpusEvaluator):
     """
 
     def __init__(self) -> None:
-        super().__init__(*(f"{kind}_{mode}" for kind in ("right", "n") for mode in MODES))
+        super().__init__(*(f"right_{mode}" for mode in MODES), *(f"n_{mode}" for mode in MODES))
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether one letter is right."""
         mode = ref["mode"]
         if mode not in MODES:

@@ -7,12 +7,10 @@ choice is read from a box, a letter or a point. https://ai.stanford.edu/~yukez/v
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vista.answers import extract_letter
-from vista.data import Box, Prediction
+from vista.data import Box, Prediction, Reference, box_area, box_iou
 from vista.metrics.evaluator import Evaluator, percent
-from vista.metrics.overlap import box_area, box_iou
 
 
 def nearest_candidate(box: Box, candidates: Sequence[Box]) -> int | None:
@@ -46,7 +44,7 @@ def chosen_candidate(pred: Prediction, candidates: Sequence[Box]) -> int | None:
             pred.choice if pred.choice is not None else extract_letter(pred.text, len(candidates))
         )
     x0, y0, x1, y1 = pred.boxes[0]
-    if (x0, y0) == (x1, y1):
+    if (x0, y0) == (x1, y1):  # a point
         return candidate_at(x0, y0, candidates)
     return nearest_candidate(pred.boxes[0], candidates)
 
@@ -61,9 +59,10 @@ class Visual7WMetric(Evaluator):
     def __init__(self) -> None:
         super().__init__("right")
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right candidate was chosen; an answer without a choice is wrong."""
         choice = None if pred.malformed else pred.choice
+        # One box beside all candidates is read well, it only chooses nothing.
         beside_all = len(pred.boxes) == 1 and not pred.malformed
         return {
             "right": choice is not None and choice == ref["label"],

@@ -4,14 +4,14 @@
 
 As GT-Vision-Lab/VQA `PythonEvaluationTools/vqaEvaluation/vqaEval.py` @a013f00: each person is left out in turn and the
 answer needs three of the other nine. Two quirks are kept: with ten equal references nothing is normalised, and a mark
-of punctuation is deleted or becomes a blank depending on the whole string. https://visualqa.org/evaluation.html
+of punctuation is deleted or becomes a space depending on the whole string. https://visualqa.org/evaluation.html
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vista.data import Prediction
+from vista.data import Prediction, Reference
 from vista.metrics.contractions import CONTRACTIONS
 from vista.metrics.evaluator import Evaluator, percent
 
@@ -24,8 +24,8 @@ _ARTICLES = frozenset(("a", "an", "the"))
 ANSWER_TYPES = {"yes/no": "yes_no", "number": "number", "other": "other"}
 
 
-def strip_blanks(text: str) -> str:
-    """Newline and tab become a blank; no blanks at the ends."""
+def strip_spaces(text: str) -> str:
+    """Newline and tab become a space; no spaces at the ends."""
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
@@ -36,22 +36,22 @@ def normalize(text: str) -> str:
         text: an answer, e.g. `"The two dogs!"`.
 
     Returns:
-        lower-case words joined by one blank, e.g. `"2 dogs"`; may be empty.
+        lower-case words joined by one space, e.g. `"2 dogs"`; may be empty.
     """
     words = (_DIGITS.get(word, word) for word in strip_punctuation(text).lower().split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
 
 def strip_punctuation(text: str) -> str:
-    """Delete marks or turn them into blanks, by their neighbours in the original text.
+    """Delete marks or turn them into spaces, by their neighbours in the original text.
 
-    A mark that stands beside a blank anywhere in the text, or any mark in a text with a number like `1,000`, is deleted
-    wherever it occurs; else it becomes a blank. A full stop goes unless a digit follows.
+    A mark that stands beside a space anywhere in the text, or any mark in a text with a number like `1,000`, is deleted
+    wherever it occurs; else it becomes a space. A full stop goes unless a digit follows.
     """
     out, grouped = text, _DIGIT_COMMA_DIGIT.search(text) is not None
     for mark in _MARKS:
-        beside_blank = f"{mark} " in text or f" {mark}" in text
-        out = out.replace(mark, "" if beside_blank or grouped else " ")
+        beside_space = f"{mark} " in text or f" {mark}" in text
+        out = out.replace(mark, "" if beside_space or grouped else " ")
     return _PERIOD.sub("", out)
 
 
@@ -66,13 +66,15 @@ def soft_score(answer: str, references: Sequence[str]) -> float:
         0..1; with ten references 0, 0.3, 0.6, 0.9 or 1.
     """
     matches = sum(reference == answer for reference in references)
-    own = [matches - (reference == answer) for reference in references]
-    return sum(min(1.0, others / 3) for others in own) / len(references)
+    # Each person is left out in turn: how many of the others gave this answer.
+    among_others = [matches - (reference == answer) for reference in references]
+    return sum(min(1.0, others / 3) for others in among_others) / len(references)
 
 
 def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """The official accuracy of one answer, 0..1; normalises only where the references differ."""
-    answer, references = strip_blanks(answer), [strip_blanks(reference) for reference in references]
+    answer, references = strip_spaces(answer), [strip_spaces(reference) for reference in references]
+    # The official script leaves answers on which all ten agree as they are.
     if len(set(references)) > 1:
         answer, references = normalize(answer), [normalize(reference) for reference in references]
     return soft_score(answer, references)
@@ -101,25 +103,25 @@ class VQAMetric(Evaluator):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            "right",
-            *(f"{kind}_{name}" for name in ANSWER_TYPES.values() for kind in ("right", "n")),
-        )
+        kinds = ANSWER_TYPES.values()
+        right = [f"right_{kind}" for kind in kinds]
+        counts = [f"n_{kind}" for kind in kinds]
+        super().__init__("right", *right, *counts)
 
-    def sample(self, pred: Prediction, ref: Mapping[str, Any]) -> dict[str, float]:
+    def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The accuracy of one question, beside that of its answer type."""
         if not ref["answers"]:
             return {"n": 0, "parse_failures": 0}
         right = 0.0 if pred.malformed else vqa_accuracy(pred.answer, ref["answers"])
         added = {"right": right}
-        if kind := ANSWER_TYPES.get(ref.get("answer_type", "")):
+        kind = ANSWER_TYPES.get(ref.get("answer_type", ""))
+        if kind:
             added |= {f"right_{kind}": right, f"n_{kind}": 1}
         return added
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Means over all questions and over those of each answer type."""
-        kinds = {
-            f"accuracy_{kind}": percent(total[f"right_{kind}"], total[f"n_{kind}"])
-            for kind in ANSWER_TYPES.values()
-        }
-        return {"accuracy": percent(total["right"], total["n"])} | kinds
+        scores = {"accuracy": percent(total["right"], total["n"])}
+        for kind in ANSWER_TYPES.values():
+            scores[f"accuracy_{kind}"] = percent(total[f"right_{kind}"], total[f"n_{kind}"])
+        return scores

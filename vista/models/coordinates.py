@@ -15,9 +15,8 @@ from vista.data import InputError
 
 CoordinateInit = Literal["sinusoid", "mean"]
 
-SHORTEST = (
-    100.0  # wavelength in bins; the longest is twice the range, so that no two numbers share a row
-)
+# Wavelength in bins; the longest is twice the range, so that no two numbers share a row.
+SHORTEST = 100.0
 
 
 def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:
@@ -31,13 +30,12 @@ def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:
         float (num_bins, dim), rows of equal norm where `dim` is even.
     """
     half = (dim + 1) // 2
-    wavelengths = torch.logspace(
-        math.log10(SHORTEST), math.log10(2.0 * num_bins), half, dtype=torch.float64
-    )
-    phase = (
-        2 * math.pi * torch.arange(num_bins, dtype=torch.float64)[:, None] / wavelengths
-    )  # (num_bins, half)
-    return torch.stack((phase.sin(), phase.cos()), dim=-1).flatten(1)[:, :dim].float()
+    first, last = math.log10(SHORTEST), math.log10(2.0 * num_bins)
+    wavelengths = torch.logspace(first, last, half, dtype=torch.float64)
+    numbers = torch.arange(num_bins, dtype=torch.float64)[:, None]
+    phase = 2 * math.pi * numbers / wavelengths  # (num_bins, half)
+    pairs = torch.stack((phase.sin(), phase.cos()), dim=-1)  # (num_bins, half, 2)
+    return pairs.flatten(1)[:, :dim].float()
 
 
 @torch.no_grad()
@@ -65,13 +63,14 @@ def init_coordinates(
         raise InputError(f"coordinate_init is {coordinate_init!r}; it must be sinusoid or mean")
     first = 10 if keep_digits else 0
     ids = torch.tensor(number_ids[first:])
-    tied = lm_head_weight is None or lm_head_weight.data_ptr() == embedding_weight.data_ptr()
-    for weight in (embedding_weight,) if tied else (embedding_weight, lm_head_weight):
-        assert weight is not None
-        _set_rows(weight, ids, first, coordinate_init)
+    _set_rows(embedding_weight, ids, first, coordinate_init)
+    if lm_head_weight is None or lm_head_weight.data_ptr() == embedding_weight.data_ptr():
+        return  # one table
+    _set_rows(lm_head_weight, ids, first, coordinate_init)
 
 
 def _set_rows(weight: Tensor, ids: Tensor, first: int, coordinate_init: CoordinateInit) -> None:
+    """Set the rows of the numbers `first` and up, in place."""
     old = torch.ones(len(weight), dtype=torch.bool)
     old[ids] = False
     others = weight[old.to(weight.device)].float()

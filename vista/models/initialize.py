@@ -21,8 +21,9 @@ def initialize(module: nn.Module, width: int) -> None:
     for child in module.modules():
         if isinstance(child, (nn.Linear, nn.Embedding, nn.Conv2d)):
             nn.init.normal_(child.weight, std=std)
-            if isinstance(child.bias if hasattr(child, "bias") else None, torch.Tensor):
-                nn.init.zeros_(child.bias)  # type: ignore[arg-type]
+            bias = getattr(child, "bias", None)  # an embedding has none
+            if bias is not None:
+                nn.init.zeros_(bias)
         elif isinstance(child, nn.LayerNorm):
             nn.init.ones_(child.weight)
             nn.init.zeros_(child.bias)
@@ -41,6 +42,6 @@ def grid_sinusoids(side: int, width: int) -> torch.Tensor:
     frequencies = torch.exp(torch.arange(width // 4) * (-math.log(100.0) / (width // 4)))
     angles = torch.arange(side)[:, None] * frequencies  # (side, width / 4)
     axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, width / 2)
-    return torch.cat(
-        [axis[:, None].expand(-1, side, -1), axis[None].expand(side, -1, -1)], dim=2
-    ).flatten(0, 1)
+    rows = axis[:, None].expand(-1, side, -1)  # (side, side, width / 2)
+    columns = axis[None].expand(side, -1, -1)
+    return torch.cat([rows, columns], dim=2).flatten(0, 1)

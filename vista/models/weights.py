@@ -76,11 +76,9 @@ def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
     """
     queries = read_tensors(path, "query_tokens").get("")
     if queries is None or queries.shape != query_tokens.shape:
-        found = (
-            "no query_tokens"
-            if queries is None
-            else f"query_tokens of shape {tuple(queries.shape)}"
-        )
+        found = "no query_tokens"
+        if queries is not None:
+            found = f"query_tokens of shape {tuple(queries.shape)}"
         raise InputError(f"{path} has {found}, the model needs {tuple(query_tokens.shape)}")
     with torch.no_grad():
         query_tokens.copy_(queries)
@@ -98,10 +96,10 @@ def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -
             f"only {where} has {differing[0]}; {len(differing)} parameters differ in name"
         )
     for name, tensor in own.items():
-        if saved[name].shape != tensor.shape:
-            shapes = tuple(saved[name].shape), tuple(tensor.shape)
+        theirs, ours = tuple(saved[name].shape), tuple(tensor.shape)
+        if theirs != ours:
             raise InputError(
-                f"{name} has shape {shapes[0]} in the checkpoint and {shapes[1]} in this model"
+                f"{name} has shape {theirs} in the checkpoint and {ours} in this model"
             )
 
 
@@ -112,11 +110,13 @@ def _tied(part: nn.Module, name: str) -> bool:
 
 
 def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None:
+    """Copy a tensor in place; a table may have grown, whose new rows are drawn like the old ones."""
     if own.shape == other.shape:
         own.copy_(other)
         return
     table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
-    if not (table and own.shape[1:] == other.shape[1:] and len(own) > len(other)):
+    grown = own.shape[1:] == other.shape[1:] and len(own) > len(other)
+    if not (table and grown):
         raise InputError(
             f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}"
         )

@@ -8,12 +8,12 @@ The prompt is never learned, every answer is. An image that several samples of a
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from vista.data import Annotation, Example
+from vista.data import Example
+from vista.tokens.batch_types import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 IGNORE = -100  # label of a token that is not learned
@@ -21,38 +21,6 @@ VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
-
-
-class Batch(TypedDict):
-    """What `VistaLLM.forward` reads: B samples of T tokens, I different images, J uses of an image by a sample."""
-
-    pixel_values: Tensor  # float (I, 3, S, S)
-    image_index: Tensor  # int (J,), the image of each use
-    sample_index: Tensor  # int (J,), the sample of each use
-    input_ids: Tensor  # int (B, T), with `<image>` as often as an image has visual tokens
-    attention_mask: Tensor  # int (B, T), 0 at padding
-    labels: Tensor  # int (B, T), `IGNORE` where nothing is learned
-    instruction_ids: Tensor  # int (B, Q), what the QFormer reads
-    instruction_mask: Tensor  # int (B, Q)
-
-
-class TrainingBatch(Batch):
-    """A batch to learn from."""
-
-    source_index: Tensor  # int (B,), counts the training sources
-    usual_length: Tensor  # float (B,), mean number of learned tokens of the source's samples
-    ids: list[str]  # `<source>:<annotation>` of each sample
-    unusable: int  # samples of which nothing is learned
-    problems: list[str]  # a sentence for each file that could not be read
-
-
-class EvaluationBatch(Batch):
-    """A batch of questions of one source."""
-
-    source: str  # its name
-    annotations: list[Annotation]  # what is asked about
-    readable: list[bool]  # whether all images of a question could be read
-    problems: list[str]  # a sentence for each file that could not be read
 
 
 @dataclass(slots=True)
@@ -90,34 +58,38 @@ def encode_example(
         example: images and turns.
         tokenizer: of the LLM, and of the QFormer.
         template: `plain` (prompt, answer) or `vicuna_v1` (Vicuna v1.1's system sentence, `USER:` and `ASSISTANT:`).
-        answer: whether the last answer is written; without it the model is asked.
+        answer: whether the last answer is written; without it the sample is a question.
         max_instruction: positions of the QFormer; a longer instruction is cut, with one warning.
     """
     input_ids, labels = [tokenizer.bos_id], [IGNORE]
+    last = len(example.turns) - 1
     for turn, (prompt, target) in enumerate(example.turns):
         if template == "vicuna_v1":
-            prompt = f"{'' if turn else VICUNA_SYSTEM}USER: {prompt} ASSISTANT:"
+            system = "" if turn else VICUNA_SYSTEM
+            prompt = f"{system}USER: {prompt} ASSISTANT:"
         prompt_ids = tokenizer.encode(prompt)
         input_ids += prompt_ids
         labels += [IGNORE] * len(prompt_ids)
-        if answer or turn < len(example.turns) - 1:
+        if answer or turn < last:
             answer_ids = [*tokenizer.encode(target), tokenizer.eos_id]
             input_ids += answer_ids
             labels += answer_ids
-    instruction = next((p for p, _ in example.turns if "<image>" in p), example.turns[0][0])
-    instruction_ids = tokenizer.encode_instruction(
-        " ".join(instruction.replace("<image>", " ").split())
-    )
+    instruction_ids = tokenizer.encode_instruction(_instruction(example))
     if len(instruction_ids) > max_instruction:
         warnings.warn(
             f"the QFormer reads only the first {max_instruction} tokens of an instruction",
             stacklevel=2,
         )
-        instruction_ids = [
-            *instruction_ids[: max_instruction - 1],
-            instruction_ids[-1],
-        ]  # BERT's last ends the text
+        end = instruction_ids[-1]  # BERT's last token ends the text
+        instruction_ids = [*instruction_ids[: max_instruction - 1], end]
     return Sample(example.images, input_ids, labels, instruction_ids)
+
+
+def _instruction(example: Example) -> str:
+    """The prompt that holds `<image>`, else the first one, without the marks."""
+    prompts = [prompt for prompt, _ in example.turns]
+    instruction = next((prompt for prompt in prompts if "<image>" in prompt), prompts[0])
+    return " ".join(instruction.replace("<image>", " ").split())
 
 
 def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list[int], list[int]]:
@@ -126,17 +98,16 @@ def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list
     Raises:
         ValueError: the sample has not one mark for each image.
     """
-    if sample.input_ids.count(image_id) != len(sample.images):
-        raise ValueError(
-            f"{len(sample.images)} images but {sample.input_ids.count(image_id)} <image> marks in a prompt"
-        )
-    repeats = [num_queries if token == image_id else 1 for token in sample.input_ids]
-    expand = [
-        (t, label, n) for t, label, n in zip(sample.input_ids, sample.labels, repeats, strict=True)
-    ]
-    return [t for t, _, n in expand for _ in range(n)], [
-        label for _, label, n in expand for _ in range(n)
-    ]
+    marks = sample.input_ids.count(image_id)
+    if marks != len(sample.images):
+        raise ValueError(f"{len(sample.images)} images but {marks} <image> marks in a prompt")
+    input_ids: list[int] = []
+    labels: list[int] = []
+    for token, label in zip(sample.input_ids, sample.labels, strict=True):
+        repeats = num_queries if token == image_id else 1
+        input_ids += [token] * repeats
+        labels += [label] * repeats
+    return input_ids, labels
 
 
 def collate(
@@ -154,17 +125,22 @@ def collate(
         tokenizer: gives the ids of `<image>` and padding.
         num_queries: visual tokens L per image.
         pad_left: for generation; training pads on the right.
-
     """
-    keys = list(dict.fromkeys(key for sample in samples for key in sample.images))
-    rows, labels = zip(
-        *(expand_images(s, tokenizer.image_id, num_queries) for s in samples), strict=True
-    )
-    instructions = [s.instruction_ids for s in samples]
+    rows, labels, instructions = [], [], []
+    index: dict[str, int] = {}  # of each image, which is encoded once however many samples use it
+    image_index, sample_index = [], []
+    for i, sample in enumerate(samples):
+        row, row_labels = expand_images(sample, tokenizer.image_id, num_queries)
+        rows.append(row)
+        labels.append(row_labels)
+        instructions.append(sample.instruction_ids)
+        for key in sample.images:
+            image_index.append(index.setdefault(key, len(index)))
+            sample_index.append(i)
     return {
-        "pixel_values": torch.stack([images[key] for key in keys]),
-        "image_index": torch.tensor([keys.index(key) for s in samples for key in s.images]),
-        "sample_index": torch.tensor([i for i, s in enumerate(samples) for _ in s.images]),
+        "pixel_values": torch.stack([images[key] for key in index]),
+        "image_index": torch.tensor(image_index),
+        "sample_index": torch.tensor(sample_index),
         "input_ids": _pad(rows, tokenizer.pad_id, pad_left),
         "attention_mask": _pad([[1] * len(row) for row in rows], 0, pad_left),
         "labels": _pad(labels, IGNORE, pad_left),
@@ -174,7 +150,10 @@ def collate(
 
 
 def _pad(rows: Sequence[list[int]], value: int, left: bool) -> Tensor:
-    width = max(len(row) for row in rows)
-    fill = [[value] * (width - len(row)) for row in rows]
-    padded = [f + row if left else row + f for row, f in zip(rows, fill, strict=True)]
+    """Rows filled up to the longest one, int (B, T)."""
+    width = max(map(len, rows))
+    padded = []
+    for row in rows:
+        padding = [value] * (width - len(row))
+        padded.append(padding + row if left else row + padding)
     return torch.tensor(padded, dtype=torch.long)  # rows may all be empty

@@ -3,7 +3,7 @@
     python -m vista.tokens.tiny --sentences sentences.txt --out configs/tiny/tokenizer
 
 `<unk> <s> </s>` are 0, 1, 2, then 256 byte pieces, then characters and pieces of words. Digits and punctuation stay
-alone; only an opening bracket takes its blank along ("▁["), as in LLaMA.
+single; only an opening bracket takes its space along ("▁["), as in LLaMA.
 """
 
 import argparse
@@ -30,9 +30,8 @@ def build_tiny(sentences: Iterable[str], vocab_size: int = 1600) -> PreTrainedTo
     vocabulary, merges = _train(sentences, vocab_size)
     model = models.BPE(vocabulary, merges, unk_token=_SPECIAL[0], fuse_unk=True, byte_fallback=True)
     tokenizer = Tokenizer(model)
-    tokenizer.add_special_tokens(
-        [AddedToken(token, normalized=False, special=True) for token in _SPECIAL]
-    )
+    special = [AddedToken(token, normalized=False, special=True) for token in _SPECIAL]
+    tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 1)]
@@ -48,10 +47,10 @@ def _train(
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Pieces with their ids, and merges in order of rank."""
     tokenizer = Tokenizer(models.BPE())
-    alone = pre_tokenizers.Split(Regex(r"[^\p{L} ]"), behavior="isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [alone, pre_tokenizers.Metaspace(prepend_scheme="first")]
-    )
+    # No piece joins a digit or a mark with its neighbours.
+    isolated = pre_tokenizers.Split(Regex(r"[^\p{L} ]"), behavior="isolated")
+    words = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([isolated, words])
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,  # one is left for "▁["
         special_tokens=[*_SPECIAL, *_BYTES],
@@ -61,7 +60,8 @@ def _train(
     tokenizer.train_from_iterator(sentences, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     vocabulary = {**model["vocab"], "▁[": len(model["vocab"])}
-    return vocabulary, [("▁", "["), *map(tuple, model["merges"])]
+    merges = [("▁", "["), *map(tuple, model["merges"])]
+    return vocabulary, merges
 
 
 def main() -> None:

@@ -1,140 +1,148 @@
-"""The vocabulary under `vista.tokens.tokenizer`: an LLM's fast tokenizer, and the tokens that are added to it.
-
-    LLaMA 32000 + `<|10|>` ... `<|999|>` 990 + `<image>` `<bsep>` `<msep>` = 32993
-
-Sizes and ids are read from the files: a folder may already hold a pad token, `<image>`, or all of ours.
-"""
+"""Which piece has which id: an LLM's vocabulary under our settings, made from a folder, kept in a checkpoint."""
 
 import json
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal, Self
 
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from vista.data import InputError, MissingFileError
+from vista.data import InputError
+from vista.tokens.instructions import InstructionTokenizer
+from vista.tokens.llama import (
+    MARKS,
+    add_tokens,
+    fast_from_json,
+    fast_to_json,
+    load_fast,
+    visible_bytes,
+)
 
-MARKS = ("<image>", "<bsep>", "<msep>")
-COORDINATES = tuple(f"<|{n}|>" for n in range(10, 1000))  # 0 to 9 stay the LLM's own digits
-_SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>"}
-_NEEDED = ("▁[", "[", "]", ",", "▁", *"0123456789", *(f"<0x{byte:02X}>" for byte in range(256)))
-_WORD = re.compile(" *[^ ]+| +")
+BracketLayout = Literal["paper", "compact"]
+NumberTokens = Literal["brackets", "everywhere", "digits"]
 
-
-def load_fast(folder: Path | str) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a folder.
-
-    Raises:
-        MissingFileError: there is no `tokenizer.json`.
-    """
-    if not (Path(folder) / "tokenizer.json").is_file():
-        # transformers can convert `tokenizer.model`, but ranks the merges of blanks otherwise than SentencePiece.
-        raise MissingFileError(
-            f"{folder} holds no tokenizer.json; `tokenizer.model` alone is not converted exactly, so take the "
-            "tokenizer.json of a LLaMA or InstructBLIP-Vicuna checkpoint"
-        )
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+SETTINGS_FILE = "vista_tokenizer.json"
+_VALUES = {
+    "bracket_layout": ("paper", "compact"),
+    "number_tokens": ("brackets", "everywhere", "digits"),
+}
 
 
-def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Add in place what the tokenizer lacks: special tokens by LLaMA's names, coordinates and marks.
+class Vocabulary:
+    """The ids of one LLM's pieces, of the coordinate tokens and of the marks.
 
-    A LLaMA has no pad token of its own: `<unk>` pads, as in Vicuna. Byte fallback never yields it.
+    Args:
+        folder: holds `tokenizer.json` (LLaMA, Vicuna, InstructBLIP-Vicuna, or the tiny one of `configs/tiny`).
+        bracket_layout: `paper` keeps the commas and spaces of a bracket as tokens (a box is 12 tokens, a mask of N
+            points 6N), `compact` leaves them out (6 and 2N + 2) and restores them on decode.
+        number_tokens: `brackets` uses the coordinate tokens inside brackets, `everywhere` also for whole numbers 10 to
+            999 in plain language (the literal reading of the paper), `digits` nowhere (Shikra's way).
+        instructions: folder of the QFormer's own tokenizer; none: the QFormer reads the ids of this one.
 
-    Raises:
-        InputError: the vocabulary is not a LLaMA-like BPE.
-    """
-    check_llama_like(fast)
-    for name, token in _SPECIAL.items():
-        if getattr(fast, name) is None:
-            setattr(fast, name, token)
-    backend = fast.backend_tokenizer
-    backend.normalizer = None  # the older normaliser puts a blank after every added token
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
-    backend.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
-    # `special=True` would let `decode(skip_special_tokens=True)` drop them.
-    known = fast.get_vocab()
-    new = [
-        AddedToken(t, normalized=False, special=False)
-        for t in (*COORDINATES, *MARKS)
-        if t not in known
-    ]
-    fast.add_tokens(new)
-    return fast
-
-
-def check_llama_like(fast: PreTrainedTokenizerFast) -> None:
-    """Refuse a vocabulary that `vista.tokens.tokenizer` would cut wrongly.
+    Attributes:
+        number_ids: the ids of 0, 1, ..., 999 inside a bracket.
 
     Raises:
-        InputError: a piece is missing, or pieces go beyond one word.
-    """
-    vocabulary = fast.get_vocab()
-    if missing := [piece for piece in _NEEDED if piece not in vocabulary]:
-        raise InputError(f"not a LLaMA-like vocabulary: it has no piece {missing[0]!r}")
-    model = json.loads(fast.backend_tokenizer.to_str())["model"]
-    if model["type"] != "BPE" or not model["byte_fallback"]:
-        raise InputError("not a LLaMA-like vocabulary: it must be a BPE with byte fallback")
-    if across := [piece for piece in model["vocab"] if "▁" in piece.lstrip("▁")]:
-        raise InputError(f"not a LLaMA-like vocabulary: piece {across[0]!r} holds a blank inside")
-
-
-def fast_to_json(fast: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """The tokenizer as plain containers."""
-    special = {name: str(getattr(fast, name)) for name in _SPECIAL}
-    return {"special": special, "tokenizer": json.loads(fast.backend_tokenizer.to_str())}
-
-
-def fast_from_json(state: dict[str, Any]) -> PreTrainedTokenizerFast:
-    """The tokenizer of `fast_to_json`."""
-    backend = Tokenizer.from_str(json.dumps(state["tokenizer"]))
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **state["special"])
-
-
-def visible_bytes(fast: PreTrainedTokenizerFast) -> list[bytes]:
-    """What each id writes, in UTF-8; a coordinate token writes its number."""
-    vocabulary = fast.get_vocab()
-    visible = [b""] * (max(vocabulary.values()) + 1)
-    for piece, i in vocabulary.items():
-        byte, number = (
-            re.fullmatch("<0x([0-9A-F]{2})>", piece),
-            re.fullmatch(r"<\|([0-9]+)\|>", piece),
-        )
-        text = number[1] if number else piece.replace("▁", " ")
-        visible[i] = bytes.fromhex(byte[1]) if byte else text.encode()
-    return visible
-
-
-class Words:
-    """Words -> ids by the BPE model alone, which knows no added tokens, so that text cannot name them.
-
-    Each word is cut with the blanks before it and remembered: no piece goes beyond one word (`check_llama_like`).
+        InputError: an unknown setting, settings that differ from those the folder was saved with, or a vocabulary that
+            is not a LLaMA-like BPE.
     """
 
-    max_words, max_length = 100_000, 32  # what is remembered
+    instructions: InstructionTokenizer | None
 
-    def __init__(self, fast: PreTrainedTokenizerFast) -> None:
-        self._model = Tokenizer(fast.backend_tokenizer.model)
-        self._known: dict[str, list[int]] = {}
+    def __init__(
+        self,
+        folder: Path | str,
+        bracket_layout: BracketLayout = "paper",
+        number_tokens: NumberTokens = "brackets",
+        instructions: Path | str | None = None,
+    ) -> None:
+        settings = {"bracket_layout": str(bracket_layout), "number_tokens": str(number_tokens)}
+        saved = Path(folder) / SETTINGS_FILE
+        if saved.is_file():
+            check_settings(json.loads(saved.read_text()), settings)
+        self._setup(load_fast(folder), settings)
+        self.instructions = None if instructions is None else InstructionTokenizer(instructions)
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of a text; no blank is put before it."""
-        ids: list[int] = []
-        for word in _WORD.findall(text):
-            pieces = self._known.get(word)
-            if pieces is None:
-                pieces = self._model.encode(
-                    word.replace(" ", "▁").encode(errors="replace").decode()
-                ).ids
-                if len(word) <= self.max_length and len(self._known) < self.max_words:
-                    self._known[word] = pieces
-            ids += pieces
-        return ids
+    @classmethod
+    def from_fast(cls, fast: PreTrainedTokenizerFast, **settings: str) -> Self:
+        """That of a fast tokenizer at hand, which takes our tokens in place; settings as in the class."""
+        self = cls.__new__(cls)
+        self._setup(fast, {name: values[0] for name, values in _VALUES.items()} | settings)
+        self.instructions = None
+        return self
+
+    def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
+        """What all ways of making one end in."""
+        for name, value in settings.items():
+            if value not in _VALUES[name]:
+                allowed = ", ".join(_VALUES[name])
+                raise InputError(f"{name} is {value!r}; it must be one of {allowed}")
+        if settings == {"bracket_layout": "compact", "number_tokens": "digits"}:
+            raise InputError(
+                "bracket_layout `compact` needs one token per number; number_tokens `digits` has several"
+            )
+        self.fast, self.settings = add_tokens(fast), settings
+        self._compact = settings["bracket_layout"] == "compact"
+        self._set_ids(fast.get_vocab())
+        self._visible = visible_bytes(fast)  # by id, what it writes
+        self._visible[self.image_id] = b""
+        self._special = set(fast.all_special_ids) - {self.image_id}
+
+    def _set_ids(self, vocabulary: dict[str, int]) -> None:
+        self.bos_id = vocabulary[str(self.fast.bos_token)]
+        self.eos_id = vocabulary[str(self.fast.eos_token)]
+        self.pad_id = vocabulary[str(self.fast.pad_token)]
+        self.open_id, self.bare_open_id = vocabulary["▁["], vocabulary["["]
+        self.close_id, self.comma_id, self.space_id = (vocabulary[piece] for piece in "],▁")
+        self._marks = {mark: vocabulary[mark] for mark in MARKS}
+        self.image_id, self.bsep_id, self.msep_id = self._marks.values()
+        self.number_ids = [vocabulary[str(n) if n < 10 else f"<|{n}|>"] for n in range(1000)]
+        self._number_set = set(self.number_ids)
+        # By the text of a number, its tokens inside a bracket.
+        self._numbers = {str(n): [i] for n, i in enumerate(self.number_ids)}
+        if self.settings["number_tokens"] == "digits":
+            for number in self._numbers:
+                self._numbers[number] = [vocabulary[digit] for digit in number]
+        self._between = [] if self._compact else [self.comma_id, self.space_id]
+        self._as_bytes: dict[str, list[int]] = {}
+        for character in "▁[":
+            pieces = [f"<0x{byte:02X}>" for byte in character.encode()]
+            self._as_bytes[character] = [vocabulary[piece] for piece in pieces]
+
+    def __len__(self) -> int:
+        """Rows of the LLM's word embeddings."""
+        return len(self._visible)
+
+    @property
+    def instruction_size(self) -> int:
+        """Rows of the QFormer's word embeddings."""
+        return len(self if self.instructions is None else self.instructions)
+
+    def save(self, folder: Path | str) -> None:
+        """Write `tokenizer.json` with its configuration for transformers, and the settings beside it."""
+        self.fast.save_pretrained(folder)
+        (Path(folder) / SETTINGS_FILE).write_text(json.dumps(self.settings, indent=2) + "\n")
+
+    def to_json(self) -> str:
+        """Vocabulary and settings as one string, for a checkpoint."""
+        own = {} if self.instructions is None else {"instructions": self.instructions.to_json()}
+        return json.dumps({"settings": self.settings, **fast_to_json(self.fast), **own})
+
+    @classmethod
+    def from_json(cls, text: str, **settings: str) -> Self:
+        """That of `to_json`; an InputError where it was made under other `settings` than those given."""
+        state = json.loads(text)
+        check_settings(state["settings"], settings)
+        self = cls.from_fast(fast_from_json(state), **state["settings"])
+        if "instructions" in state:
+            self.instructions = InstructionTokenizer.from_json(state["instructions"])
+        return self
+
+
+def check_settings(saved: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Refuse, by an InputError, a tokenizer that was saved under other settings."""
+    for name, value in wanted.items():
+        if saved[name] != value:
+            raise InputError(
+                f"the tokenizer was made with {name} {saved[name]!r}, not {value!r}; its ids differ"
+            )

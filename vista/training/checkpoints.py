@@ -9,7 +9,7 @@ must be one of those that torch itself writes.
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch.distributed.checkpoint import FileSystemReader
@@ -18,6 +18,10 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 
 from vista.data import InputError
+
+Checkpoint: TypeAlias = dict[
+    str, Any
+]  # Lightning's, with `vista`: the tokenizer and the settings of the text
 
 OF_METADATA = (
     "Metadata", "MetadataIndex", "StorageMeta", "ChunkStorageMetadata", "TensorStorageMetadata", "TensorProperties",
@@ -32,27 +36,7 @@ ALLOWED = {
 }
 
 
-class _MetadataUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in ALLOWED or (
-            module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        ):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-class _Reader(FileSystemReader):
-    """torch's reader, but for the pickle."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.metadata = read_metadata(folder)
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        return self.metadata
-
-
-def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
+def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
     """A checkpoint of ours; no code in it is run.
 
     Args:
@@ -75,7 +59,7 @@ def read_checkpoint(path: Path, lazy: bool = False) -> dict[str, Any]:
     return checkpoint
 
 
-def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+def write_checkpoint(content: Checkpoint, path: Path) -> None:
     """Write a checkpoint of one file beside its place, and move it there when it is whole and on the disk.
 
     Raises:
@@ -87,16 +71,32 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
         with unfinished.open("wb") as file:
             torch.save(content, file)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(
+                file.fileno()
+            )  # a file that is moved but not on the disk would be lost with the power
         unfinished.replace(path)
-    except (
-        RuntimeError
-    ) as error:  # torch trips over its own file's end and hides why it could not write
+    except RuntimeError as error:
+        # torch trips over its own file's end and hides why it could not write.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def read_sharded(folder: Path) -> Checkpoint:
+    """Whole weights and the settings beside them, without the optimizer's state.
+
+    Args:
+        folder: of a sharded checkpoint; its weights must fit into this process's memory.
+
+    Raises:
+        InputError: it is damaged, or something else.
+    """
+    weights: Checkpoint = {}
+    planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})
+    _load_state_dict(weights, storage_reader=_Reader(folder), planner=planner, no_dist=True)
+    return weights | torch.load(folder / "meta.pt", map_location="cpu", weights_only=True)
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -108,26 +108,31 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         with (folder / ".metadata").open("rb") as file:
             metadata: Metadata = _MetadataUnpickler(file).load()
-        missing = {info.relative_path for info in metadata.storage_data.values()} - {
-            p.name for p in folder.iterdir()
-        }
-    except Exception as error:
+        needed = {info.relative_path for info in metadata.storage_data.values()}
+        missing = needed - set(os.listdir(folder))
+    except Exception as error:  # a damaged file may make the unpickler fail in any way
         raise InputError(f"{folder} is no sharded checkpoint, or is damaged: {error}") from error
     if missing:
-        raise InputError(f"{folder} lacks {sorted(missing)[0]}, it was not written to the end")
+        raise InputError(f"{folder} lacks {min(missing)}, it was not written to the end")
     return metadata
 
 
-def read_sharded(folder: Path) -> dict[str, Any]:
-    """Whole weights and the settings beside them, without the optimizer's state.
+class _MetadataUnpickler(pickle.Unpickler):
+    """Finds nothing but what torch itself writes."""
 
-    Args:
-        folder: of a sharded checkpoint; its weights must fit into this process's memory.
+    def find_class(self, module: str, name: str) -> object:
+        dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        if dtype or (module, name) in ALLOWED:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
-    Raises:
-        InputError: it is damaged, or something else.
-    """
-    weights: dict[str, Any] = {}
-    planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})
-    _load_state_dict(weights, storage_reader=_Reader(folder), planner=planner, no_dist=True)
-    return weights | torch.load(folder / "meta.pt", map_location="cpu", weights_only=True)
+
+class _Reader(FileSystemReader):
+    """torch's reader, but for the pickle."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.metadata = read_metadata(folder)
+
+    def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
+        return self.metadata

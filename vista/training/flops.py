@@ -1,62 +1,147 @@
-"""Arithmetic of a training step, for the share of a card's peak that training reaches (MFU)."""
+"""Arithmetic of a training step, for the share of a card's peak that training reaches (MFU).
 
+`torch.utils.flop_counter` counts it on a copy of the model without weights, on the meta device: what an image costs,
+what a token costs. A step's cost is then a sum over what its batch holds.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForCausalLM
+from transformers.models.instructblip.modeling_instructblip import (
+    InstructBlipQFormerModel,
+    InstructBlipVisionModel,
+)
 
 from vista.models.vistallm import VistaLLM
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
+
+# Layers: linear ones and the patch embedding. Attention's products of tokens with tokens are other operators.
+LAYERS = (
+    torch.ops.aten.mm,
+    torch.ops.aten.addmm,
+    torch.ops.aten.convolution,
+    torch.ops.aten.convolution_backward,
+)
 
 
-def step_flops(model: VistaLLM, batch: Batch) -> float:
-    """Operations that one forward and one backward pass over a batch need.
+@dataclass(frozen=True)
+class UnitFlops:
+    """Operations of one forward and one backward pass, for each of what a batch holds.
 
     Two for each weight of a layer and token that goes through it; two more for the weight's gradient if it is trained,
     and two for the input's if anything before it is. As in PaLM (arXiv:2204.02311, appendix B), padding and recomputed
     activations do not count, nor do attention's products of tokens with tokens, which are few at these lengths.
 
-    Args:
-        model: whose frozen layers are marked by `requires_grad`.
-        batch: of `VistaLLM.forward`.
+    Attributes:
+        image: through the encoder.
+        use: of an image by a sample: its queries through the QFormer and the projection.
+        instruction_token: through the QFormer, beside the queries of one use.
+        text_token: through the language model, visual tokens included.
+        learned_token: through the head.
     """
-    routes = _routes(model, batch)
-    flops = 0.0
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            tokens, passes_gradient = next((n, g) for part, n, g in routes if part in name)
-            flops += (
-                2
-                * layer.weight.numel()
-                * tokens
-                * (1 + layer.weight.requires_grad + passes_gradient)
-            )
-    return flops
+
+    image: int
+    use: int
+    instruction_token: int
+    text_token: int
+    learned_token: int
 
 
-def _routes(model: VistaLLM, batch: Batch) -> list[tuple[str, float, bool]]:
-    """Tokens through a layer and whether its input needs a gradient, by the first part that is in the layer's name."""
-    images, uses = len(batch["pixel_values"]), len(batch["image_index"])
-    embeddings: Any = model.vision_model.embeddings
-    patches = embeddings.position_embedding.shape[1]
-    queries = uses * model.query_tokens.shape[1]
-    instruction = float(batch["instruction_mask"][batch["sample_index"]].sum())
-    text, learned = float(batch["attention_mask"].sum()), float((batch["labels"] >= 0).sum())
-    encoder, tokenizer, llm = (
-        any(p.requires_grad for p in part.parameters())
-        for part in (model.vision_model, model.qformer, model.language_model)
+def unit_flops(model: VistaLLM) -> UnitFlops:
+    """Count on the meta device; parts that are frozen in the model are frozen there.
+
+    A pass costs the sum of all its parts, so that one more image or token shows what it costs.
+    """
+    bare = _without_weights(model)
+    base = _count(bare)
+    image = _count(bare, images=2) - base
+    instruction_token = _count(bare, instruction=2) - base
+    text_token = _count(bare, text=3) - base
+    learned_token = _count(bare, learned=2) - base
+    use = base - image - instruction_token - 2 * text_token - learned_token
+    return UnitFlops(image, use, instruction_token, text_token, learned_token)
+
+
+def step_flops(unit: UnitFlops, batch: Batch) -> int:
+    """Operations of a step on a batch of `VistaLLM.forward`."""
+    instruction_mask = batch["instruction_mask"][batch["sample_index"]]  # (J, Q), of each use
+    return (
+        unit.image * len(batch["pixel_values"])
+        + unit.use * len(batch["image_index"])
+        + unit.instruction_token * int(instruction_mask.sum())
+        + unit.text_token * int(batch["attention_mask"].sum())
+        + unit.learned_token * int((batch["labels"] >= 0).sum())
     )
-    into_queries = encoder or tokenizer
-    into_text = into_queries or llm
-    return [
-        ("patch_embedding", images * (patches - 1), False),
-        ("vision_model", images * patches, encoder),
-        ("crossattention.attention.key", uses * patches, encoder),
-        ("crossattention.attention.value", uses * patches, encoder),
-        ("crossattention", queries, into_queries),
-        ("_query.dense", queries, into_queries),  # the queries' own feed-forward layers
-        (".attention.", queries + instruction, into_queries),  # the LLM's is called `self_attn`
-        ("qformer", instruction, into_queries),
-        ("language_projection", queries, into_queries),
-        ("lm_head", learned, into_text),
-        ("language_model", text, into_text),
-    ]
+
+
+def _without_weights(model: VistaLLM) -> VistaLLM:
+    """The same layers on the meta device, as transformers has them, with the same parts frozen."""
+    encoder_config: Any = model.vision_model.config
+    with torch.device("meta"):
+        qformer: Any = InstructBlipQFormerModel(model.qformer.config)
+        qformer.num_queries = model.qformer.num_queries
+        bare = VistaLLM(
+            InstructBlipVisionModel(encoder_config),
+            qformer,
+            AutoModelForCausalLM.from_config(model.language_model.config),
+            model.image_token_id,
+        )
+    for name, parameter in bare.named_parameters():
+        parameter.requires_grad_(model.get_parameter(name).requires_grad)
+    return bare.train()
+
+
+def _count(
+    bare: VistaLLM, images: int = 1, instruction: int = 1, text: int = 2, learned: int = 1
+) -> int:
+    """Operations in layers for one sample that uses one image; the others pass through the encoder alone.
+
+    Args:
+        bare: on the meta device.
+        images: in the batch.
+        instruction: tokens that the QFormer reads beside the queries.
+        text: tokens of the language model.
+        learned: tokens of these that go through the head.
+    """
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        visual = _visual_tokens(bare, images, instruction)  # (1, L, D)
+        llm = bare.language_model
+        # What a sum adds to every token is what matters of visual tokens among them: the way of the gradient.
+        embeds = llm.get_input_embeddings()(_ids(text)) + visual.sum()
+        hidden = llm.get_decoder()(
+            inputs_embeds=embeds, attention_mask=_mask(text), use_cache=False
+        ).last_hidden_state
+        logits = llm.get_output_embeddings()(hidden[0, :learned])
+        if logits.requires_grad:
+            logits.sum().backward()
+    counts = counter.get_flop_counts()["Global"]
+    return sum(counts.get(layer, 0) for layer in LAYERS)
+
+
+def _visual_tokens(bare: VistaLLM, images: int, instruction: int) -> Tensor:
+    """Visual tokens of the first of some images, (1, L, D)."""
+    side = bare.vision_model.config.image_size
+    pixels = torch.empty(images, 3, side, side)
+    patches = bare.vision_model(pixel_values=pixels).last_hidden_state  # (images, P, D)
+    queries = bare.query_tokens  # (1, L, D)
+    num_queries = queries.shape[1]
+    output = bare.qformer(
+        input_ids=_ids(instruction),
+        attention_mask=_mask(num_queries + instruction),
+        query_embeds=queries,
+        encoder_hidden_states=patches[:1],
+    ).last_hidden_state
+    return bare.language_projection(output[:, :num_queries])
+
+
+def _ids(length: int) -> Tensor:
+    return torch.zeros(1, length, dtype=torch.long)
+
+
+def _mask(length: int) -> Tensor:
+    """Nothing is masked. With four dimensions transformers takes it as it is; others it would look into."""
+    return torch.zeros(1, 1, length, length)

@@ -53,17 +53,13 @@ def parameter_groups(
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - {id(head)}
+    matrices = [p for p in trained if id(p) in linear]
+    others = [p for p in trained if p.dim() > 1 and id(p) not in linear]
+    vectors = [p for p in trained if p.dim() <= 1]
     return [
-        {
-            "params": [p for p in trained if id(p) in linear],
-            "weight_decay": weight_decay,
-            "matrix": True,
-        },
-        {
-            "params": [p for p in trained if p.dim() > 1 and id(p) not in linear],
-            "weight_decay": weight_decay,
-        },
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": weight_decay, "matrix": True},
+        {"params": others, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
 
 
@@ -90,24 +86,23 @@ class Muon(torch.optim.AdamW):
         for group in groups:
             if group.get("matrix"):
                 self._orthogonal_step(group)
+        # AdamW looks at no group but its own.
         self.param_groups = [group for group in groups if not group.get("matrix")]
         super().step()
         self.param_groups = groups
         return loss
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
-        alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
         for parameter in group["params"]:
             if parameter.grad is not None:
-                alike[parameter.shape].append(parameter)
-        for shape, parameters in alike.items():
-            moves = shared(torch.stack([self._ahead(p) for p in parameters])) * (
-                0.2 * max(shape) ** 0.5
-            )
+                by_shape[parameter.shape].append(parameter)
+        for shape, parameters in by_shape.items():
+            momenta = torch.stack([self._ahead(p) for p in parameters])  # (N, R, C)
+            moves = orthogonalize_on_all(momenta) * (0.2 * max(shape) ** 0.5)
             for parameter, move in zip(parameters, moves, strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(
-                    move, alpha=group["lr"]
-                )
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(move, alpha=group["lr"])
 
     def _ahead(self, parameter: nn.Parameter) -> Tensor:
         """Nesterov's momentum, after the gradient was added to it."""
@@ -120,7 +115,7 @@ class Muon(torch.optim.AdamW):
         return torch.lerp(parameter.grad, state["momentum"], MOMENTUM)
 
 
-def shared(matrices: Tensor) -> Tensor:
+def orthogonalize_on_all(matrices: Tensor) -> Tensor:
     """`orthogonalize`, of which each process does its part where several hold the same matrices.
 
     Args:
@@ -132,7 +127,8 @@ def shared(matrices: Tensor) -> Tensor:
     processes = dist.get_world_size() if dist.is_initialized() else 1
     if processes == 1:
         return orthogonalize(matrices)
-    share = -(-len(matrices) // processes)
+    share = -(-len(matrices) // processes)  # rounded up
+    # Every process gathers as many as the others, so that the last one is given zeros to work on.
     padded = F.pad(matrices, (0, 0, 0, 0, 0, share * processes - len(matrices)))
     mine = orthogonalize(padded.chunk(processes)[dist.get_rank()])
     shares = [torch.empty_like(mine) for _ in range(processes)]

@@ -70,11 +70,9 @@ class EncoderPretraining(LightningModule):
         self.encoder = encoder
         self.word_head = nn.Linear(width, num_words)
         self.box_head = nn.Linear(width, 4 * 2 * len(WAVES))
-        self.learning_rate, self.weight_decay, self.warmup_share = (
-            learning_rate,
-            weight_decay,
-            warmup_share,
-        )
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_share = warmup_share
         self.out = out
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -88,18 +86,19 @@ class EncoderPretraining(LightningModule):
             `loss`; `category_accuracy`, the share of object patches whose words are all right; `box_error` in shares of
             the image's side.
         """
-        tokens = self.encoder(pixel_values=batch["pixel_values"]).last_hidden_state[
-            :, 1:
-        ]  # without the class token
-        words, objects = batch["words"], batch["words"].any(2)
-        logits = self.word_head(tokens)
+        hidden = self.encoder(pixel_values=batch["pixel_values"]).last_hidden_state
+        tokens = hidden[:, 1:]  # (B, P, D), without the class token
+        words = batch["words"]
+        objects = words.any(2)  # bool (B, P)
+        logits = self.word_head(tokens)  # (B, P, W)
         nll = nn.functional.binary_cross_entropy_with_logits(logits, words, reduction="none").sum(2)
         waves, target = self.box_head(tokens)[objects], batch["box"][objects]
         box = nn.functional.mse_loss(waves, box_waves(target))
+        right = ((logits > 0) == (words > 0)).all(2)  # bool (B, P)
         return {
             # objects cover few patches: they and the background count alike
             "loss": nll[objects].mean() + nll[~objects].mean() + 10.0 * box,
-            "category_accuracy": ((logits > 0) == (words > 0)).all(2)[objects].float().mean(),
+            "category_accuracy": right[objects].float().mean(),
             "box_error": (box_of_waves(waves) - target).abs().mean(),
         }
 
@@ -111,16 +110,16 @@ class EncoderPretraining(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Measures on held-out scenes."""
-        self.log_dict(
-            {f"val/{k}": v for k, v in self.losses(batch).items()}, batch_size=len(batch["words"])
-        )
+        losses = {f"val/{name}": value for name, value in self.losses(batch).items()}
+        self.log_dict(losses, batch_size=len(batch["words"]))
 
     def on_train_end(self) -> None:
         """Write the encoder, and nothing else."""
         if not self.trainer.is_global_zero:
             return
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in self.encoder.state_dict().items()}, self.out)
+        weights = {name: value.contiguous() for name, value in self.encoder.state_dict().items()}
+        save_file(weights, self.out)
 
     def configure_optimizers(self) -> Any:
         """AdamW under a cosine with warm-up."""
@@ -130,6 +129,5 @@ class EncoderPretraining(LightningModule):
             betas=(0.9, 0.98),
             weight_decay=self.weight_decay,
         )
-        return warmup_cosine(
-            optimizer, int(self.trainer.estimated_stepping_batches), self.warmup_share
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        return warmup_cosine(optimizer, steps, self.warmup_share)

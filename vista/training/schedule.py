@@ -1,4 +1,7 @@
-"""The learning-rate schedule: linear warm-up, then a cosine to zero (Section 5.2: 3 % warm-up)."""
+"""The learning-rate schedule: linear warm-up, then a cosine to zero (Section 5.2: 3 % warm-up).
+
+As `transformers.get_cosine_schedule_with_warmup`, whose first step has a rate of zero and teaches nothing.
+"""
 
 import math
 from typing import Any
@@ -20,9 +23,8 @@ def warmup_cosine(optimizer: Optimizer, num_steps: int, warmup_share: float = 0.
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        return 0.5 * (
-            1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, num_steps - warmup)))
-        )
+        progress = min(1.0, (step - warmup) / max(1, num_steps - warmup))
+        return 0.5 * (1 + math.cos(math.pi * progress))
 
     schedule = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
     return {"optimizer": optimizer, "lr_scheduler": schedule}

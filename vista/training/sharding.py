@@ -33,10 +33,14 @@ def shard(
     """
     if isinstance(model, FSDPModule):
         return
-    mesh = mesh if mesh.ndim == 1 or mesh.size(0) > 1 else mesh[mesh.mesh_dim_names[1]]  # type: ignore[index]
-    half = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    policy = half if bf16 else MixedPrecisionPolicy()
-    for layer in [module for module in model.modules() if isinstance(module, LAYERS)]:
+    if mesh.ndim == 2 and mesh.size(0) == 1:  # one node: nothing is repeated
+        assert mesh.mesh_dim_names is not None
+        mesh = mesh[mesh.mesh_dim_names[1]]
+    policy = MixedPrecisionPolicy()
+    if bf16:
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
+    for layer in layers:
         if checkpointing and any(p.requires_grad for p in layer.parameters()):
             checkpoint(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
@@ -57,7 +61,7 @@ def gather(model: nn.Module) -> None:
 def release(model: nn.Module) -> None:
     """The end of `gather`: every process keeps its share again."""
     for unit in _units(model):
-        unit.set_reshard_after_forward(unit is not model, recurse=False)
+        unit.set_reshard_after_forward(unit is not model, recurse=False)  # as `shard` set it
         unit.reshard()
 
 

@@ -19,16 +19,14 @@ def boundary_f(prediction: Mask, target: Mask, tolerance: int = 2) -> float:
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    edges = []
+    edges = []  # uint8 (H + 2, W + 2) each
     for mask in (prediction, target):
         padded = np.pad(mask, 1).view(np.uint8)
         edges.append(cv2.subtract(padded, cv2.erode(padded, cross)))
-    counts = [np.count_nonzero(edge) for edge in edges]
-    if not all(counts):
-        return float(counts[0] == counts[1])
-    near = [
-        np.count_nonzero(cv2.multiply(one, cv2.dilate(other, disc)))
-        for one, other in (edges, edges[::-1])
-    ]
-    precision, recall = near[0] / counts[0], near[1] / counts[1]
+    ours, theirs = edges
+    num_ours, num_theirs = np.count_nonzero(ours), np.count_nonzero(theirs)
+    if not num_ours or not num_theirs:
+        return float(num_ours == num_theirs)
+    precision = np.count_nonzero(cv2.multiply(ours, cv2.dilate(theirs, disc))) / num_ours
+    recall = np.count_nonzero(cv2.multiply(theirs, cv2.dilate(ours, disc))) / num_theirs
     return 2 * precision * recall / max(precision + recall, 1e-12)

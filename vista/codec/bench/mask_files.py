@@ -7,7 +7,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -57,20 +56,20 @@ def _read_png(path: Path) -> Mask:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f"{path} cannot be read as an image")
+    if image.ndim == 2:
+        return np.asarray(image != 0)
     # The last of 4 channels is opacity, which says nothing about the object.
-    return np.asarray(image != 0) if image.ndim == 2 else (image[..., :3] != 0).any(axis=2)
+    return (image[..., :3] != 0).any(axis=2)
 
 
 def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
-    content: Any = json.loads(path.read_text())
-    annotations = (
-        content["annotations"]
-        if isinstance(content, dict) and "annotations" in content
-        else content
-    )
+    annotations = json.loads(path.read_text())  # a list where these are results
+    images = []
+    if isinstance(annotations, dict):
+        images = annotations.get("images", [])
+        annotations = annotations.get("annotations")
     if not isinstance(annotations, list):
         raise InputError(f"{path} is neither COCO annotations nor COCO results")
-    images = content.get("images", []) if isinstance(content, dict) else []
     sizes = {image["id"]: (image["height"], image["width"]) for image in images}
     for annotation in annotations:
         segmentation = annotation.get("segmentation")

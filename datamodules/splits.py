@@ -1,0 +1,172 @@
+"""Splits of sources, read one way by every verb: compiled once, put together as their tasks ask.
+
+splits = Splits(root, codec, Path("data/compiled"))
+splits.read("res_refcoco", source, "train")         # Annotations, all that the reader gives
+splits.load({"res_refcoco": source}, "val")         # [LoadedSource("res_refcoco", RES, root, Annotations)]
+"""
+
+import ast
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from datamodules.compiled import VERSION, Annotations, compiled
+from datamodules.readers import READERS
+from datamodules.readers.reader import Stamp, stamp
+from datamodules.source import LoadedSource, Source
+from tasks import Task
+from vista.codec.codec import Codec
+from vista.data import Annotation, InputError, MissingFileError, located
+
+Part = Literal["train", "val", "test"]
+ROOT = Path(__file__).parents[1]
+Check = Callable[[str, Annotations, Path], None]  # of a split's name, annotations and data root
+
+
+class Regrouped:
+    """What a task makes of all that a reader gives: the origin of a compiled file of its own."""
+
+    def __init__(self, task: Task, annotations: Annotations) -> None:
+        """Keep both; the compiled file of the annotations is watched."""
+        self.task, self.annotations = task, annotations
+        self.problems: list[tuple[str, str]] = []
+        file = annotations.file.absolute()
+        self.watched: dict[str, Stamp | None] = {str(file): stamp(str(file))}
+
+    def __iter__(self) -> Iterator[Annotation]:
+        try:
+            yield from self.task.regroup(self.annotations)
+        except Exception as error:
+            raise located(
+                error, f"task {self.task.name}, on {self.annotations.file.name}"
+            ) from error
+
+
+class Splits:
+    """Reads splits, each once. Images are not looked at, unless by `check`."""
+
+    def __init__(self, root: Path, codec: Codec, folder: Path, check: Check | None = None) -> None:
+        """Keep the settings.
+
+        Args:
+            root: data root of the sources that have none of their own.
+            codec: of the tasks.
+            folder: where compiled annotations are kept; only what is not there yet is read.
+            check: called once with each split that was read.
+        """
+        self.root, self.codec, self.folder, self.check = root, codec, folder, check
+        self._read: dict[tuple[str, Path, str], Annotations] = {}
+
+    def read(self, name: str, source: Source, split: str) -> Annotations:
+        """All that the reader of a source gives of a split; the source's name is for messages.
+
+        Raises:
+            MissingFileError: an official file is missing.
+            InputError: it cannot be read, or `check` refuses it.
+            SampleError: a fault of the reader.
+        """
+        root = source.root or self.root
+        if (source.dataset, root, split) in self._read:
+            return self._read[source.dataset, root, split]
+        try:
+            annotations = self._compiled(source.dataset, root, split)
+        except (NotADirectoryError, MissingFileError) as error:
+            raise MissingFileError(f"source {name}: {error}") from error
+        except InputError as error:
+            raise InputError(f"source {name}: {error}") from error
+        if self.check is not None:
+            self.check(f"{source.dataset} ({split})", annotations, root)
+        self._read[source.dataset, root, split] = annotations
+        return annotations
+
+    def _compiled(self, dataset: str, root: Path, split: str) -> Annotations:
+        reader = READERS[dataset]
+        # All that decides what the table holds, but for the official files, whose stamps are in it.
+        key = digest(dataset, split, root.resolve(), code_of(reader))
+        return compiled(self.folder, f"{dataset}-{split}-{key}", reader(root, split))
+
+    def load(self, sources: dict[str, Source], part: Part) -> list[LoadedSource]:
+        """The splits of some sources as their tasks ask about them: one of each, or those behind the scores of `test`.
+
+        Raises:
+            MissingFileError, InputError, SampleError: as `read`, or a task can make nothing of them.
+        """
+        loaded = []
+        for name, source in sources.items():
+            task = Task.known[source.task](self.codec)
+            splits = source.test if part == "test" else {name: getattr(source, part)}
+            for score, split in splits.items():
+                if split:
+                    annotations = self._regrouped(task, self.read(name, source, split))
+                    loaded.append(LoadedSource(score, task, source.root or self.root, annotations))
+        return loaded
+
+    def _regrouped(self, task: Task, annotations: Annotations) -> Annotations:
+        if type(task).regroup is Task.regroup:
+            return annotations
+        codec = sorted(vars(self.codec).items())
+        key = digest(annotations.file.name, code_of(type(task)), codec)
+        stem = annotations.file.stem.rpartition("-")[0]
+        return compiled(self.folder, f"{stem}-{task.name}-{key}", Regrouped(task, annotations))
+
+
+def digest(*parts: object) -> str:
+    """A short name of texts."""
+    return sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:16]
+
+
+def code_of(kind: type) -> str:
+    """A digest of the code that makes annotations: the modules of a class and of its bases, and all that they import.
+
+    Imports are followed within the project and beside the class's own module. A neighbour that is not imported does not
+    count: beside a plug-in anything may lie.
+    """
+    folders, files = {ROOT}, list[Path]()
+    for base in kind.__mro__:
+        if not is_standard(base.__module__):
+            file = Path(inspect.getfile(base))
+            files.append(file)
+            folders.add(file.parents[base.__module__.count(".")])
+    # Libraries are not followed: their code comes in versions.
+    folders = {folder for folder in folders if folder.name != "site-packages"}
+    codes: dict[Path, bytes] = {}
+    while files:
+        file = files.pop()
+        if file not in codes:
+            codes[file] = file.read_bytes()
+            files += imported_files(file, codes[file], folders)
+    return digest(*(sha256(codes[file]).hexdigest() for file in sorted(codes)))
+
+
+def imported_files(file: Path, code: bytes, folders: set[Path]) -> list[Path]:
+    """The modules that a module imports from some folders, or from those above it by dots."""
+    found = []
+    for level, name in imports(code):
+        for folder in [file.parents[level - 1]] if level else folders:
+            module = folder.joinpath(*name.split("."))
+            found += [module.with_suffix(".py"), module / "__init__.py"]
+    return [candidate for candidate in found if candidate.is_file()]
+
+
+def is_standard(module: str) -> bool:
+    """Whether a module is of Python's own library."""
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+@cache
+def imports(code: bytes) -> list[tuple[int, str]]:
+    """(dots, name) of all that a module may import; what it takes from a module may be a module, too."""
+    names: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names.append((node.level, module))
+            names += [(node.level, f"{module}.{alias.name}".strip(".")) for alias in node.names]
+    return [(level, name) for level, name in names if level or not is_standard(name)]

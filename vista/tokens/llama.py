@@ -1,0 +1,105 @@
+"""An LLM's own tokenizer, LLaMA's or one of its make, and the tokens that are added to it.
+
+    LLaMA 32000 + `<|10|>` ... `<|999|>` 990 + `<image>` `<bsep>` `<msep>` = 32993
+
+Sizes and ids are read from the files: a folder may already hold a pad token, `<image>`, or all of ours.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from vista.data import InputError, MissingFileError
+
+MARKS = ("<image>", "<bsep>", "<msep>")
+COORDINATES = tuple(f"<|{n}|>" for n in range(10, 1000))  # 0 to 9 stay the LLM's own digits
+_SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>"}
+_NEEDED = ("▁[", "[", "]", ",", "▁", *"0123456789", *(f"<0x{byte:02X}>" for byte in range(256)))
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+_COORDINATE = re.compile(r"<\|([0-9]+)\|>")
+
+
+def load_fast(folder: Path | str) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a folder.
+
+    Raises:
+        MissingFileError: there is no `tokenizer.json`.
+    """
+    if not (Path(folder) / "tokenizer.json").is_file():
+        # transformers can convert `tokenizer.model`, but ranks the merges of spaces otherwise than SentencePiece.
+        raise MissingFileError(
+            f"{folder} holds no tokenizer.json; `tokenizer.model` alone is not converted exactly, so take the "
+            "tokenizer.json of a LLaMA or InstructBLIP-Vicuna checkpoint"
+        )
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Add in place what the tokenizer lacks: special tokens by LLaMA's names, coordinates and marks.
+
+    A LLaMA has no pad token of its own: `<unk>` pads, as in Vicuna. Byte fallback never yields it.
+
+    Raises:
+        InputError: the vocabulary is not a LLaMA-like BPE.
+    """
+    check_llama_like(fast)
+    for name, token in _SPECIAL.items():
+        if getattr(fast, name) is None:
+            setattr(fast, name, token)
+    backend = fast.backend_tokenizer
+    backend.normalizer = None  # the older normaliser puts a space after every added token
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    pieces = decoders.Replace("▁", " ")
+    steps = [pieces, decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    backend.decoder = decoders.Sequence(steps)
+    known = fast.get_vocab()
+    new = [token for token in (*COORDINATES, *MARKS) if token not in known]
+    # `special=True` would let `decode(skip_special_tokens=True)` drop them.
+    fast.add_tokens([AddedToken(token, normalized=False, special=False) for token in new])
+    return fast
+
+
+def check_llama_like(fast: PreTrainedTokenizerFast) -> None:
+    """Refuse a vocabulary that `vista.tokens.tokenizer` would cut wrongly.
+
+    Raises:
+        InputError: a piece is missing, or pieces go beyond one word.
+    """
+    vocabulary = fast.get_vocab()
+    if missing := [piece for piece in _NEEDED if piece not in vocabulary]:
+        raise InputError(f"not a LLaMA-like vocabulary: it has no piece {missing[0]!r}")
+    model = json.loads(fast.backend_tokenizer.to_str())["model"]
+    if model["type"] != "BPE" or not model["byte_fallback"]:
+        raise InputError("not a LLaMA-like vocabulary: it must be a BPE with byte fallback")
+    if across := [piece for piece in model["vocab"] if "▁" in piece.lstrip("▁")]:
+        raise InputError(f"not a LLaMA-like vocabulary: piece {across[0]!r} holds a space inside")
+
+
+def fast_to_json(fast: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The tokenizer as plain containers."""
+    special = {name: str(getattr(fast, name)) for name in _SPECIAL}
+    return {"special": special, "tokenizer": json.loads(fast.backend_tokenizer.to_str())}
+
+
+def fast_from_json(state: dict[str, Any]) -> PreTrainedTokenizerFast:
+    """The tokenizer of `fast_to_json`."""
+    backend = Tokenizer.from_str(json.dumps(state["tokenizer"]))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **state["special"])
+
+
+def visible_bytes(fast: PreTrainedTokenizerFast) -> list[bytes]:
+    """What each id writes, in UTF-8; a coordinate token writes its number."""
+    vocabulary = fast.get_vocab()
+    visible = [b""] * (max(vocabulary.values()) + 1)
+    for piece, i in vocabulary.items():
+        if byte := _BYTE.fullmatch(piece):
+            visible[i] = bytes.fromhex(byte[1])
+        elif number := _COORDINATE.fullmatch(piece):
+            visible[i] = number[1].encode()
+        else:
+            visible[i] = piece.replace("▁", " ").encode()
+    return visible
