@@ -18,13 +18,18 @@ from vista.app.errors import told_in_one_sentence
 from vista.app.plugins import load_entry_points, load_plugin
 from vista.data import InputError
 
-LIGHTNING_VERBS = ("fit", "validate", "test", "predict", "pretrain")
-OWN_VERBS = {  # verb -> module, function
-    "codec-bench": ("vista.codec.bench.command", "main"),
-    "score": ("datamodules.commands.score", "main"),
-    "check-task": ("datamodules.commands.check_task", "main"),
-    "consolidate": ("datamodules.commands.consolidate", "main"),
-    "data": ("datamodules.commands.data", "main"),
+LIGHTNING_VERBS = ("fit", "validate", "test", "predict")
+VERBS = {
+    "fit": "train the model, or resume a run",
+    "validate": "score a run on the splits that it was watched by",
+    "test": "score a run on its test splits",
+    "predict": "answer one question about images, and draw the answer",
+    "pretrain": "train the image encoder of the tiny size",
+    "score": "score answers in files, without a model",
+    "check-task": "check that tasks keep the contract",
+    "data": "audit overlaps of training and test images, or verify numbers of samples",
+    "consolidate": "write the weights of a sharded checkpoint into one file",
+    "codec-bench": "measure how well sequences of points hold masks",
 }
 
 
@@ -35,65 +40,77 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: of the command line; None: those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
-    verbs = [*LIGHTNING_VERBS, *OWN_VERBS]
+    verb, words = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if verb in ("-h", "--help"):
-        print(
-            f"{__doc__}\nverbs: {' '.join(verbs)}\n`python main.py VERB --help` explains every setting."
-        )
+        print_help()
         return
     with told_in_one_sentence():
-        if verb in OWN_VERBS:
-            run_own_verb(verb, rest)
-        elif verb == "pretrain":
-            run_pretraining(rest)
-        elif verb in LIGHTNING_VERBS:
-            run_lightning_verb(verb, rest)
-        else:
-            close = get_close_matches(verb, verbs, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(verbs)}"
-            raise InputError(f"there is no verb {verb!r}; {hint}")
+        run_verb(verb, words)
 
 
-def run_own_verb(verb: str, arguments: list[str]) -> None:
-    """Hand the words to a verb of ours."""
-    module, name = OWN_VERBS[verb]
-    getattr(import_module(module), name)(arguments)
+def print_help() -> None:
+    """What this program does, with one line for each verb."""
+    print(__doc__)
+    for verb, summary in VERBS.items():
+        print(f"    {verb:12s} {summary}")
+    print("\n`python main.py VERB --help` explains every setting.")
 
 
-def run_lightning_verb(verb: str, arguments: list[str]) -> None:
+def run_verb(verb: str, words: list[str]) -> None:
+    """Hand the words after the verb to what runs it.
+
+    Raises:
+        InputError: there is no such verb.
+    """
+    if verb in LIGHTNING_VERBS:
+        run_lightning_verb(verb, words)
+    elif verb == "pretrain":
+        run_pretraining(words)
+    elif verb in VERBS:
+        run_own_verb(verb, words)
+    else:
+        close = get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(VERBS)}"
+        raise InputError(f"there is no verb {verb!r}; {hint}")
+
+
+def run_own_verb(verb: str, words: list[str]) -> None:
+    """Parse the words, and only then import what does the work: the help of a verb is there at once."""
+    if verb == "codec-bench":
+        from vista.app.parser import parse
+        from vista.codec.bench.command import codec_bench
+
+        parse(verb, codec_bench, words)
+    else:
+        from datamodules.commands.options import parse_options
+
+        options = parse_options(verb, words)
+        import_module(f"datamodules.commands.{verb.replace('-', '_')}").main(options)
+
+
+def run_lightning_verb(verb: str, words: list[str]) -> None:
     """Train, score or answer."""
     _quiet()
-    from vista.app.arguments import explain, plugins, resolve_arguments
-    from vista.app.cli import PARSER_ERRORS, VistaCLI, known_settings
+    from datamodules.mixture import MixtureData
+    from vista.app.arguments import plugins, resolve_arguments
+    from vista.app.cli import VistaCLI
+    from vista.module import VistaModule
 
-    resolved, name = resolve_arguments(verb, arguments)
+    resolved, name = resolve_arguments(verb, words)
     load_entry_points()
     for path in plugins(resolved):
         load_plugin(path)
-    from datamodules.mixture import MixtureData
-    from vista.module import VistaModule
-
-    try:
-        VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
-    except PARSER_ERRORS as error:
-        raise InputError(explain(error, known_settings(VistaModule, MixtureData))) from error
+    VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
 
 
-def run_pretraining(arguments: list[str]) -> None:
+def run_pretraining(words: list[str]) -> None:
     """Stage 0: train the tiny encoder, see `vista/training/pretrain.py`."""
     _quiet()
     from datamodules.pretrain import PretrainingData
-    from vista.app.arguments import config_paths, explain
-    from vista.app.cli import PARSER_ERRORS, PretrainingCLI, known_settings
+    from vista.app.pretraining import PretrainingCLI
     from vista.training.pretrain import EncoderPretraining
 
-    try:
-        PretrainingCLI(EncoderPretraining, PretrainingData, ["fit", *config_paths(arguments)])
-    except PARSER_ERRORS as error:
-        raise InputError(
-            explain(error, known_settings(EncoderPretraining, PretrainingData))
-        ) from error
+    PretrainingCLI(EncoderPretraining, PretrainingData, words)
 
 
 def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:

@@ -10,7 +10,7 @@ from callbacks.pictures import draw_question
 from vista.data import Prediction
 from vista.draw import save_png
 from vista.module import eval_sources
-from vista.tokens.batch import EvaluationBatch
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class Answers(Callback):

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from vista.tokens.batch import TrainingBatch
+from vista.tokens.batch_types import TrainingBatch
 
 Handler: TypeAlias = (
     Callable[[int, FrameType | None], Any] | int | None

@@ -13,7 +13,7 @@ from vista.draw import contact_sheet, draw_answer, save_png
 from vista.images import ImageError, load_image
 from vista.module import eval_sources
 from vista.task import Source
-from vista.tokens.batch import EvaluationBatch
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class Pictures(Callback):

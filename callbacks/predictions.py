@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from vista.module import VistaModule, eval_sources
 from vista.predictions import Record, read_records, to_record
-from vista.tokens.batch import EvaluationBatch
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class Predictions(Callback):
@@ -55,6 +55,7 @@ class Predictions(Callback):
         parts = sorted(self.folder.glob(f"{name}.*jsonl"))
         records = chain.from_iterable(read_records(part) for part in parts)
         lines = [as_line(record) for record in records]
+        # Written aside and renamed: a kill here must not lose what was there.
         if keep and lines:
             joined = path.with_suffix(".joined")
             joined.write_text("".join(dict.fromkeys(lines)), encoding="utf-8")

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from vista.models.length_groups import padded_size
 from vista.module import VistaModule
-from vista.tokens.batch import TrainingBatch
+from vista.tokens.batch_types import TrainingBatch
 from vista.training.flops import step_flops, unit_flops
 
 
@@ -67,6 +67,7 @@ class Throughput(Callback):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             self._log(trainer, pl_module, batch)
+        # Where a progress bar is shown, it says this.
         due = self.print_every and trainer.global_step % self.print_every == 0
         if due and trainer.is_global_zero:
             loss = float(trainer.callback_metrics["train/loss"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from vista.tokens.batch import EvaluationBatch, TrainingBatch
+from vista.tokens.batch_types import EvaluationBatch, TrainingBatch
 
 
 class Unusable(Callback):

@@ -5,6 +5,7 @@ A data set answers `__getitems__`, so that an image that several samples of a ba
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -15,15 +16,15 @@ from torch.utils.data import Dataset
 
 from datamodules.order import Key
 from datamodules.source import LoadedSource
-from vista.data import Annotation, Example, located
+from vista.data import Annotation, Example, Turns, located
 from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image
-from vista.tokens.batch import IGNORE, Sample, TrainingBatch, collate, encode_example
+from vista.tokens.batch import IGNORE, Sample, collate, encode_example
+from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
 LossOn = Literal["all", "free"]
-Turns = tuple[tuple[str, str], ...]
 PROBED = 100  # samples that tell how long a source's answers are
 
 
@@ -83,7 +84,7 @@ class Encoding:
 
 def files_of(samples: Sequence[Sample]) -> list[str]:
     """The image files of a batch, each once, in order of first use."""
-    return list(dict.fromkeys(file for sample in samples for file in sample.images))
+    return list(dict.fromkeys(chain.from_iterable(sample.images for sample in samples)))
 
 
 class TrainingSet(Dataset[TrainingBatch]):

@@ -83,10 +83,14 @@ def absent_images(annotations: Sequence[Annotation], root: Path) -> tuple[np.nda
     first, scene = scenes(annotations)
     images_of = [annotation.images for annotation in first]  # of each scene
     absent = _absent(set(chain.from_iterable(images_of)), root)
-    lacking = [[image for image in images if image in absent] for images in images_of]
-    incomplete = np.array([bool(images) for images in lacking], dtype=bool)  # (S,)
+    last = [_last_of(images, absent) for images in images_of]  # empty: all are there
+    incomplete = np.array([bool(image) for image in last], dtype=bool)  # (S,)
     rows = np.flatnonzero(incomplete[scene])
-    return rows, [lacking[number][-1] for number in scene[rows].tolist()]
+    return rows, [last[number] for number in scene[rows].tolist()]
+
+
+def _last_of(images: tuple[str, ...], absent: set[str]) -> str:
+    return next((image for image in reversed(images) if image in absent), "")
 
 
 def _absent(images: set[str], root: Path) -> set[str]:

@@ -31,7 +31,7 @@ from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import InputError, MissingFileError
 from vista.images import ImageTransform
-from vista.tokens.batch import Batch, EvaluationBatch, TrainingBatch
+from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
 T = TypeVar("T")

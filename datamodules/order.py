@@ -1,7 +1,7 @@
 """The order of training samples: a pure function of (seed, epoch, position).
 
 Its unit is a group of annotations of one image; groups are shuffled over all sources, samples are then cut into global
-batches. No state but the position exists: any number of processes sees the same global order, and a run goes on
+batches. No state but the position exists: any number of processes sees the same global order, and a run resumes
 anywhere by its position alone.
 """
 
@@ -57,13 +57,13 @@ class Order:
                 instead of shuffled.
         """
         self.groups, self.seed, self.sorted_epochs = groups, seed, sorted_epochs
-        wanted = np.array(
-            [len(source.indices) * weight for source, weight in zip(groups, weights, strict=True)]
-        )
+        sizes = [len(source.indices) for source in groups]
+        wanted = np.array([n * weight for n, weight in zip(sizes, weights, strict=True)])
         if epoch_samples is not None and wanted.sum():
             wanted = wanted * (epoch_samples / wanted.sum())
         self.counts = [max(1, round(n)) if n > 0 else 0 for n in wanted.tolist()]
-        if epoch_samples is not None and any(self.counts):  # what rounding took or gave
+        if epoch_samples is not None and any(self.counts):
+            # The largest source gets or gives what rounding took or gave.
             most = int(np.argmax(self.counts))
             self.counts[most] = max(1, self.counts[most] + epoch_samples - sum(self.counts))
         self.length = sum(self.counts)
@@ -71,30 +71,25 @@ class Order:
     def samples(self, epoch: int) -> np.ndarray:
         """The epoch's samples in order, int (length, 2): source and index.
 
-        A source that an epoch does not exhaust goes on where the epoch before ended, so every sample is seen before one
-        is seen again.
+        A source that an epoch does not exhaust continues where the epoch before ended, so that every sample is seen
+        before one is seen again.
         """
-        pieces = [
-            piece
-            for source, n in enumerate(self.counts)
-            for piece in self._stream(source, epoch * n, n)
-        ]
+        pieces: list[tuple[np.ndarray, ...]] = []
+        for number, count in enumerate(self.counts):
+            pieces += self._stream(number, epoch * count, count)
         if not pieces:
             return np.zeros((0, 2), dtype=int)
-        source, start, length, place = (
-            np.concatenate(column) for column in zip(*pieces, strict=True)
-        )
+        # Of all pieces of groups, (P,) each.
+        source, start, length, depth = map(np.concatenate, zip(*pieces, strict=True))
         order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(source))
         if epoch < self.sorted_epochs:
-            order = order[np.argsort(place[order], kind="stable")]
+            order = order[np.argsort(depth[order], kind="stable")]
         source, start, length = source[order], start[order], length[order]
-        steps = np.arange(self.length) - np.repeat(
-            length.cumsum() - length, length
-        )  # 0, 1, ... in each piece
+        first = length.cumsum() - length  # where each piece begins in the epoch
+        steps = np.arange(self.length) - np.repeat(first, length)  # 0, 1, ... in each piece
         indices = np.concatenate([groups.indices for groups in self.groups])
-        return np.stack(
-            [np.repeat(source, length), indices[np.repeat(start, length) + steps]], axis=1
-        )
+        samples = indices[np.repeat(start, length) + steps]
+        return np.stack([np.repeat(source, length), samples], axis=1)
 
     def _stream(self, source: int, start: int, count: int) -> Iterator[tuple[np.ndarray, ...]]:
         """Samples start..start + count - 1 of the endless sequence of shuffled passes over a source, in their groups.
@@ -103,25 +98,23 @@ class Order:
 
         Yields:
             for each pass, arrays over its pieces of groups: source; start in the indices of all sources; length; and
-            the group's place in its source, 0 the first, 1 the last.
+            how deep in its source the group is, 0 the first, 1 the last.
         """
-        groups, before = (
-            self.groups[source],
-            sum(len(other.indices) for other in self.groups[:source]),
-        )
+        groups = self.groups[source]
+        before = sum(len(other.indices) for other in self.groups[:source])
         while count:
             turn, first = divmod(start, len(groups.indices))
             last = min(first + count, len(groups.indices))
             shuffle = np.random.default_rng((self.seed, source, turn, 2)).permutation(len(groups))
-            ends = np.diff(groups.starts)[shuffle].cumsum()
-            some = slice(
-                int(ends.searchsorted(first, side="right")), int(ends.searchsorted(last)) + 1
-            )
-            group, end = shuffle[some], ends[some]
-            begin = end - np.diff(groups.starts)[group]
+            sizes = np.diff(groups.starts)  # (G,)
+            ends = sizes[shuffle].cumsum()  # of each group in the shuffled pass, (G,)
+            # The groups that overlap first..last - 1; only the outermost two can be cut.
+            from_, to = int(ends.searchsorted(first, side="right")), int(ends.searchsorted(last))
+            group, end = shuffle[from_ : to + 1], ends[from_ : to + 1]
+            begin = end - sizes[group]
             length = np.minimum(end, last) - np.maximum(begin, first)
-            inside = groups.starts[group] + np.maximum(first - begin, 0)
-            yield np.full(len(group), source), before + inside, length, group / len(groups)
+            start_inside = groups.starts[group] + np.maximum(first - begin, 0)
+            yield np.full(len(group), source), before + start_inside, length, group / len(groups)
             start, count = start + last - first, count - (last - first)
 
 
@@ -154,19 +147,14 @@ class GlobalBatches(Sampler[list[Key]]):
             InputError: the batch size is not a multiple of the number of processes, or an epoch has no whole batch.
         """
         if batch_size < 1 or batch_size % world_size:
-            raise InputError(
-                f"the global batch of {batch_size} samples is not a multiple of {world_size} processes"
-            )
+            what = f"the global batch of {batch_size} samples"
+            raise InputError(f"{what} is not a multiple of {world_size} processes")
         if order.length < batch_size:
             raise InputError(
                 f"an epoch has {order.length} samples, less than one batch of {batch_size}"
             )
-        self.order, self.batch_size, self.rank, self.world_size = (
-            order,
-            batch_size,
-            rank,
-            world_size,
-        )
+        self.order, self.batch_size = order, batch_size
+        self.rank, self.world_size = rank, world_size
         self.epoch, self.start = epoch, start
 
     @property
@@ -188,5 +176,5 @@ class GlobalBatches(Sampler[list[Key]]):
         samples, share = self.order.samples(self.epoch), self.batch_size // self.world_size
         for batch in range(self.start, len(self)):
             first = batch * self.batch_size + self.rank * share
-            rows = samples[first : first + share].tolist()
-            yield [(self.epoch, first + i, source, index) for i, (source, index) in enumerate(rows)]
+            rows = enumerate(samples[first : first + share].tolist(), start=first)
+            yield [(self.epoch, position, source, index) for position, (source, index) in rows]

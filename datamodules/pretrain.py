@@ -1,7 +1,7 @@
 """Instances of a COCO file as dense targets, one per patch of the encoder: the data of stage 0."""
 
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
             patch_size: side of a patch in pixels.
         """
         self.annotations, self.root, self.patch_size = annotations, root, patch_size
-        self.words = sorted({word for name in categories for word in name.split()})
+        self.words = sorted(set(" ".join(categories).split()))
         self.transform = ImageTransform(image_size)
 
     def __len__(self) -> int:
@@ -46,27 +46,28 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """`pixel_values` (3, S, S), `words` (P, W), `box` (P, 4)."""
         annotation = self.annotations[index]
-        height, width = annotation.sizes[0]
-        masks = np.stack(
-            [decode_segmentation(s, (height, width)) for s in annotation.segmentations]
-        )
+        size = height, width = annotation.sizes[0]
+        # N objects, P patches of p x p pixels, W words.
+        masks = np.stack([decode_segmentation(s, size) for s in annotation.segmentations])
         p = self.patch_size
         patches = masks.reshape(len(masks), height // p, p, width // p, p)
-        cover = patches.sum((2, 4)).reshape(len(masks), -1).T  # (P, objects) pixels
-        best = cover.argmax(1)
-        names = [name.split() for name in annotation.extra["categories"]]
-        words = (
-            np.array([[word in name for word in self.words] for name in names])[best]
-            & (cover.max(1) > 0)[:, None]
-        )
-        boxes = np.array(annotation.boxes, dtype=np.float32) / np.array(
-            [width, height, width, height], np.float32
-        )
+        cover = patches.sum((2, 4)).reshape(len(masks), -1).T  # pixels, (P, N)
+        best = cover.argmax(1)  # (P,)
+        named = np.array(
+            [self._has_words(name) for name in annotation.extra["categories"]]
+        )  # (N, W)
+        words = named[best] & (cover.max(1) > 0)[:, None]  # (P, W)
+        scale = np.array([width, height, width, height], np.float32)
+        boxes = np.array(annotation.boxes, dtype=np.float32) / scale  # (N, 4)
         return {
             "pixel_values": self.transform(load_image(self.root / annotation.images[0])),
             "words": torch.from_numpy(words.astype(np.float32)),
             "box": torch.from_numpy(boxes[best]),
         }
+
+    def _has_words(self, name: str) -> list[bool]:
+        """Which of all words a category's name has, (W,)."""
+        return [word in name.split() for word in self.words]
 
 
 class PretrainingData(LightningDataModule):
@@ -113,22 +114,20 @@ class PretrainingData(LightningDataModule):
         """Read the instances."""
         annotations = list(READERS["coco_instances"](self.root, "train2017"))
         cut = len(annotations) - self.num_val
-        categories = sorted({name for a in annotations for name in a.extra["categories"]})
-        arguments = categories, self.root, self.image_size, self.patch_size
-        self.train, self.val = (
-            PatchTargets(annotations[:cut], *arguments),
-            PatchTargets(annotations[cut:], *arguments),
-        )
+        names = chain.from_iterable(annotation.extra["categories"] for annotation in annotations)
+        arguments = sorted(set(names)), self.root, self.image_size, self.patch_size
+        self.train = PatchTargets(annotations[:cut], *arguments)
+        self.val = PatchTargets(annotations[cut:], *arguments)
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Shuffled scenes."""
         return self._loader(self.train, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Held-out scenes."""
         return self._loader(self.val, shuffle=False)
 
-    def _loader(self, dataset: PatchTargets, shuffle: bool) -> DataLoader[Any]:
+    def _loader(self, dataset: PatchTargets, shuffle: bool) -> DataLoader[dict[str, Tensor]]:
         return DataLoader(
             dataset,
             self.batch_size,

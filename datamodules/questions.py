@@ -12,7 +12,8 @@ from datamodules.source import LoadedSource
 from tasks import Task
 from vista.data import Annotation, located
 from vista.images import load_image
-from vista.tokens.batch import EvaluationBatch, Sample, collate
+from vista.tokens.batch import Sample, collate
+from vista.tokens.batch_types import EvaluationBatch
 
 
 class EvaluationSet(Dataset[EvaluationBatch]):

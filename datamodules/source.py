@@ -11,7 +11,7 @@ from zlib import crc32
 
 from datamodules.readers import READERS
 from tasks import Task
-from vista.data import Annotation, InputError
+from vista.data import Annotation, InputError, Turns
 
 
 @dataclass
@@ -55,7 +55,7 @@ class LoadedSource:
     annotations: Sequence[Annotation]
     wordings: int = 1
 
-    def question(self, annotation: Annotation) -> tuple[tuple[str, str], ...]:
+    def question(self, annotation: Annotation) -> Turns:
         """The turns in evaluation, in one of the task's first `wordings` templates, decided by the annotation."""
         return self.task.question(annotation, crc32(annotation.id.encode()) % self.wordings)
 

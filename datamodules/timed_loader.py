@@ -10,23 +10,22 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.synchronize import Semaphore
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader
 
-SETTLE = (
-    0.05  # seconds of quiet before the processes are forked, in which other threads come to rest
-)
+T = TypeVar("T")
+SETTLE = 0.05  # seconds of quiet before the processes are forked: other threads come to rest
 PATIENCE = 30.0  # seconds until a process that does not answer counts as asleep
 TRIES = 3
 
 
-class TimedLoader(DataLoader[Any]):
+class TimedLoader(DataLoader[T]):
     """A loader that has counted for how many seconds its batches were waited for, in `waited`."""
 
     waited = 0.0
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override]
         """The batches."""
         began = time.perf_counter()
         for batch in self._begin():
@@ -34,7 +33,7 @@ class TimedLoader(DataLoader[Any]):
             yield batch
             began = time.perf_counter()
 
-    def _begin(self) -> Iterator[Any]:
+    def _begin(self) -> Iterator[T]:
         """The batches of processes that all have answered.
 
         Raises:
@@ -47,7 +46,7 @@ class TimedLoader(DataLoader[Any]):
             time.sleep(SETTLE)
             awake = multiprocessing.Semaphore(0)
             self.worker_init_fn = partial(_answer, awake, begin)
-            batches: Any = super().__iter__()
+            batches = super().__iter__()
             self.worker_init_fn = begin
             if all(awake.acquire(timeout=PATIENCE) for _ in range(self.num_workers)):
                 return batches

@@ -56,6 +56,7 @@ class AttCoSeg(CoSeg):
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The numbers before the first bracket; the k-th mask at the size of the image that the k-th number names."""
         numbers = image_numbers(text)
+        # A mask whose number is beyond the group is scored nowhere; any size will do for it.
         known = range(1, len(annotation.sizes) + 1)
         sizes = [annotation.sizes[number - 1 if number in known else 0] for number in numbers]
         masks, malformed = self._read_masks(text, sizes)

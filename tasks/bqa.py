@@ -96,6 +96,7 @@ class BQA(PQA):
     def _candidates(self, annotation: Annotation) -> list[Box]:
         """The candidates in the order of the prompt, which depends on the id alone; none for a question on one box."""
         candidates = list(annotation.boxes) if len(annotation.boxes) > 1 else []
+        # By the id, not by an rng: prompt, grammar and reference must agree.
         random.Random(annotation.id).shuffle(candidates)
         return candidates
 

@@ -79,6 +79,7 @@ class CoSeg(Task):
     def _read_masks(self, text: str, sizes: Sequence[Size]) -> tuple[list[Mask], bool]:
         """Masks of a text, each at a size of its own, and whether the text is malformed; further ones are left out."""
         brackets = _BRACKET.findall(text)
+        # The form of the whole text first: brackets read one by one would not show a missing separator.
         if not brackets or self.codec.parse_masks(text, (1, 1))[1]:
             return [], True
         masks = []

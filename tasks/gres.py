@@ -25,6 +25,7 @@ class GRES(RES):
 
     def target(self, annotation: Annotation) -> str:
         """Masks joined by ` <msep> `; none: empty."""
+        # Sorted: a set of masks has no order of its own, and one that is not fixed cannot be learned.
         return self.codec.masks_to_text(self._masks(annotation), sort=True)
 
     def grammar(self, annotation: Annotation) -> Grammar:

@@ -36,6 +36,7 @@ class NLVR2(Task):
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The first word that decides."""
+        # Other words than the grammar's count too: answers of other models are scored as well.
         decision = first_word_decision(text, TRUE_WORDS, FALSE_WORDS)
         answer = "" if decision is None else str(decision)
         return Prediction(text=text, answer=answer, decision=decision, malformed=decision is None)

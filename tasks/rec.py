@@ -52,6 +52,7 @@ class REC(Task):
         rng = np.random.default_rng(0)
         boxes: dict[str, list[Box]] = defaultdict(list)  # of each image, in the order of the file
         for a in annotations:
+            # Several expressions name one object.
             if a.boxes[0] not in boxes[a.images[0]]:
                 boxes[a.images[0]].append(a.boxes[0])
         predictions = []

@@ -34,6 +34,7 @@ class VCR(Task):
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Every question twice, `extra["mode"]` being `q_a` and `qa_r`."""
+        # The id must differ: answers in files are found by it.
         asked_twice = []
         for a, mode in product(annotations, MODES):
             asked_twice.append(replace(a, id=f"{a.id}_{mode}", extra=a.extra | {"mode": mode}))

@@ -39,7 +39,7 @@ ALLOWED = {
     "vista.draw": ("vista.data",),
     "vista.codec": ("vista.codec", "vista.data"),
     "vista.tokens": ("vista.tokens", "vista.data"),
-    "vista.models": ("vista.models", "vista.data", "vista.tokens.batch"),
+    "vista.models": ("vista.models", "vista.data", "vista.tokens.batch_types"),
     "vista.metrics": ("vista.metrics", "vista.answers", "vista.data"),
     "vista.decoding": (
         "vista.decoding",
@@ -51,7 +51,7 @@ ALLOWED = {
     "vista.decoding.grammar": ("vista.decoding.automaton", "vista.tokens", "vista.data"),
     "vista.task": ("vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics"),
     "vista.predictions": ("vista.data", "vista.task"),
-    "vista.training": ("vista.training", "vista.models", "vista.data", "vista.tokens.batch"),
+    "vista.training": ("vista.training", "vista.models", "vista.data", "vista.tokens.batch_types"),
     "vista.module": tuple(
         f"vista.{room}"
         for room in (

@@ -135,6 +135,7 @@ def annotation_to_json(annotation: Annotation) -> str:
     Raises:
         ValueError: it would come back as another one.
     """
+    # Read back at once: a tuple in `extra` would come back as a list, and a run differ from its compiled source.
     with suppress(TypeError):  # of what JSON does not know
         text = json.dumps(_VALUES(annotation))
         if annotation_from_json(text) == annotation:

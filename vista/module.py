@@ -20,7 +20,7 @@ from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.predictions import Record, from_record
 from vista.task import Source, Task
-from vista.tokens.batch import EvaluationBatch, TrainingBatch
+from vista.tokens.batch_types import EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import Muon, Optimization, parameter_groups
@@ -215,6 +215,7 @@ class VistaModule(LightningModule):
             batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
             tasks: of each question.
         """
+        # An unreadable image is a grey one to the model; what it says of that is no answer.
         preds = self.decoder(self.model, batch, list(tasks), batch["annotations"])
         for index, readable in enumerate(batch["readable"]):
             if not readable:
@@ -225,6 +226,7 @@ class VistaModule(LightningModule):
         source, annotations = batch["source"], batch["annotations"]
         task = self.tasks[source]
         recorded = self.recorded.get(source, {})
+        # A batch that was answered in part only is asked again as a whole, as it was before.
         if all(a.id in recorded for a in annotations):
             preds = [from_record(task, a, recorded[a.id]) for a in annotations]
         else:

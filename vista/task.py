@@ -100,6 +100,7 @@ class Task(ABC):
             annotation: what is asked about.
             rng: draws one of the training templates; None: the first template.
         """
+        # The last ones are kept for the test of prompts that were never seen.
         trained = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
         chosen = 0 if rng is None else int(rng.integers(len(trained)))
         return self.fill(trained[chosen], annotation, rng)

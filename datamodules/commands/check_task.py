@@ -1,26 +1,27 @@
 """`check-task`: does a task keep the contract of `vista/task.py`? In plain words, one line for each law.
 
     python main.py check-task res
-    python main.py check-task my_task --plugin my_task.py --config my_source.yaml --root data
+    python main.py check-task my_task --plugin my_task.py --config my_source.yaml --data.root data
 
 The task is checked on annotations of its sources, or, where the configs have none, of the data sets that it names.
 Where their files are missing, a small generated world is written to a temporary folder. A task without either gets
 annotations made by hand: every field is filled, but `extra` is empty.
 """
 
-import argparse
 import re
 import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from datamodules.by_image import group_by_image
-from datamodules.commands.configured import Setup, add_arguments, read_setup
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.contract import Finding, check_task
+from datamodules.commands.options import CheckTaskOptions
 from datamodules.readers import READERS
 from datamodules.source import Source, check_source, nearest
 from datamodules.splits import Splits
@@ -35,38 +36,35 @@ from vista.tokens.tokenizer import Tokenizer
 SMALL_WORLD = {"num_train": 12, "num_val": 5, "num_test": 40}  # scenes
 
 
-def main(arguments: list[str]) -> None:
-    """The command line of the verb.
+def main(options: CheckTaskOptions) -> None:
+    """Check every task that is named, and print what is found.
 
     Raises:
         InputError: a law is broken, or there is no such task.
     """
-    parser = argparse.ArgumentParser(
-        "main.py check-task", description="Check that a task keeps the contract."
-    )
-    parser.add_argument("name", help="name of the task")
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=60,
-        metavar="N",
-        help="annotations of each source (default: 60)",
-    )
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    setup = read_setup(given.config, given.root, given.plugin)
-    if given.name not in Task.known:
-        raise InputError(nearest(given.name, list(Task.known), "task"))
-    task, broken = Task.known[given.name], 0
-    for what, annotations in annotations_of(setup, task, given.limit):
+    setup = read_setup(options.config, options.data.root, options.plugin)
+    for name in options.task:
+        if name not in Task.known:
+            raise InputError(nearest(name, list(Task.known), "task"))
+    broken = {name: count_broken(setup, Task.known[name], options.limit) for name in options.task}
+    complaints = [
+        f"task {name} breaks the contract of vista/task.py in {number} places"
+        for name, number in broken.items()
+        if number
+    ]
+    if complaints:
+        raise InputError("; ".join(complaints))
+
+
+def count_broken(setup: Setup, task: type[Task], limit: int) -> int:
+    """Print all findings on a task; the number of those that break a law."""
+    broken = 0
+    for what, annotations in annotations_of(setup, task, limit):
         print(f"{task.name} on {what}")
         for finding in check(setup, task, annotations):
             print(f"  {'ok  ' if finding.ok else 'FAIL'} {finding.law}: {finding.text}")
             broken += not finding.ok
-    if broken:
-        raise InputError(
-            f"task {task.name} breaks the contract of vista/task.py in {broken} places"
-        )
+    return broken
 
 
 def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> list[Finding]:
@@ -109,7 +107,7 @@ def annotations_of(
         ]
     if not any(found):
         raise MissingFileError(
-            f"no source of task {task.name} has its files; name their data root by --root"
+            f"no source of task {task.name} has its files; name their data root by --data.root"
         )
     return [each for each in found if each]
 
@@ -131,20 +129,18 @@ def _of_source(
     splits = [split for split in (source.val, *source.test.values(), source.train) if split]
     missing = ""
     in_world = Splits(folder, setup.codec, folder / "compiled")
-    for place, reading in ((source.root or setup.root, setup.splits), (folder, in_world)):
-        if place == folder and not (folder / "world.json").exists():
+    for root, reading in ((source.root or setup.root, setup.splits), (folder, in_world)):
+        if root == folder and not (folder / "world.json").exists():
             write_world(folder, formats="all", num_workers=1, **SMALL_WORLD)
         for split in splits:
             try:
-                annotations = reading.read(name, replace(source, root=place), split)
+                annotations = reading.read(name, replace(source, root=root), split)
             except FileNotFoundError as error:
                 missing = missing or str(error)
                 continue
-            what = f"source {name} ({source.dataset}, {split})" + " of a small generated world" * (
-                place == folder
-            )
-            return what, spread(annotations, limit)
-        if place != folder:
+            origin = " of a small generated world" if root == folder else ""
+            return f"source {name} ({source.dataset}, {split}){origin}", spread(annotations, limit)
+        if root != folder:
             print(missing)
     print(f"nor has the generated world the files of source {name}")
     return None
@@ -152,12 +148,12 @@ def _of_source(
 
 def spread(annotations: Sequence[Annotation], limit: int) -> list[Annotation]:
     """About `limit` annotations, whole images spread evenly: a baseline may look at what else is asked about one."""
-    groups = group_by_image(annotations, limit)
-    share = max(1, round(len(groups) * limit / max(1, len(annotations))))
-    places = sorted(
-        set(np.linspace(0, len(groups) - 1, min(share, len(groups))).astype(int).tolist())
-    )
-    return [annotations[i] for place in places for i in groups[place]]
+    by_image = group_by_image(annotations, limit)
+    share = max(1, round(len(by_image) * limit / max(1, len(annotations))))
+    evenly = np.linspace(0, len(by_image) - 1, min(share, len(by_image)))  # (images,)
+    chosen = sorted(set(evenly.astype(int).tolist()))
+    numbers = chain.from_iterable(by_image[image] for image in chosen)
+    return [annotations[number] for number in numbers]
 
 
 def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
@@ -165,11 +161,9 @@ def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         texts = getattr(task, "templates", ())
-    marks = (
-        [len(re.findall("<image>", text)) for text in texts]
-        if isinstance(texts, list | tuple)
-        else []
-    )
+    if not isinstance(texts, list | tuple):  # a law of its own complains of it
+        texts = ()
+    marks = [len(re.findall("<image>", text)) for text in texts]
     return [_by_hand(number, max([1, *marks])) for number in range(count)]
 
 

@@ -8,7 +8,6 @@
 Nothing is written but compiled annotations: a generated world that is not there is made by `fit`.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -43,23 +42,6 @@ class Setup:
     root: Path
     codec: Codec
     splits: Splits
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options `--config`, `--root` and `--plugin`."""
-    parser.add_argument(
-        "--config", action="append", default=[], metavar="NAME", help="config; may be repeated"
-    )
-    parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="data root, in the place of the configs'"
-    )
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="Python file that brings tasks",
-    )
 
 
 def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]) -> Setup:

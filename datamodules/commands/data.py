@@ -4,31 +4,47 @@ python main.py data audit --config coinit        which training samples show a t
 python main.py data verify --config coinit       how many samples each split has, and how many it should have
 """
 
-import argparse
+from collections.abc import Sequence
+from itertools import chain
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.expected import EXPECTED
+from datamodules.commands.options import DataOptions
 from datamodules.leakage import clean, images_tested, names_of
+from datamodules.source import Source, nearest
+from vista.data import Annotation, InputError
 
 
-def main(arguments: list[str]) -> None:
-    """The command line of the verb."""
-    parser = argparse.ArgumentParser("main.py data", description="Look at the data of a config.")
-    parser.add_argument(
-        "check",
-        choices=("audit", "verify"),
-        help="overlaps with test images, or numbers of samples",
-    )
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    setup = read_setup(given.config, given.root, given.plugin)
-    (audit if given.check == "audit" else verify)(setup)
+def main(options: DataOptions) -> None:
+    """Audit or verify the sources of the chosen tasks, or all.
+
+    Raises:
+        InputError: no source is of a chosen task.
+    """
+    setup = read_setup(options.config, options.data.root, options.plugin)
+    if options.action == "audit":
+        audit(setup, options.task)
+    else:
+        verify(setup, options.task)
 
 
-def audit(setup: Setup) -> None:
-    """Print, for each source, how many training samples show an image that is tested on."""
+def chosen_sources(setup: Setup, tasks: Sequence[str]) -> dict[str, Source]:
+    """The sources of some tasks, of all where none is named.
+
+    Raises:
+        InputError: no source is of one of the tasks.
+    """
+    there = {source.task for source in setup.sources.values()}
+    for task in tasks:
+        if task not in there:
+            raise InputError(nearest(task, sorted(there), "task"))
+    return {name: each for name, each in setup.sources.items() if not tasks or each.task in tasks}
+
+
+def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
+    """Print, for each source of the tasks, how many training samples show an image that any source tests on."""
     tested, absent = images_tested(setup.sources, setup.splits.read)
-    for name, source in setup.sources.items():
+    for name, source in chosen_sources(setup, tasks).items():
         if not source.train:
             continue
         try:
@@ -37,23 +53,21 @@ def audit(setup: Setup) -> None:
             absent.append(f"{name}: {error}")
             continue
         kept, dropped = clean(annotations, tested)
-        images = {
-            path: names
-            for annotation in annotations
-            for path, names in names_of(annotation).items()
-        }
-        shared = sum(not tested.keys().isdisjoint(names) for names in images.values())
+        images: dict[str, set[str]] = {}  # path -> all names of the image
+        for annotation in annotations:
+            images |= names_of(annotation)
+        leaks = sum(not tested.keys().isdisjoint(names) for names in images.values())
         print(f"{name} ({source.train}): {len(annotations) - len(kept):,} of {len(annotations):,} samples and "
-              f"{shared:,} of {len(images):,} images are tested on")  # fmt: skip
+              f"{leaks:,} of {len(images):,} images are tested on")  # fmt: skip
         for score, number in sorted(dropped.items()):
             print(f"    {score}: {number:,} samples")
     _say_absent(absent)
 
 
-def verify(setup: Setup) -> None:
+def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
     """Print the number of samples of each split, beside the number that the data set's authors state."""
     absent, wrong, seen = [], 0, set()
-    for name, source in setup.sources.items():
+    for name, source in chosen_sources(setup, tasks).items():
         for split in dict.fromkeys([source.train, source.val, *source.test.values()]):
             if not split or (source.dataset, split) in seen:
                 continue
@@ -64,19 +78,21 @@ def verify(setup: Setup) -> None:
                 absent.append(f"{source.dataset} ({split}): {error}")
                 continue
             what, number = EXPECTED.get((source.dataset, split), ("samples", 0))
-            images = {image for annotation in annotations for image in annotation.images}
-            found = len(images) if what == "images" else len(annotations)
-            verdict = (
-                ""
-                if not number
-                else ", as stated"
-                if found == number
-                else f", {number:,} are stated"
-            )
+            found = _count(annotations, what)
+            verdict = ""
+            if number:  # else the authors state none
+                verdict = ", as stated" if found == number else f", {number:,} are stated"
             wrong += bool(number) and found != number
             print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
     print(f"{wrong} splits have another number than stated")
     _say_absent(absent)
+
+
+def _count(annotations: Sequence[Annotation], what: str) -> int:
+    """The number of samples, or that of different images."""
+    if what != "images":
+        return len(annotations)
+    return len(set(chain.from_iterable(annotation.images for annotation in annotations)))
 
 
 def _say_absent(absent: list[str]) -> None:

@@ -8,16 +8,17 @@ counted, or every one that `test --data.scoring.max_test N` asks about: one with
 `<score>.scores.json` beside the first file.
 """
 
-import argparse
 import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from datamodules.commands.configured import Setup, add_arguments, read_setup
-from datamodules.commands.result_files import FORMS, Answer, read_answers
+from datamodules.commands.configured import Setup, read_setup
+from datamodules.commands.options import ScoreOptions
+from datamodules.commands.result_files import Answer, read_answers
 from datamodules.questions import limit
 from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
@@ -28,53 +29,21 @@ FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope":
 BATCH = 64  # references that stand in memory at once; masks are large
 
 
-def main(arguments: list[str]) -> None:
-    """The command line of the verb.
+def main(options: ScoreOptions) -> None:
+    """Score every file and print the table.
 
     Raises:
         FileNotFoundError: a file is missing.
         InputError: one sentence about what does not fit.
     """
-    parser = argparse.ArgumentParser(
-        "main.py score", description="Score answers in files without a model."
-    )
-    parser.add_argument(
-        "--predictions",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="files with answers",
-    )
-    parser.add_argument(
-        "--task", default="", metavar="NAME", help="their task; the name of the score tells it too"
-    )
-    parser.add_argument(
-        "--source",
-        default="",
-        metavar="NAME",
-        help="name of the score, if the file has another stem",
-    )
-    parser.add_argument(
-        "--format", default="jsonl", choices=FORMS, help="form of the files (default: jsonl)"
-    )
-    parser.add_argument(
-        "--max_test",
-        type=int,
-        metavar="N",
-        help="score only what `test --data.scoring.max_test N` asks about",
-    )
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    configs = given.config or _run_config(given.predictions[0])
-    setup = read_setup(configs, given.root, given.plugin)
+    paths = [Path(name) for name in options.predictions]
+    configs = options.config or _run_config(paths[0])
+    setup = read_setup(configs, options.data.root, options.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
-    for path in given.predictions:
-        files[choose_score(setup, given.task, given.source, path)].append(path)
-    rows = [
-        score_files(setup, name, paths, given.format, given.max_test)
-        for name, paths in files.items()
-    ]
+    for path in paths:
+        files[choose_score(setup, options.task, options.source, path)].append(path)
+    most = options.data.scoring.max_test
+    rows = [score_files(setup, name, own, options.format, most) for name, own in files.items()]
     print_table(rows)
 
 
@@ -85,46 +54,48 @@ def _run_config(predictions: Path) -> list[str]:
     return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
-def choose_score(setup: Setup, task: str, source: str, path: Path) -> str:
-    """The name of the score that a file is for: `--source`, else the file's stem, else the task's only score.
+def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) -> str:
+    """The name of the score that a file is for: `--source`, else the file's stem, else the tasks' only score.
 
     Args:
         setup: the sources.
-        task: name, or empty.
+        tasks: names of those that may be meant; empty: any.
         source: the name of a score, or of a source with one score; or empty.
         path: of the file; `x.1.jsonl`, another process's part of `x.jsonl`, is for the same score.
 
     Raises:
         InputError: nothing or too much fits.
     """
-    if task and task not in Task.known:
-        raise InputError(nearest(task, list(Task.known), "task"))
-    known = {score: name for name, each in setup.sources.items() for score in each.test}
-    fitting = [score for score, name in known.items() if task in ("", setup.sources[name].task)]
+    for task in tasks:
+        if task not in Task.known:
+            raise InputError(nearest(task, list(Task.known), "task"))
+    known: dict[str, str] = {}  # score -> source
+    for name, each in setup.sources.items():
+        known |= dict.fromkeys(each.test, name)
+    fitting = [
+        score for score, name in known.items() if not tasks or setup.sources[name].task in tasks
+    ]
     wanted = source or path.name.partition(".")[0]
     if wanted in known:
         if wanted not in fitting:
-            raise InputError(
-                f"{wanted} is a score of task {setup.sources[known[wanted]].task}, not of {task}"
-            )
+            task = setup.sources[known[wanted]].task
+            raise InputError(f"{wanted} is a score of task {task}, not of {', '.join(tasks)}")
         return wanted
     if source:
         of_source = [score for score in fitting if known[score] == source]
         if len(of_source) == 1:
             return of_source[0]
         raise InputError(_unknown_score(source, of_source or fitting))
-    if task and len(fitting) == 1:
+    if tasks and len(fitting) == 1:
         return fitting[0]
     there = ", ".join(fitting) or "no source of the configs has any"
     raise InputError(f"{path}: the file's name is that of no score; name one by --source: {there}")
 
 
 def _unknown_score(name: str, known: Sequence[str]) -> str:
-    return (
-        nearest(name, known, "score")
-        if known
-        else f"there is no score {name!r}, nor any other of the task"
-    )
+    if not known:
+        return f"there is no score {name!r}, nor any other of the task"
+    return nearest(name, known, "score")
 
 
 def read_scored(
@@ -171,19 +142,13 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    answers = by_id(
-        scored,
-        (answer for path in paths for answer in read_answers(path, form, scored.annotations)),
-    )
-    missing = (
-        f", {total - len(answers)} of them without an answer: wrong" if len(answers) < total else ""
-    )
-    advice = (
-        " (--max_test N scores what a `test --data.scoring.max_test N` asked)"
-        if missing and most is None
-        else ""
-    )
-    print(f"{name}: {total} annotations{missing}{advice}")
+    files = [read_answers(path, form, scored.annotations) for path in paths]
+    answers = by_id(scored, chain.from_iterable(files))
+    unanswered = total - len(answers)
+    note = f", {unanswered} of them without an answer: wrong" if unanswered else ""
+    if unanswered and most is None:
+        note += " (--data.scoring.max_test N scores what `test` with the same option asks)"
+    print(f"{name}: {total} annotations{note}")
     metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
     row = score_row(scored, "test", metrics)
     if row is None:

@@ -19,12 +19,13 @@ import random
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg_groups import held_out
 from datamodules.readers.reader import Reader
-from datamodules.readers.traits import Thing, by_category, scaled, spoken_by_coco_id, things_of
+from datamodules.readers.traits import Thing, by_category, objects_by_coco_id, scaled, things_of
 from vista.data import Annotation, InputError, Size
 
 LEAST = 0.01  # share of the image that the pair's object covers
@@ -33,7 +34,7 @@ CROWD = ("crowd", "")  # stands for every trait
 
 
 @dataclass(slots=True)
-class Shown:
+class Scene:
     """An image: its id, path, (H, W), its objects by category, and all traits that those of a category may have."""
 
     id: str
@@ -77,7 +78,7 @@ class AttCoSegCocoReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         images = list(self._images())
-        showing: dict[str, list[Shown]] = defaultdict(list)
+        showing: dict[str, list[Scene]] = defaultdict(list)
         for image in images:
             for category in image.things:
                 showing[category].append(image)
@@ -90,36 +91,35 @@ class AttCoSegCocoReader(Reader):
                 if len(negatives) == self.num_images - 2:
                     yield sample(category, pair, negatives, rng)
 
-    def _images(self) -> Iterator[Shown]:
-        said = spoken_by_coco_id(self)
+    def _images(self) -> Iterator[Scene]:
+        named = objects_by_coco_id(self)
         reader, held = CocoInstancesReader(self.root, self.split), held_out(self) | self.exclude
         for image in reader:
             if image.id in held:
                 continue
-            spoken = None
-            if said is not None:
-                size, objects = said.get(int(image.id), (image.sizes[0], []))
-                spoken = scaled(objects, size, image.sizes[0])
-            things = by_category(things_of(image, spoken))
+            objects = None
+            if named is not None:
+                size, of_genome = named.get(int(image.id), (image.sizes[0], []))
+                objects = scaled(of_genome, size, image.sizes[0])
+            things = by_category(things_of(image, objects))
             traits = {category: possible_traits(found) for category, found in things.items()}
-            yield Shown(image.id, image.images[0], image.sizes[0], things, traits)
+            yield Scene(image.id, image.images[0], image.sizes[0], things, traits)
         self.problems += reader.problems
         self.watched |= reader.watched
 
 
 def possible_traits(things: list[Thing]) -> frozenset[tuple[str, str]]:
-    """Every (trait, value) that some object may have; of a crowd's only the crowd is said."""
+    """Every (trait, value) that some object may have; a crowd has `CROWD` alone."""
     if any(thing.crowd for thing in things):
         return frozenset((CROWD,))
-    return frozenset(
-        (kind, value)
-        for thing in things
-        for kind, values in thing.traits.items()
-        for value in values
-    )
+    possible: set[tuple[str, str]] = set()
+    for thing in things:
+        for kind, values in thing.traits.items():
+            possible |= {(kind, value) for value in values}
+    return frozenset(possible)
 
 
-def may_share(one: Shown, other: Shown, but: str = "") -> bool:
+def may_share(one: Scene, other: Scene, but: str = "") -> bool:
     """Whether two images may show objects of one category with a trait in common, a category `but` aside."""
     for category in one.traits.keys() & other.traits.keys() - {but}:
         ours, theirs = one.traits[category], other.traits[category]
@@ -138,20 +138,18 @@ def shared_traits(one: Thing, other: Thing) -> dict[str, str]:
 
 
 def pairs(
-    category: str, images: Sequence[Shown], rng: random.Random
-) -> Iterator[tuple[Shown, Shown]]:
+    category: str, images: Sequence[Scene], rng: random.Random
+) -> Iterator[tuple[Scene, Scene]]:
     """Positive pairs of a category; each image waits under its known traits for one that shares any of them."""
-    waiting: dict[tuple[str, str], list[Shown]] = defaultdict(list)
+    waiting: dict[tuple[str, str], list[Scene]] = defaultdict(list)
     paired: set[str] = set()
     for image in rng.sample(images, len(images)):
         (thing, *more) = image.things[category]
         if more or thing.crowd or thing.share < LEAST:
             continue
-        known = [
-            (kind, *values) for kind, values in sorted(thing.traits.items()) if len(values) == 1
-        ]
+        known = [(k, next(iter(v))) for k, v in sorted(thing.traits.items()) if len(v) == 1]
         rng.shuffle(known)
-        candidates = (other for kind, value in known for other in waiting[kind, value][-TRIES:])
+        candidates = chain.from_iterable(waiting[trait][-TRIES:] for trait in known)
         partner = next(
             (o for o in candidates if o.id not in paired and not may_share(image, o, but=category)),
             None,
@@ -160,35 +158,36 @@ def pairs(
             paired |= {image.id, partner.id}
             yield partner, image
         else:
-            for kind, value in known:
-                waiting[kind, value].append(image)
+            for trait in known:
+                waiting[trait].append(image)
 
 
 def choose_negatives(
     category: str,
-    pair: tuple[Shown, Shown],
-    same: Sequence[Shown],
-    images: Sequence[Shown],
+    pair: tuple[Scene, Scene],
+    same: Sequence[Scene],
+    images: Sequence[Scene],
     count: int,
     rng: random.Random,
-) -> list[Shown]:
+) -> list[Scene]:
     """Images that share nothing with the pair nor with each other; fewer than `count` where not enough are found."""
-    chosen: list[Shown] = []
+    chosen: list[Scene] = []
     # One of the pair's category is enough: the others are drawn from all images.
     for pool, wanted in ((same, 1), (images, count)):
         for _ in range(TRIES * wanted):
             if len(chosen) == wanted:
                 break
             image = pool[rng.randrange(len(pool))]
-            if image.things and not any(
-                image.id == o.id or may_share(image, o) for o in (*pair, *chosen)
-            ):
+            others = (*pair, *chosen)
+            if not image.things or any(image.id == other.id for other in others):
+                continue
+            if not any(may_share(image, other) for other in others):
                 chosen.append(image)
     return chosen
 
 
 def sample(
-    category: str, pair: tuple[Shown, Shown], negatives: list[Shown], rng: random.Random
+    category: str, pair: tuple[Scene, Scene], negatives: list[Scene], rng: random.Random
 ) -> Annotation:
     """One sample, its images in random order."""
     images = [*pair, *negatives]

@@ -18,10 +18,10 @@ Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; Chen et al., M
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import CocoImages, Reader, intact_box
+from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
 from vista.data import Annotation, Size
 
 SOURCE = "https://cocodataset.org/#download"
@@ -46,7 +46,7 @@ class CocoReader(Reader):
     splits: tuple[str, ...] = ("train2017", "val2017", "train2014", "val2014", *KARPATHY)
     source = SOURCE
 
-    def __init__(self, root: Any, split: str) -> None:
+    def __init__(self, root: Path | str, split: str) -> None:
         super().__init__(root, split)
         if split in KARPATHY:
             self.fields = frozenset({"captions"})
@@ -72,14 +72,12 @@ class CocoReader(Reader):
     def _karpathy(self) -> Iterator[Annotation]:
         kept = KARPATHY[self.split]
         images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
-        for image in self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")[
-            "images"
-        ]:
+        data = self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")
+        for image in data["images"]:
             if image["split"] in kept:
                 path = images[image["filepath"]].path(image["cocoid"])
-                yield from self._annotation(
-                    image["cocoid"], path, [s["raw"] for s in image["sentences"]]
-                )
+                captions = [sentence["raw"] for sentence in image["sentences"]]
+                yield from self._annotation(image["cocoid"], path, captions)
 
     def _annotation(
         self, image_id: int, path: str, captions: list[str], *sizes: Size, **extra: int
@@ -110,7 +108,7 @@ class CocoInstancesReader(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         data = self.json(f"coco/annotations/instances_{self.split}.json")
         names = {category["id"]: category["name"] for category in data["categories"]}
-        objects: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        objects: dict[int, list[Record]] = defaultdict(list)
         for record in data["annotations"]:
             objects[record["image_id"]].append(record)
         for image in data["images"]:

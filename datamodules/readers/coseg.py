@@ -15,17 +15,18 @@ A mask is white (255, or 1) on the object.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import Reader, Record
 from vista.data import Annotation, Size
 
 SETS = {"pascal": "PASCAL", "msrc": "MSRC", "icoseg": "iCoSeg"}
 MASKS = ("GroundTruth", "ground_truth")
+Member: TypeAlias = tuple[str, Size, Record]  # an image of a class: path, (H, W), RLE
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -46,39 +47,43 @@ class CoSegReader(Reader):
     splits = tuple(SETS)
     source = "https://people.csail.mit.edu/mrub/ObjectDiscovery"
 
-    def __init__(self, root: Any, split: str, group_size: int = 4) -> None:
+    def __init__(self, root: Path | str, split: str, group_size: int = 4) -> None:
         super().__init__(root, split)
         self.group_size = group_size
 
     def _annotations(self) -> Iterator[Annotation]:
         top = self.file(f"coseg/{SETS[self.split]}")
         images = top / "images" if (top / "images").is_dir() else top
-        for folder in sorted(
-            path
-            for path in self.watch(images).iterdir()
-            if path.is_dir() and path.name not in MASKS
-        ):
-            members = list(self._members(top, folder))
-            size = min(self.group_size, len(members))
-            for start in range(0, len(members), max(size, 1)):
-                group = members[start : start + size]
-                filled = members[: size - len(group)]
-                yield Annotation(
-                    id=f"{folder.name}_{start // size}",
-                    images=tuple(path for path, _, _ in group + filled),
-                    sizes=tuple(hw for _, hw, _ in group + filled),
-                    segmentations=tuple(rle for _, _, rle in group + filled),
-                    extra={
-                        "class": folder.name,
-                        "count": [True] * len(group) + [False] * len(filled),
-                    },
-                )
+        for folder in sorted(self.watch(images).iterdir()):
+            if folder.is_dir() and folder.name not in MASKS:
+                yield from self._groups(folder.name, list(self._members(top, folder)))
 
-    def _members(self, top: Path, folder: Path) -> Iterator[tuple[str, Size, dict[str, Any]]]:
-        """(path, (H, W), RLE) of each image of a class that has a mask, by name."""
-        places = [place for name in MASKS for place in (folder / name, top / name / folder.name)]
-        there = [place for place in places if self.watch(place).is_dir()]
-        masks = {path.stem.removesuffix("_GT"): path for place in there for path in files(place)}
+    def _groups(self, category: str, members: list[Member]) -> Iterator[Annotation]:
+        size = min(self.group_size, len(members))
+        for number, start in enumerate(range(0, len(members), max(size, 1))):
+            group = members[start : start + size]
+            filled = members[: size - len(group)]
+            paths, sizes, rles = zip(*group, *filled, strict=True)
+            yield Annotation(
+                id=f"{category}_{number}",
+                images=paths,
+                sizes=sizes,
+                segmentations=rles,
+                extra={"class": category, "count": [True] * len(group) + [False] * len(filled)},
+            )
+
+    def _masks(self, top: Path, folder: Path) -> dict[str, Path]:
+        """The mask files of a class, by the stem of their image; of two the later found."""
+        masks = {}
+        for name in MASKS:
+            for place in (folder / name, top / name / folder.name):
+                for path in files(place) if self.watch(place).is_dir() else ():
+                    masks[path.stem.removesuffix("_GT")] = path
+        return masks
+
+    def _members(self, top: Path, folder: Path) -> Iterator[Member]:
+        """Each image of a class that has a mask, by name."""
+        masks = self._masks(top, folder)
         for image in files(self.watch(folder)):
             path = image.relative_to(self.root).as_posix()
             if image.stem not in masks:
@@ -88,9 +93,8 @@ class CoSegReader(Reader):
             with Image.open(image) as opened:
                 width, height = opened.size
             if mask.shape != (height, width):
-                self.leave_out(
-                    path, f"its mask has size {list(mask.shape)}, the image {[height, width]}"
-                )
+                why = f"its mask has size {list(mask.shape)}, the image {[height, width]}"
+                self.leave_out(path, why)
                 continue
             yield path, (height, width), encode(mask)
 
@@ -107,7 +111,7 @@ def read_mask(path: Path) -> np.ndarray:
     return values > (0 if values.max() == 1 else 127)
 
 
-def encode(mask: np.ndarray) -> dict[str, Any]:
+def encode(mask: np.ndarray) -> Record:
     """A mask, bool (H, W), as COCO's compressed RLE, its counts as text."""
     rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}

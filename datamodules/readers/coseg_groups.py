@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,9 +27,9 @@ from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg import MASKS, encode
 from datamodules.readers.files import inside
 from datamodules.readers.groupwise_res import as_text, compressed
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import Reader, Record
 from datamodules.readers.thumbnails import alike, thumbnails
-from vista.data import Annotation, Box, InputError, Size
+from vista.data import Annotation, Box, InputError, Segmentation, Size
 
 VOC = "voc/VOCdevkit/VOC2012"
 VOC_SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
@@ -46,7 +45,7 @@ class Member:
 
     path: str
     size: Size
-    rle: dict[str, Any]
+    rle: Record
 
 
 class CoSegGroupsReader(Reader):
@@ -173,7 +172,7 @@ def covered(boxes: list[Box], size: Size) -> float:
     return sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes) / (size[0] * size[1])
 
 
-def union(segmentations: list[Any], size: Size) -> dict[str, Any]:
+def union(segmentations: list[Segmentation], size: Size) -> Record:
     """Several objects of an image of (H, W), each a list of polygons or an RLE, as one RLE with text counts."""
     rles = []
     for segmentation in segmentations:

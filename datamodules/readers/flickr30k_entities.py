@@ -18,12 +18,12 @@ import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import Reader, clip_box
+from datamodules.readers.reader import Reader, Record, clip_box
 from vista.data import Annotation, Box, Size
 
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
 
 
@@ -41,15 +41,9 @@ class Flickr30kEntitiesReader(Reader):
     source = "https://github.com/BryanPlummer/flickr30k_entities"
 
     def _annotations(self) -> Iterator[Annotation]:
-        for image_id in (
-            self.file(f"{self.name}/{self.split}.txt").read_text(encoding="utf-8").split()
-        ):
+        for image_id in self._text(f"{self.split}.txt").split():
             inside(image_id)
-            lines = (
-                self.file(f"{self.name}/Sentences/{image_id}.txt")
-                .read_text(encoding="utf-8")
-                .splitlines()
-            )
+            lines = self._text(f"Sentences/{image_id}.txt").splitlines()
             size, chains = self._boxes(image_id)
             for number, line in enumerate(lines):
                 caption, phrases = parse_caption(line)
@@ -66,6 +60,9 @@ class Flickr30kEntitiesReader(Reader):
                     extra={"phrases": phrases},
                 )
 
+    def _text(self, name: str) -> str:
+        return self.file(f"{self.name}/{name}").read_text(encoding="utf-8")
+
     def _boxes(self, image_id: str) -> tuple[Size, dict[str, list[Box]]]:
         """The image's (H, W), and the boxes of each chain, xyxy in pixels."""
         tree = ET.parse(self.file(f"{self.name}/Annotations/{image_id}.xml")).getroot()
@@ -76,21 +73,18 @@ class Flickr30kEntitiesReader(Reader):
             if corners is None:
                 continue
             names = [name.text or "" for name in element.findall("name")]
-            box = clip_box(
-                [float(corners.findtext(key, "nan")) for key in ("xmin", "ymin", "xmax", "ymax")],
-                size,
-            )
+            xyxy = [float(corners.findtext(key, "nan")) for key in CORNERS]
+            box = clip_box(xyxy, size)
             if box is None:
-                self.leave_out(
-                    f"{image_id}#{'+'.join(names)}", "its box has no area inside the image"
-                )
+                name = f"{image_id}#{'+'.join(names)}"
+                self.leave_out(name, "its box has no area inside the image")
                 continue
             for name in names:
                 chains[name].append(box)
         return size, chains
 
 
-def parse_caption(line: str) -> tuple[str, list[dict[str, Any]]]:
+def parse_caption(line: str) -> tuple[str, list[Record]]:
     """A caption without its markup, and its phrases (see `Flickr30kEntities`) with no boxes yet."""
     caption, phrases, end = "", [], 0
     for match in PHRASE.finditer(line):
@@ -98,19 +92,12 @@ def parse_caption(line: str) -> tuple[str, list[dict[str, Any]]]:
         start, end = len(caption), match.end()
         caption += match[3]
         types = match[2].strip("/").split("/")
-        phrases.append(
-            {
-                "phrase": match[3],
-                "start": start,
-                "end": len(caption),
-                "chain": match[1],
-                "types": types,
-            }
-        )
+        place = {"start": start, "end": len(caption)}
+        phrases.append({"phrase": match[3], **place, "chain": match[1], "types": types})
     return (caption + line[end:]).rstrip(), phrases
 
 
-def number_boxes(phrases: list[dict[str, Any]], chains: dict[str, list[Box]]) -> list[Box]:
+def number_boxes(phrases: list[Record], chains: dict[str, list[Box]]) -> list[Box]:
     """Writes each phrase's indices into the list of boxes that is returned; a chain's boxes are listed once."""
     boxes: list[Box] = []
     numbers: dict[str, list[int]] = {}

@@ -13,16 +13,16 @@ Liu et al., GRES: Generalized Referring Expression Segmentation, CVPR 2023.
 With targets, `ann_id` lists them, e.g. [594223, 594319]; a bare int occurs too.
 """
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import CocoImages, Reader, intact_box
+from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
 from datamodules.readers.refer import IMAGES
 from vista.data import Annotation, Box, Size
 
 FOLDERS = ("grefcoco", "refer/grefcoco")
+REFS = [f"{folder}/grefs(unc).json" for folder in FOLDERS]
+REFS += [f"{folder}/grefs(unc).p" for folder in FOLDERS]
 
 
 class GRefCOCOReader(Reader):
@@ -38,10 +38,8 @@ class GRefCOCOReader(Reader):
     source = "https://github.com/henghuiding/gRefCOCO"
 
     def _annotations(self) -> Iterator[Annotation]:
-        path = self.file(
-            *(f"{folder}/grefs(unc).{suffix}" for suffix in ("json", "p") for folder in FOLDERS)
-        )
-        refs = json.loads(path.read_bytes()) if path.suffix == ".json" else load_plain_pickle(path)
+        path = self.file(*REFS)
+        refs = self.json(*REFS) if path.suffix == ".json" else load_plain_pickle(path)
         data = self.json(*(f"{folder}/instances.json" for folder in FOLDERS))
         sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
         objects = {record["id"]: record for record in data["annotations"]}
@@ -57,15 +55,14 @@ class GRefCOCOReader(Reader):
                 yield from self._expressions(ref, targets, sizes[ref["image_id"]], images)
 
     def _targets(
-        self, ref: dict[str, Any], objects: dict[int, Any], size: Size
-    ) -> list[tuple[Box, Any]] | None:
+        self, ref: Record, objects: dict[int, Record], size: Size
+    ) -> list[tuple[Box, Record]] | None:
         """(box, instance) of each target; None where the ref cannot be used."""
         ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
         ids = [ann_id for ann_id in ids if ann_id != -1]
         if bool(ref.get("no_target", not ids)) != (not ids):
-            self.leave_out(
-                ref["ref_id"], f"no_target is {ref['no_target']}, but its objects are {ids}"
-            )
+            why = f"no_target is {ref['no_target']}, but its objects are {ids}"
+            self.leave_out(ref["ref_id"], why)
             return None
         missing = [ann_id for ann_id in ids if ann_id not in objects]
         if missing:
@@ -79,7 +76,7 @@ class GRefCOCOReader(Reader):
         return found
 
     def _expressions(
-        self, ref: dict[str, Any], targets: list[tuple[Box, Any]], size: Size, images: CocoImages
+        self, ref: Record, targets: list[tuple[Box, Record]], size: Size, images: CocoImages
     ) -> Iterator[Annotation]:
         for sentence in ref["sentences"]:
             expression = (sentence.get("raw") or sentence["sent"]).strip()

@@ -18,14 +18,14 @@ The files have the layout of D-cube, built on the same data: https://github.com/
 import random
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
+from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
 from datamodules.readers.files import inside
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import Reader, segmentation_problem
-from vista.data import Annotation, Size
+from datamodules.readers.reader import Reader, Record, segmentation_problem
+from vista.data import Annotation, Segmentation, Size
 
 
 class GroupwiseRESReader(Reader):
@@ -54,9 +54,9 @@ class GroupwiseRESReader(Reader):
                     continue
                 members = [images[image_id] for image_id in group["img_id"]]
                 masks = self._masks([records[ann_id] for ann_id in sentence["anno_id"]], images)
-                segmentations: tuple[Any, ...] = tuple(
+                segmentations: list[Segmentation] = [
                     masks.get(image["id"], []) for image in members
-                )
+                ]
                 yield Annotation(
                     id=name,
                     images=tuple(
@@ -64,7 +64,7 @@ class GroupwiseRESReader(Reader):
                     ),
                     sizes=tuple((image["height"], image["width"]) for image in members),
                     expression=expression,
-                    segmentations=segmentations,
+                    segmentations=tuple(segmentations),
                     extra={
                         "group_id": group["id"],
                         "sent_id": sent_id,
@@ -73,20 +73,16 @@ class GroupwiseRESReader(Reader):
                     },
                 )
 
-    def _masks(
-        self, records: list[dict[str, Any]], images: dict[int, Any]
-    ) -> dict[int, dict[str, Any]]:
+    def _masks(self, records: list[Record], images: dict[int, Record]) -> dict[int, Record]:
         """The union of a sentence's masks in each image that has any, by image id."""
-        parts: dict[int, list[Any]] = {}
+        parts: dict[int, list[Record]] = {}
         for record in records:
             image = images[record["image_id"]]
             size = (image["height"], image["width"])
             found = record["segmentation"]
             rles = found if isinstance(found, list) else [found]
-            why = next(
-                (why for rle in rles if (why := segmentation_problem(rle, size))),
-                "" if rles else "no mask",
-            )
+            problems = [segmentation_problem(rle, size) for rle in rles] or ["no mask"]
+            why = next(filter(None, problems), "")
             if why:
                 self.leave_out(record["id"], why)
                 continue
@@ -110,7 +106,7 @@ class AttCoSegReader(GroupwiseRESReader):
 
     name = "attcoseg"
 
-    def __init__(self, root: Any, split: str, num_images: int = 4) -> None:
+    def __init__(self, root: Path | str, split: str, num_images: int = 4) -> None:
         super().__init__(root, split)
         self.num_images = num_images
 
@@ -141,11 +137,11 @@ class AttCoSegReader(GroupwiseRESReader):
         )
 
 
-def compressed(rle: dict[str, Any], size: Size) -> dict[str, Any]:
+def compressed(rle: Record, size: Size) -> Record:
     """An RLE, compressed or not, as a compressed one."""
     return coco_mask.frPyObjects(rle, *size) if isinstance(rle["counts"], list) else rle
 
 
-def as_text(rle: dict[str, Any]) -> dict[str, Any]:
+def as_text(rle: Record) -> Record:
     """An RLE whose counts are text, as JSON needs it."""
     return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

@@ -14,13 +14,13 @@ Lu et al., IconQA, NeurIPS 2021 Datasets and Benchmarks.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import product
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import Reader, Record
 from vista.data import Annotation
 
-TYPES = ("choose_img", "fill_in_blank")
+TYPES, PARTS = ("choose_img", "fill_in_blank"), ("train", "val", "test")
 
 
 class IconQAReader(Reader):
@@ -33,12 +33,7 @@ class IconQAReader(Reader):
 
     name = "iconqa"
     fields = frozenset({"question", "label"})
-    splits = (
-        "train",
-        "val",
-        "test",
-        *(f"{kind}_{part}" for kind in TYPES for part in ("train", "val", "test")),
-    )
+    splits = (*PARTS, *map("_".join, product(TYPES, PARTS)))
     source = "https://iconqa.github.io/#download"
 
     def _annotations(self) -> Iterator[Annotation]:
@@ -55,14 +50,13 @@ class IconQAReader(Reader):
             if why:
                 self.leave_out(pid, why)
                 continue
-            folder = inside(
-                f"iconqa/iconqa_data/iconqa/{key.rsplit('_', 1)[1]}/{problem['ques_type']}/{pid}"
-            )
+            part = key.rpartition("_")[2]
+            folder = inside(f"iconqa/iconqa_data/iconqa/{part}/{problem['ques_type']}/{pid}")
             choices = problem.get("choices", [])
-            drawn = choices if problem["ques_type"] == "choose_img" else []
+            pictures = choices if problem["ques_type"] == "choose_img" else []
             yield Annotation(
                 id=pid,
-                images=tuple(inside(f"{folder}/{name}") for name in ("image.png", *drawn)),
+                images=tuple(inside(f"{folder}/{name}") for name in ("image.png", *pictures)),
                 question=problem["question"],
                 label=str(problem["answer"]),
                 extra={
@@ -74,14 +68,15 @@ class IconQAReader(Reader):
             )
 
 
-def problem_of(problem: dict[str, Any] | None) -> str:
+def problem_of(problem: Record | None) -> str:
     """Why a problem cannot be used, or an empty string."""
     if problem is None:
         return "it is not in problems.json"
     if not problem["question"].strip():
         return "the question is empty"
-    if problem["ques_type"] != "fill_in_blank" and problem["answer"] not in range(
-        len(problem.get("choices", []))
-    ):
-        return f"the answer {problem['answer']!r} is none of its {len(problem.get('choices', []))} choices"
+    if problem["ques_type"] == "fill_in_blank":
+        return ""
+    choices = problem.get("choices", [])
+    if problem["answer"] not in range(len(choices)):
+        return f"the answer {problem['answer']!r} is none of its {len(choices)} choices"
     return ""

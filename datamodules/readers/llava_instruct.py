@@ -15,10 +15,9 @@ Liu et al., Visual Instruction Tuning, NeurIPS 2023.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from datamodules.readers.files import inside, json_items, json_lines
-from datamodules.readers.reader import CocoImages, Reader
+from datamodules.readers.reader import CocoImages, Reader, Record
 from vista.data import Annotation
 
 MARK = "<image>"
@@ -44,27 +43,24 @@ class LlavaInstructReader(Reader):
         file = "llava_instruct_150k" if self.split == "train" else self.split
         for number, record in enumerate(json_items(self.file(f"llava_instruct/{file}.json"))):
             name = f"{record['id']}_{number}"
-            why, values = (
-                conversation_problem(record),
-                [turn["value"].strip() for turn in record["conversations"]],
-            )
+            why = conversation_problem(record)
             if why:
                 self.leave_out(name, why)
                 continue
+            values = [turn["value"].strip() for turn in record["conversations"]]
             turns = [list(turn) for turn in zip(values[::2], values[1::2], strict=True)]
             yield annotation(name, inside(f"coco/train2017/{record['image']}"), turns)
 
     def _bench(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
-        for number, record in enumerate(
-            json_lines(self.file("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl"))
-        ):
+        file = self.file("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")
+        for number, record in enumerate(json_lines(file)):
             turns = [[f"{MARK}\n{record['instruction'].strip()}", record["output"].strip()]]
             path = images.path(int(record["id"]))
             yield annotation(f"{record['id']}_{number}", path, turns, type=record["type"])
 
 
-def annotation(name: str, path: str, turns: list[list[str]], **extra: Any) -> Annotation:
+def annotation(name: str, path: str, turns: list[list[str]], **extra: str) -> Annotation:
     """One conversation as an annotation."""
     return Annotation(
         id=name,
@@ -75,7 +71,7 @@ def annotation(name: str, path: str, turns: list[list[str]], **extra: Any) -> An
     )
 
 
-def conversation_problem(record: dict[str, Any]) -> str:
+def conversation_problem(record: Record) -> str:
     """Why a conversation cannot be used, or an empty string."""
     turns = record["conversations"]
     if "image" not in record:

@@ -13,10 +13,9 @@ The identifier is split-set-pair-sentence; `directory` stands in the training fi
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from datamodules.readers.files import inside, json_lines
-from datamodules.readers.reader import Reader
+from datamodules.readers.reader import Reader, Record
 from vista.data import Annotation
 
 
@@ -32,16 +31,14 @@ class NLVR2Reader(Reader):
     source = "https://github.com/lil-lab/nlvr/tree/master/nlvr2"
 
     def _annotations(self) -> Iterator[Annotation]:
-        for record in json_lines(
-            self.file(f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json")
-        ):
+        file = self.file(f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json")
+        for record in json_lines(file):
             identifier = record["identifier"]
             if not record["sentence"].strip():
                 self.leave_out(identifier, "the statement is empty")
             elif record["label"] not in ("True", "False"):
-                self.leave_out(
-                    identifier, f"the label {record['label']!r} is neither True nor False"
-                )
+                why = f"the label {record['label']!r} is neither True nor False"
+                self.leave_out(identifier, why)
             else:
                 yield Annotation(
                     id=identifier,
@@ -51,13 +48,9 @@ class NLVR2Reader(Reader):
                     extra={"identifier": identifier},
                 )
 
-    def _images(self, record: dict[str, Any]) -> tuple[str, str]:
+    def _images(self, record: Record) -> tuple[str, str]:
         folder = f"nlvr2/{self.split}"
         if self.split == "train":
-            folder = (
-                f"nlvr2/images/train/{record['directory']}"
-                if "directory" in record
-                else "nlvr2/images/train"
-            )
+            folder = f"nlvr2/images/train/{record.get('directory', '')}".rstrip("/")
         pair = record["identifier"].rsplit("-", 1)[0]
         return inside(f"{folder}/{pair}-img0.png"), inside(f"{folder}/{pair}-img1.png")

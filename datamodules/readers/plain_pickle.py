@@ -22,10 +22,10 @@ class RefusedPickleError(InputError, pickle.UnpicklingError):
 class Skipped:
     """Stands where a pickle holds a value of numpy; the value itself is dropped."""
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         pass
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         pass
 
 

@@ -21,9 +21,8 @@ Keys are also written with a capital (`Obj_question`, `BBox`). `points` and `all
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from datamodules.readers.reader import Reader, clip_xywh
+from datamodules.readers.reader import Reader, Record, clip_xywh
 from datamodules.readers.visual_genome import GenomeImage, genome_images
 from vista.data import Annotation
 
@@ -57,9 +56,7 @@ class LookTwiceReader(Reader):
                 keys = {key.lower(): value for key, value in record.items()}
                 yield from self._questions(f"{image_id}_{number}", keys, images[int(image_id)])
 
-    def _questions(
-        self, name: str, record: dict[str, Any], image: GenomeImage
-    ) -> Iterator[Annotation]:
+    def _questions(self, name: str, record: Record, image: GenomeImage) -> Iterator[Annotation]:
         extra = {key: record.get(key, "") for key in ("obj_type", "supercategory")}
         for granularity, key in QUESTIONS.items():
             yield from self._annotation(
@@ -76,9 +73,9 @@ class LookTwiceReader(Reader):
         name: str,
         image: GenomeImage,
         question: str,
-        answer: Any,
-        region: tuple[Any, Any],
-        extra: dict[str, Any],
+        answer: object,
+        region: tuple[Record, Record],
+        extra: Record,
     ) -> Iterator[Annotation]:
         """The annotation, or none and a note. The region is a Visual Genome object and a point in it."""
         thing, point = region
@@ -117,9 +114,7 @@ class LocalQAReader(LookTwiceReader):
     splits = ("train", "val", "testdev", "testfinal")
     folder, stem = "LocalQA", "localqa"
 
-    def _questions(
-        self, name: str, record: dict[str, Any], image: GenomeImage
-    ) -> Iterator[Annotation]:
+    def _questions(self, name: str, record: Record, image: GenomeImage) -> Iterator[Annotation]:
         things, points = record["all_objs"], record["points"]
         if len(things) != len(points):
             self.leave_out(name, f"it has {len(things)} objects, but {len(points)} points")

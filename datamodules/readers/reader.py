@@ -13,9 +13,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vista.data import Annotation, Box, InputError, MissingFileError, SampleError, Size, located
+from vista.data import (
+    Annotation,
+    Box,
+    InputError,
+    MissingFileError,
+    SampleError,
+    Segmentation,
+    Size,
+    located,
+)
 
 Stamp: TypeAlias = tuple[int, int]
+Record: TypeAlias = dict[str, Any]  # of an official file, keys as its publisher names them
 
 
 class Reader:
@@ -166,7 +176,7 @@ def clip_xywh(box: Sequence[float], size: Size) -> Box | None:
         return None
 
 
-def segmentation_problem(segmentation: Any, size: Size) -> str:
+def segmentation_problem(segmentation: Segmentation, size: Size) -> str:
     """Why a COCO segmentation (polygons in pixels, or an RLE) of an image of (H, W) cannot be drawn, or nothing."""
     if isinstance(segmentation, dict):
         if list(segmentation.get("size", ())) != list(size):
@@ -177,7 +187,7 @@ def segmentation_problem(segmentation: Any, size: Size) -> str:
     return ""
 
 
-def intact_box(reader: Reader, record: dict[str, Any], size: Size) -> Box | None:
+def intact_box(reader: Reader, record: Record, size: Size) -> Box | None:
     """The box of a COCO instance, clipped, xyxy; None, with a note in `problems`, where box or mask cannot be used."""
     box = clip_xywh(record["bbox"], size)
     if box is None:

@@ -17,10 +17,9 @@ Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016 (RefC
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import CocoImages, Reader, intact_box
+from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
 from vista.data import Annotation, Size
 
 IMAGES = ("refer/images/mscoco/images/train2014",)
@@ -51,8 +50,8 @@ class RefCOCOReader(Reader):
 
     def _expressions(
         self,
-        ref: dict[str, Any],
-        record: dict[str, Any] | None,
+        ref: Record,
+        record: Record | None,
         sizes: dict[int, Size],
         images: CocoImages,
     ) -> Iterator[Annotation]:

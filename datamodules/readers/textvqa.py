@@ -13,7 +13,7 @@ Singh et al., Towards VQA Models That Can Read, CVPR 2019.
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 from datamodules.readers.files import inside
 from datamodules.readers.reader import Reader
@@ -31,7 +31,7 @@ class TextVQAReader(Reader):
     splits = ("train", "val", "test")
     source = "https://textvqa.org/dataset"
 
-    def __init__(self, root: Any, split: str) -> None:
+    def __init__(self, root: Path | str, split: str) -> None:
         super().__init__(root, split)
         if split == "test":
             self.fields = frozenset({"question", "sizes"})

@@ -12,12 +12,12 @@ from a category's own name (`red circle`, in the generated world).
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from datamodules.readers.files import json_items
-from datamodules.readers.reader import Reader, clip_xywh
+from datamodules.readers.reader import Reader, Record, clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, genome_images
-from vista.data import Annotation, Box, Size, box_iou
+from vista.data import Annotation, Box, Segmentation, Size, box_iou
 
 COLORS = frozenset((
     "red", "green", "blue", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray", "gold", "silver",
@@ -31,24 +31,17 @@ SAME_WORD = {
     "circular": "round",
     "rectangle": "rectangular",
 }
-# value: from, to; what lies between two values may be either.
-SIZES = {
-    "small": (0.0, 0.04),
-    "medium": (0.06, 0.15),
-    "large": (0.22, 1.01),
-}  # share of the image's pixels
-PLACES = {
-    "left": (0.0, 0.3),
-    "middle": (0.4, 0.6),
-    "right": (0.7, 1.01),
-}  # of the box's centre, share of the width
+# value: from, to; what lies between two values may be either. Shares of the image's pixels:
+SIZES = {"small": (0.0, 0.04), "medium": (0.06, 0.15), "large": (0.22, 1.01)}
+# Of the box's centre, as a share of the image's width:
+PLACES = {"left": (0.0, 0.3), "middle": (0.4, 0.6), "right": (0.7, 1.01)}
 SAME_BOX = 0.6  # IoU of Visual Genome's box with COCO's, for one object of one name
 
 Traits = dict[str, frozenset[str]]  # size, place, color, shape -> values that may hold
 
 
-class Spoken(NamedTuple):
-    """An object that Visual Genome speaks of: its names, its box (xyxy, pixels) and the words of its attributes."""
+class Described(NamedTuple):
+    """An object that Visual Genome describes: its names, its box (xyxy, pixels) and the words of its attributes."""
 
     names: set[str]
     box: Box
@@ -62,57 +55,46 @@ class Thing:
     category: str
     traits: Traits
     box: Box
-    segmentation: Any
+    segmentation: Segmentation
     share: float
     crowd: bool
 
 
-def things_of(image: Annotation, spoken: list[Spoken] | None) -> list[Thing]:
+def things_of(image: Annotation, described: list[Described] | None) -> list[Thing]:
     """The objects of an image with their traits.
 
     Args:
         image: as the reader `coco_instances` gives it.
-        spoken: what Visual Genome says, in pixels of this image; empty: it names no object, so every colour may hold;
+        described: by Visual Genome, in pixels of this image; empty: it names no object, so every colour may hold;
             None: nobody speaks of colours.
     """
-    (height, width), things, extra = image.sizes[0], [], image.extra
-    objects = zip(
-        extra["categories"], image.boxes, image.segmentations, extra["iscrowd"], strict=True
-    )
-    for category, box, segmentation, crowd in objects:
+    height, width = image.sizes[0]
+    extra, things = image.extra, []
+    columns = extra["categories"], image.boxes, image.segmentations, extra["iscrowd"]
+    for category, box, segmentation, iscrowd in zip(*columns, strict=True):
         color, _, noun = category.partition(" ")
         polygons = segmentation if isinstance(segmentation, list) else []
         share = polygon_area(polygons) / (height * width)
-        traits = {
-            "size": within(share, SIZES),
-            "place": within((box[0] + box[2]) / 2 / width, PLACES),
-        }
+        middle = (box[0] + box[2]) / 2 / width
+        traits = {"size": within(share, SIZES), "place": within(middle, PLACES)}
         if color in COLORS and noun:
             category, traits["color"] = noun, frozenset((color,))
-        elif spoken is not None:
-            traits |= said_of(category, box, spoken)
-        things.append(
-            Thing(
-                category,
-                traits,
-                box,
-                segmentation,
-                share,
-                bool(crowd) or isinstance(segmentation, dict),
-            )
-        )
+        elif described is not None:
+            traits |= described_traits(category, box, described)
+        crowd = bool(iscrowd) or isinstance(segmentation, dict)
+        things.append(Thing(category, traits, box, segmentation, share, crowd))
     return things
 
 
-def said_of(category: str, box: Box, spoken: list[Spoken]) -> Traits:
+def described_traits(category: str, box: Box, described: list[Described]) -> Traits:
     """Colour and shape of an object, from what Visual Genome says of an object of the same name at the same place.
 
     A colour that nobody names may be any. A shape is named only where it strikes, so an unnamed one is no trait.
     """
-    same = [
-        each for each in spoken if category in each.names and box_iou(box, each.box) >= SAME_BOX
-    ]
-    words = {word for each in same for word in each.words}
+    words: set[str] = set()
+    for each in described:
+        if category in each.names and box_iou(box, each.box) >= SAME_BOX:
+            words |= each.words
     traits: Traits = {"color": frozenset(words & COLORS) or COLORS}
     return traits | ({"shape": frozenset(words & SHAPES)} if words & SHAPES else {})
 
@@ -136,7 +118,7 @@ def polygon_area(polygons: list[list[float]]) -> float:
     return total
 
 
-def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | None:
+def objects_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Described]]] | None:
     """What Visual Genome says of images that are COCO's too: its (H, W) of the image and its objects, by COCO's id.
 
     Returns:
@@ -149,41 +131,42 @@ def spoken_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Spoken]]] | 
     for record in json_items(reader.file(*places)):
         image = images.get(record["image_id"] if "image_id" in record else record["id"])
         if image is not None and image.coco_id is not None:
-            boxes = [
-                clip_xywh([o.get(key, 0) for key in ("x", "y", "w", "h")], image.size)
-                for o in record["attributes"]
-            ]
-            pairs = zip(record["attributes"], boxes, strict=True)
-            found[image.coco_id] = (
-                image.size,
-                [Spoken(nouns(o), box, words_of(o)) for o, box in pairs if box],
-            )
+            described = described_objects(record["attributes"], image.size)
+            found[image.coco_id] = image.size, described
     return found
 
 
-def nouns(record: dict[str, Any]) -> set[str]:
+def described_objects(records: Iterable[Record], size: Size) -> list[Described]:
+    """The objects of an image of (H, W) whose boxes have an area inside it."""
+    objects = []
+    for record in records:
+        box = clip_xywh([record.get(key, 0) for key in ("x", "y", "w", "h")], size)
+        if box is not None:
+            objects.append(Described(nouns(record), box, words_of(record)))
+    return objects
+
+
+def nouns(record: Record) -> set[str]:
     """The names of an object, also in the singular."""
-    names = {
-        str(name).strip().lower()
-        for name in record.get("names") or record.get("object_names") or ()
-    }
+    given = record.get("names") or record.get("object_names") or ()
+    names = {str(name).strip().lower() for name in given}
     return names | {name.removesuffix("s") for name in names}
 
 
-def words_of(record: dict[str, Any]) -> set[str]:
+def words_of(record: Record) -> set[str]:
     """The single words of an object's attributes, each in one spelling."""
-    said = {word for text in record.get("attributes") or () for word in str(text).lower().split()}
-    return {SAME_WORD.get(word, word) for word in said}
+    words = " ".join(map(str, record.get("attributes") or ())).lower().split()
+    return {SAME_WORD.get(word, word) for word in words}
 
 
-def scaled(spoken: list[Spoken], size: Size, to: Size) -> list[Spoken]:
+def scaled(described: list[Described], size: Size, to: Size) -> list[Described]:
     """Objects of an image of (H, W) `size` with their boxes in pixels of the same image at another size."""
     x, y = to[1] / size[1], to[0] / size[0]
-    return [
-        each._replace(box=(b[0] * x, b[1] * y, b[2] * x, b[3] * y))
-        for each in spoken
-        for b in (each.box,)
-    ]
+    objects = []
+    for each in described:
+        x0, y0, x1, y1 = each.box
+        objects.append(each._replace(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
+    return objects
 
 
 def by_category(things: Iterable[Thing]) -> dict[str, list[Thing]]:

@@ -17,15 +17,17 @@ A list inside a text points into `objects` (from 0).
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from datamodules.readers.files import inside, json_lines
 from datamodules.readers.reader import Reader, clip_box
 from vista.data import Annotation, Box, Size
 
-# The texts are tokens of spaCy: these stand without a blank before them (the last also for "do n't").
+# The texts are tokens of spaCy: these stand without a space before them (the last also for "do n't").
 CLOSES = re.compile(r" (?=[.,?!;:%)\]]|'\w|'(?= |$)|n't\b)")
 TEXTS = ("question", "answer_choices", "rationale_choices")
+LABELS = ("answer_label", "rationale_label")
 
 
 class VCRReader(Reader):
@@ -41,7 +43,7 @@ class VCRReader(Reader):
     splits = ("train", "val", "test")
     source = "https://visualcommonsense.com/download"
 
-    def __init__(self, root: Any, split: str) -> None:
+    def __init__(self, root: Path | str, split: str) -> None:
         super().__init__(root, split)
         if split == "test":
             self.fields = self.fields - {"label"}
@@ -53,14 +55,11 @@ class VCRReader(Reader):
             size, boxes = self._boxes(record["metadata_fn"])
             objects = record["objects"]
             if len(boxes) != len(objects) or None in boxes:
-                self.leave_out(
-                    record["annot_id"], "its objects do not each have a box inside the image"
-                )
+                why = "its objects do not each have a box inside the image"
+                self.leave_out(record["annot_id"], why)
                 continue
-            named = {key: texts(record[key], lambda k, names=objects: names[k]) for key in TEXTS}  # type: ignore[misc]
-            labels = {
-                key: record[key] for key in ("answer_label", "rationale_label") if key in record
-            }
+            named = {key: texts(record[key], objects.__getitem__) for key in TEXTS}
+            labels = {key: record[key] for key in LABELS if key in record}
             yield Annotation(
                 id=record["annot_id"],
                 images=(inside(f"vcr/vcr1images/{record['img_fn']}"),),
@@ -86,19 +85,21 @@ class VCRReader(Reader):
         return self.still[1:]
 
 
-def texts(tokens: list[Any], mention: Callable[[int], str]) -> Any:
+def is_text(token: object) -> bool:
+    """Whether it is a text of its own, a list of tokens, and not a token: a word or a list of objects."""
+    return isinstance(token, list) and not all(isinstance(part, int) for part in token)
+
+
+def texts(tokens: list, mention: Callable[[int], str]) -> Any:
     """Tokens as a text, or several lists of tokens as several texts.
 
     Args:
         tokens: words, and lists of indices of objects.
         mention: how one object is written.
     """
-    if all(
-        isinstance(token, list) and not all(isinstance(part, int) for part in token)
-        for token in tokens
-    ):
+    if all(map(is_text, tokens)):
         return [texts(each, mention) for each in tokens]
-    words = [
-        token if isinstance(token, str) else " and ".join(map(mention, token)) for token in tokens
-    ]
+    words = []
+    for token in tokens:
+        words.append(token if isinstance(token, str) else " and ".join(map(mention, token)))
     return CLOSES.sub("", " ".join(words)).replace("( ", "(")

@@ -15,13 +15,14 @@ Zhu et al., Visual7W: Grounded Question Answering in Images, CVPR 2016.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeAlias
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import Reader, clip_xywh
+from datamodules.readers.reader import Reader, Record, clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, GenomeImage, genome_images
-from vista.data import Annotation
+from vista.data import Annotation, Box
 
+Boxes: TypeAlias = dict[int, tuple[int, Record]]  # by id: number in the file's list, and the box
 NO_LIMIT = (1 << 30, 1 << 30)  # the size of an image that is not known
 
 
@@ -44,11 +45,9 @@ class Visual7WReader(Reader):
             f"visual7w/visual7w-{self.kind}/dataset.json",
         )
         data = self.json(*places)
-        boxes = {box["box_id"]: (place, box) for place, box in enumerate(data.get("boxes", ()))}
-        known = any(
-            self.watch(self.root / folder / "image_data.json").exists() for folder in FOLDERS
-        )
-        images = genome_images(self) if known else {}
+        boxes = {box["box_id"]: (number, box) for number, box in enumerate(data.get("boxes", ()))}
+        tables = [self.watch(self.root / folder / "image_data.json") for folder in FOLDERS]
+        images = genome_images(self) if any(table.exists() for table in tables) else {}
         for image in data["images"]:
             if image["split"] != self.split:
                 continue
@@ -60,7 +59,7 @@ class Visual7WReader(Reader):
                     continue
                 yield from self._annotation(pair, image, genome, boxes)
 
-    def _problem(self, pair: dict[str, Any], boxes: dict[int, Any]) -> str:
+    def _problem(self, pair: Record, boxes: Boxes) -> str:
         options = {pair["answer"], *pair["multiple_choices"]}
         if not pair["question"].strip():
             return "the question is empty"
@@ -72,38 +71,35 @@ class Visual7WReader(Reader):
 
     def _annotation(
         self,
-        pair: dict[str, Any],
-        image: dict[str, Any],
+        pair: Record,
+        image: Record,
         genome: GenomeImage | None,
-        boxes: dict[int, Any],
+        boxes: Boxes,
     ) -> Iterator[Annotation]:
         # The right answer stands apart from the wrong ones in the file: an order of its own would give it away.
-        options = sorted(
-            [pair["answer"], *pair["multiple_choices"]], key=lambda option: boxes[option][0]
-        )
+        options = [pair["answer"], *pair["multiple_choices"]]
+        options.sort(key=lambda option: boxes[option][0])
         size = genome.size if genome else NO_LIMIT
-        found = [
-            clip_xywh([boxes[o][1][key] for key in ("x", "y", "width", "height")], size)
-            for o in options
-        ]
-        if None in found:
+        clipped = [clip_xywh(xywh(boxes[option][1]), size) for option in options]
+        if None in clipped:
             self.leave_out(pair["qa_id"], "a candidate has no area inside the image")
             return
-        yield self._fill(pair, image, genome, options, boxes=tuple(box for box in found if box))
+        yield self._fill(pair, image, genome, options, tuple(box for box in clipped if box))
 
     def _fill(
         self,
-        pair: dict[str, Any],
-        image: dict[str, Any],
+        pair: Record,
+        image: Record,
         genome: GenomeImage | None,
-        options: list[Any],
-        **fields: Any,
+        options: list,
+        boxes: tuple[Box, ...] = (),
     ) -> Annotation:
         return Annotation(
             id=str(pair["qa_id"]),
             images=(inside(f"visual7w/images/{image['filename']}"),),
             sizes=(genome.size,) if genome else (),
             question=pair["question"],
+            boxes=boxes,
             label=str(options.index(pair["answer"])),
             extra={
                 "candidates": options,
@@ -111,8 +107,12 @@ class Visual7WReader(Reader):
                 "image_id": image["image_id"],
                 **(genome.numbers if genome else {"coco_id": None}),
             },
-            **fields,
         )
+
+
+def xywh(record: Record) -> list[float]:
+    """The box of a record of Visual7W or Visual Genome: left, top, width and height in pixels."""
+    return [record[key] for key in ("x", "y", "width", "height")]
 
 
 class Visual7WTellingReader(Visual7WReader):
@@ -124,9 +124,9 @@ class Visual7WTellingReader(Visual7WReader):
 
     def _annotation(
         self,
-        pair: dict[str, Any],
-        image: dict[str, Any],
+        pair: Record,
+        image: Record,
         genome: GenomeImage | None,
-        boxes: dict[int, Any],
+        boxes: Boxes,
     ) -> Iterator[Annotation]:
         yield self._fill(pair, image, genome, sorted([pair["answer"], *pair["multiple_choices"]]))

@@ -97,7 +97,7 @@ class VisualGenomeReader(Reader):
                     self.leave_out(region_id, f"image {image_id} is not in image_data.json")
                     continue
                 image, phrase = images[image_id], region["phrase"].strip()
-                box = clip_xywh([region[key] for key in ("x", "y", "width", "height")], image.size)
+                box = clip_xywh([region[k] for k in ("x", "y", "width", "height")], image.size)
                 if not phrase or box is None:
                     self.leave_out(
                         region_id,

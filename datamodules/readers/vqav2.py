@@ -14,9 +14,9 @@ Goyal et al., Making the V in VQA Matter, CVPR 2017.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
-from datamodules.readers.reader import CocoImages, Reader
+from datamodules.readers.reader import CocoImages, Reader, Record
 from vista.data import Annotation
 
 # split -> (name in the file of questions, folder of the images)
@@ -40,7 +40,7 @@ class VQAv2Reader(Reader):
     splits = tuple(FILES)
     source = "https://visualqa.org/download.html"
 
-    def __init__(self, root: Any, split: str) -> None:
+    def __init__(self, root: Path | str, split: str) -> None:
         super().__init__(root, split)
         self.answered = split in ("train", "val")
         if not self.answered:
@@ -59,15 +59,12 @@ class VQAv2Reader(Reader):
             if not record["question"].strip():
                 self.leave_out(record["question_id"], "the question is empty")
             elif self.answered and record["question_id"] not in answers:
-                self.leave_out(
-                    record["question_id"], "the file of answers does not have the question"
-                )
+                why = "the file of answers does not have the question"
+                self.leave_out(record["question_id"], why)
             else:
                 yield self._annotation(record, answers.get(record["question_id"], {}), images)
 
-    def _annotation(
-        self, record: dict[str, Any], answer: dict[str, Any], images: CocoImages
-    ) -> Annotation:
+    def _annotation(self, record: Record, answer: Record, images: CocoImages) -> Annotation:
         extra = {"question_id": record["question_id"]}
         extra |= {key: answer[key] for key in ("question_type", "answer_type") if key in answer}
         return Annotation(

@@ -11,7 +11,8 @@ import yaml
 
 from tests.conftest import FinishedRun
 from tests.tiny import FLAGS, ROOT, Outcome, run
-from vista.app.arguments import explain, plugins, resolve_arguments
+from vista.app.arguments import plugins, resolve_arguments
+from vista.app.explain import explain
 from vista.app.settings import stack
 
 HERE = ["--encoder.weights=null"]
@@ -51,7 +52,7 @@ def test_help_is_fast_and_loads_no_framework():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "verbs: fit validate test predict pretrain" in done.stdout
+    assert "    fit          train the model" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -94,7 +95,9 @@ def test_no_arguments_are_a_cry_for_help():
             "decode with num_beams 2 or with temperature 1.0, not with both",
         ),
         (["fit", "--encoder.size=3"], "there is no setting 'encoder.size'"),
-        (["fit", "--config", "stage1", "word"], "'word' is no setting; settings begin with --"),
+        (["fit", "--config=stage1", "word"], "'word' is no setting; settings begin with --"),
+        (["fit", "--name", "a", "word"], "'word' is no setting; settings begin with --"),
+        (["fit", "--config", "stage1", "word"], "there is no config 'word' here or in configs/"),
         (["fit", "--data.batch_size", "abc"], "data.batch_size is 'abc'; it must be int"),
         (["fit", "--data.replay", "much"], "data.replay is 'much'; it must be float"),
         (
@@ -123,7 +126,10 @@ def test_no_arguments_are_a_cry_for_help():
             ["fit", "--config=stagge1"],
             "there is no config 'stagge1' here or in configs/; did you mean 'stage1.yaml'?",
         ),
-        (["fit", "--config"], "there is no config ''"),
+        (["fit", "--config"], "--config needs a value"),
+        (["fit", "--task"], "--task needs a value"),
+        (["fit", "--task", "ress", *FLAGS], "there is no task 'ress'; did you mean 'res'?"),
+        (["fit", "--tas=res"], "there is no setting 'tas'; did you mean 'task'?"),
         (["fit", "--plugin", "nope.py"], "there is no plugin nope.py"),
         (["fit", "--tokenizer.folder", "nope", *HERE], "nope holds no tokenizer.json"),
         (
@@ -174,6 +180,8 @@ def test_no_arguments_are_a_cry_for_help():
         ),
         (["test", "--ckpt_path=nope.ckpt"], "there is no checkpoint nope.ckpt"),
         (["predict", "--task", "res"], "there is no finished run under runs/"),
+        (["pretrain", "--task", "res"], "there is no setting 'task'"),
+        (["fit", "--images", "a.png"], "there is no setting 'images'"),
         (["pretrain", "--model.learning_rat=1"], "did you mean 'model.learning_rate'?"),
         (
             ["pretrain", "--config", "stag0"],
@@ -385,6 +393,23 @@ def test_plugins_are_found_before_parsing(here):
     assert plugins(words) == ["a.py", "b.py", "c.py", "d.py"]
     (here / "none.yaml").write_text("plugin: null\n")
     assert plugins(["--config=none.yaml"]) == []
+
+
+def test_the_advice_is_never_what_was_typed():
+    complaint = ValueError("Unrecognized arguments: --task")
+    assert explain(complaint, ["task"]) == "there is no setting 'task'"
+    assert explain(complaint, ["task", "data.tasks", "tasks"]).endswith("did you mean 'tasks'?")
+
+
+@pytest.mark.parametrize(
+    "words", [["--task", "res", "rec"], ["--task=[res,rec]"], ["--data.tasks", "res", "rec"]]
+)
+def test_tasks_to_train_on_are_chosen_by_their_names(tiny_world, here, words):
+    short = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--data.batch_size=4"]
+    outcome = run("fit", *FLAGS, f"--data.root={tiny_world}", *short, *words, "--name=chosen")
+    assert outcome.code == 0, outcome.err
+    written = yaml.safe_load((here / "runs" / "chosen" / "config.yaml").read_text())
+    assert written["data"]["tasks"] == ["res", "rec"] and not written["task"]
 
 
 def test_an_unknown_complaint_is_passed_on_in_one_line():

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.tiny import run
 from vista.codec.bench.boundary import boundary_f
-from vista.codec.bench.command import codec_bench, main
+from vista.codec.bench.command import codec_bench
 from vista.codec.bench.mask_files import read_masks
 from vista.codec.bench.plot import height, limits, percent, plot_curves, readable
 
@@ -94,7 +95,7 @@ def test_files_that_hold_no_masks(tmp_path: Path) -> None:
         list(read_masks([tmp_path / "none.json"]))
 
 
-def test_bench(annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench(annotations: Path, tmp_path: Path) -> None:
     words = [
         "--points",
         "8",
@@ -107,8 +108,10 @@ def test_bench(annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         "separate",
         "bridge",
     ]
-    main(["--masks", str(annotations), *words, "--min_box", "0.05", "--out", str(tmp_path / "out")])
-    assert "2 masks, 1 of one part" in capsys.readouterr().out
+    words += ["--masks", str(annotations), "--min_box", "0.05", "--out", str(tmp_path / "out")]
+    outcome = run("codec-bench", *words)
+    assert outcome.code == 0, outcome.err
+    assert "2 masks, 1 of one part" in outcome.out
     with (tmp_path / "out" / "codec_bench.csv").open() as file:
         rows = {(r["method"], r["multipart"], int(r["points"])): r for r in csv.DictReader(file)}
     assert len(rows) == 12
@@ -162,9 +165,9 @@ def test_numbers_at_an_axis_can_be_read_apart() -> None:
 
 def test_bench_without_masks(annotations: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no mask with a box of at least 90%"):
-        codec_bench([annotations], [8], ["uniform"], min_box=0.9, out=tmp_path)
+        codec_bench([str(annotations)], [8], ["uniform"], min_box=0.9, out=tmp_path)
     with pytest.raises(ValueError, match="unknown method"):
-        codec_bench([annotations], [8], ["best"], out=tmp_path)
+        codec_bench([str(annotations)], [8], ["best"], out=tmp_path)
 
 
 def test_boundary_f() -> None:

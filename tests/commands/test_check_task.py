@@ -10,11 +10,13 @@ import pytest
 import yaml
 
 import main as command_line
-from datamodules.commands.check_task import SMALL_WORLD, annotations_of, by_hand, check, main
+from datamodules.commands import check_task as command
+from datamodules.commands.check_task import SMALL_WORLD, annotations_of, by_hand, check
 from datamodules.commands.configured import read_setup
 from datamodules.commands.contract import check_task
 from datamodules.commands.contract_scores import SCORE_LAWS
 from datamodules.commands.contract_texts import TEXT_LAWS
+from datamodules.commands.options import parse_options
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.app.plugins import load_entry_points, load_plugin
@@ -57,6 +59,10 @@ class Color(Task):
     def baseline(self, annotations):
         return [Prediction(answer="red") for _ in annotations]
 """
+
+
+def main(words):
+    command.main(parse_options("check-task", words))
 
 
 @pytest.fixture
@@ -116,7 +122,7 @@ def world(tmp_path_factory):
     sorted(name for name, task in Task.known.items() if task.__module__.startswith("tasks.")),
 )
 def test_tasks_of_the_project_on_the_generated_world(world, name, capsys):
-    main([name, "--root", str(world), "--limit", "20"])
+    main([name, "--data.root", str(world), "--limit", "20"])
     assert f"{name} on source" in capsys.readouterr().out
 
 
@@ -329,7 +335,7 @@ def test_a_config_brings_plugin_and_source(known, tmp_path, capsys):
 
 
 def test_a_small_world_stands_in_for_missing_files(tmp_path, capsys):
-    main(["rec", "--root", str(tmp_path / "nowhere"), "--limit", "5"])
+    main(["rec", "--data.root", str(tmp_path / "nowhere"), "--limit", "5"])
     out = capsys.readouterr().out
     assert "nowhere/refer/refcoco/refs(unc).p, which is not there" in out
     assert "(refcoco, val) of a small generated world" in out

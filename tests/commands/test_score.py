@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from datamodules import missing
+from datamodules.commands import score as command
 from datamodules.commands.configured import read_setup
+from datamodules.commands.options import parse_options
 from datamodules.commands.result_files import read_answers
-from datamodules.commands.score import by_id, choose_score, main, read_scored, score
+from datamodules.commands.score import by_id, choose_score, read_scored, score
 from datamodules.readers import READERS
 from datamodules.source import LoadedSource
 from tasks import Task
@@ -28,6 +30,10 @@ FORMATS = ROOT / "tests" / "formats"
 REC = {"task": "rec", "dataset": "refcoco", "test": {"rec_val": "val", "rec_testA": "testA"}}
 VQA = {"task": "vqav2", "dataset": "vqav2", "test": {"vqav2_val": "val"}}
 CAPTION = {"task": "caption", "dataset": "coco", "test": {"caption_coco": "val2017"}}
+
+
+def main(words):
+    command.main(parse_options("score", words))
 
 
 def write(path, content):
@@ -90,7 +96,8 @@ def test_an_id_without_an_answer_is_wrong(setup, config, tmp_path, capsys):
     assert scores["test/rec_val/pr50"] == 50.0
     assert scores["test/rec_val/n"] == 2 and scores["test/rec_val/parse_failures"] == 1
     assert (
-        "2 annotations, 1 of them without an answer: wrong (--max_test N" in capsys.readouterr().out
+        "2 annotations, 1 of them without an answer: wrong (--data.scoring.max_test N"
+        in capsys.readouterr().out
     )
 
 
@@ -220,32 +227,33 @@ def test_official_forms_are_lists_of_records(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "source", "file", "expected"),
+    ("tasks", "source", "file", "expected"),
     [
-        ("", "", "rec_val.jsonl", "rec_val"),
-        ("rec", "", "rec_testA.2.jsonl", "rec_testA"),
-        ("", "rec_val", "mine.jsonl", "rec_val"),
-        ("vqav2", "", "mine.jsonl", "vqav2_val"),  # the task's only score
-        ("", "vqav2", "mine.jsonl", "vqav2_val"),  # the source's only score
+        ([], "", "rec_val.jsonl", "rec_val"),
+        (["rec"], "", "rec_testA.2.jsonl", "rec_testA"),
+        (["vqav2", "rec"], "", "rec_testA.jsonl", "rec_testA"),
+        ([], "rec_val", "mine.jsonl", "rec_val"),
+        (["vqav2"], "", "mine.jsonl", "vqav2_val"),  # the task's only score
+        ([], "vqav2", "mine.jsonl", "vqav2_val"),  # the source's only score
     ],
 )
-def test_which_score_a_file_is_for(setup, task, source, file, expected):
-    assert choose_score(setup, task, source, Path(file)) == expected
+def test_which_score_a_file_is_for(setup, tasks, source, file, expected):
+    assert choose_score(setup, tasks, source, Path(file)) == expected
 
 
 @pytest.mark.parametrize(
-    ("task", "source", "file", "sentence"),
+    ("tasks", "source", "file", "sentence"),
     [
-        ("rec", "", "mine.jsonl", "name one by --source: rec_testA, rec_val"),
-        ("rec", "", "vqav2_val.jsonl", "vqav2_val is a score of task vqav2, not of rec"),
-        ("wreck", "", "a.jsonl", "there is no task 'wreck'; did you mean 'rec'"),
-        ("", "rec_vall", "a.jsonl", "there is no score 'rec_vall'; did you mean 'rec_val'"),
-        ("", "rec", "a.jsonl", "there is no score 'rec'; did you mean 'rec_val'"),
+        (["rec"], "", "mine.jsonl", "name one by --source: rec_testA, rec_val"),
+        (["rec"], "", "vqav2_val.jsonl", "vqav2_val is a score of task vqav2, not of rec"),
+        (["rec", "wreck"], "", "a.jsonl", "there is no task 'wreck'; did you mean 'rec'"),
+        ([], "rec_vall", "a.jsonl", "there is no score 'rec_vall'; did you mean 'rec_val'"),
+        ([], "rec", "a.jsonl", "there is no score 'rec'; did you mean 'rec_val'"),
     ],
 )
-def test_a_file_for_no_score(setup, task, source, file, sentence):
+def test_a_file_for_no_score(setup, tasks, source, file, sentence):
     with pytest.raises(ValueError, match=sentence):
-        choose_score(setup, task, source, Path(file))
+        choose_score(setup, tasks, source, Path(file))
 
 
 def test_a_form_of_another_benchmark_is_refused(setup):
@@ -367,7 +375,9 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(
         "rec_refcoco_val",
         "vqav2_val",
     ]
-    code, out, err = run("score", "--predictions", *files, *(f"--max_test={n}" for n in most))
+    code, out, err = run(
+        "score", "--predictions", *files, *(f"--data.scoring.max_test={n}" for n in most)
+    )
     assert code == 0, err
     assert "without an answer" not in out
     rows, scores = [], {}
@@ -405,7 +415,7 @@ def test_a_question_whose_image_is_missing_is_wrong_in_test_and_in_score(
     assert code == 0, err
     tested = json.loads((folder / "scores_test.json").read_text())["all"]
     file = folder / "predictions" / "rec_refcoco_testA.jsonl"
-    code, _, err = run("score", "--predictions", file, "--root", world)
+    code, _, err = run("score", "--predictions", file, "--data.root", world)
     assert code == 0, err
     scored = json.loads(file.with_suffix(".scores.json").read_text())["all"]
     assert scored == {key: pytest.approx(tested[key], 1e-5) for key in scored}

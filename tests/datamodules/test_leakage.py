@@ -111,7 +111,7 @@ def test_the_verb_data(tiny_world, tmp_path, monkeypatch):
         "    caption: {task: caption, dataset: coco, train: train2017}\n"
         "    pope: {task: pope, dataset: pope, test: {pope_random: random}}\n"
     )
-    outcome = run("data", "audit", "--config", "leaky.yaml", "--root", str(tiny_world))
+    outcome = run("data", "audit", "--config", "leaky.yaml", "--data.root", str(tiny_world))
     assert outcome.code == 0, outcome.err
     caption = next(
         line for line in outcome.out.splitlines() if line.startswith("caption (train2017)")
@@ -119,5 +119,5 @@ def test_the_verb_data(tiny_world, tmp_path, monkeypatch):
     samples, everything = (int(n) for n in (caption.split()[2], caption.split()[4]))
     assert 0 < samples <= everything and f"rec_train: {samples}" in outcome.out
     assert "rec (val): 0 of" in outcome.out and "not looked at: pope_random" in outcome.out
-    outcome = run("data", "verify", "--config", "leaky.yaml", "--root", str(tiny_world))
+    outcome = run("data", "verify", "--config", "leaky.yaml", "--data.root", str(tiny_world))
     assert "refcoco (train): " in outcome.out and ", 120,624 are stated" in outcome.out, outcome.out

@@ -1,33 +1,33 @@
 """LightningCLI with the parts of VistaLLM as groups of settings, run folders, and errors in one sentence."""
 
-import json
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
-from dataclasses import is_dataclass
-from datetime import timedelta
-from inspect import signature
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vista.app.errors import settings_blamed
+from vista.app.explain import explain
+from vista.app.parser import join_lists, settings_of
+from vista.app.run_folder import RunFolder
 from vista.app.runs import find_checkpoint, find_file, new_run, run_of
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.checkpoints import read_checkpoint, write_checkpoint
+from vista.training.checkpoints import read_checkpoint
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
+PARSER_ERRORS = (ArgumentError, MisconfigurationException)
+STRICT = {"exit_on_error": False, "allow_abbrev": False}  # of every parser: names are written out
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
 # Of every size and place; a stage says for how many epochs it trains.
 TRAINER_DEFAULTS = {
@@ -38,86 +38,23 @@ FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
     ("llm", "weights"), ("model", "weights"),
 )  # fmt: skip
-
-
-class CheckpointFile(TorchCheckpointIO):
-    """Checkpoints of one file are whole or not there.
-
-    Lightning writes them to the system's temporary folder, which must have room for all of it, and then copies where
-    that is another disk: a kill or a full disk in between leaves half a file in the place of a whole one.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        """Write what `Trainer.save_checkpoint` collects; there are no options."""
-        write_checkpoint(checkpoint, Path(path))
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """Also written when a run breaks off, if every process is there to write it."""
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Save where no other process is waited for in vain: alone, or after a signal, on which all have agreed."""
-        if trainer.world_size == 1 or isinstance(exception, SIGTERMException):
-            super().on_exception(trainer, pl_module, exception)
-
-
-class RunFolder(Callback):
-    """Writes `config.yaml` when training begins and `done.json` when it has ended, so that `test` finds the run."""
-
-    def __init__(self, folder: Path, config: str, save_every: int = 0) -> None:
-        """Keep what is written.
-
-        Args:
-            folder: of the run; made when the data was read without a complaint.
-            config: all settings as YAML.
-            save_every: steps from one checkpoint to the next, beside those of each epoch; 0: one every half hour.
-        """
-        self.folder, self.config = folder, config
-        # Two callbacks: with `save_last` Lightning keeps only those last checkpoints that are the best, too.
-        self.best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/mean", mode="max")
-        self.last = LastCheckpoint(
-            folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True,
-            save_on_exception=True,
-        )  # fmt: skip
-        # Two of them: the older one is there while the newer one is written.
-        self.recent = ModelCheckpoint(
-            folder / "checkpoints", "{step}", monitor="step", mode="max", save_top_k=2,
-            every_n_train_steps=save_every or None, train_time_interval=None if save_every else timedelta(minutes=30),
-        )  # fmt: skip
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write checkpoints whole, unless a plugin writes them in its own way."""
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = CheckpointFile()
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the whole configuration beside the run."""
-        if trainer.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.yaml").write_text(self.config)
-            print(f"run: {self.folder}")
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the best checkpoint, or the last one where none was scored."""
-        folder = self.folder.resolve()
-        paths = [Path(p) for p in (self.best.best_model_path, self.last.best_model_path) if p]
-        own = [
-            p for p in paths if p.is_relative_to(folder)
-        ]  # a resumed run remembers the best of the run before it
-        if trainer.is_global_zero and own and not trainer.interrupted:
-            content = {"checkpoint": str(own[0].relative_to(folder)), "step": trainer.global_step}
-            (self.folder / "done.json").write_text(json.dumps(content) + "\n")
+# Settings beside the groups, of one verb or another.
+OTHERS = {
+    "name": str, "save_every": int, "plugin": list[str], "task": list[str], "images": list[str], "text": str,
+    "out": Path, "config": str, "ckpt_path": str, "seed_everything": int, "print_config": str,
+}  # fmt: skip
 
 
 class VistaCLI(LightningCLI):
     """The verbs `fit`, `validate`, `test` and `predict`."""
 
     def __init__(
-        self, model: Any, data: Any, make_callbacks: MakeCallbacks, name: str, arguments: list[str]
+        self,
+        model: type[LightningModule],
+        data: type[LightningDataModule],
+        make_callbacks: MakeCallbacks,
+        name: str,
+        arguments: list[str],
     ) -> None:
         """Parse, build and run.
 
@@ -127,21 +64,26 @@ class VistaCLI(LightningCLI):
             make_callbacks: the callbacks of a run, given its folder.
             name: of the run, if `--name` says nothing else.
             arguments: verb and settings, with the paths of config files resolved.
+
+        Raises:
+            InputError: a setting or its value is not understood.
         """
         self.make_callbacks, self.default_name = make_callbacks, name
-        sys.argv[1:] = arguments  # passing `args` while sys.argv is not empty warns on each run
-        super().__init__(
-            model,
-            data,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults=TRAINER_DEFAULTS,
-            parser_kwargs={"exit_on_error": False, "allow_abbrev": False}
-            | {
-                v: {"exit_on_error": False, "allow_abbrev": False}
-                for v in ("fit", "validate", "test", "predict")
-            },
-        )
+        types = settings_of_verbs({"model": model, "data": data, **PARTS})
+        # Passing `args` while sys.argv is not empty warns on each run.
+        sys.argv[1:] = [arguments[0], *join_lists(arguments[1:], types)]
+        verbs = ("fit", "validate", "test", "predict")
+        try:
+            super().__init__(
+                model,
+                data,
+                save_config_callback=None,
+                seed_everything_default=0,
+                trainer_defaults=TRAINER_DEFAULTS,
+                parser_kwargs={**STRICT, **dict.fromkeys(verbs, STRICT)},
+            )
+        except PARSER_ERRORS as error:
+            raise InputError(explain(error, types)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Every part is a group of settings; parts are built first and handed to model and data."""
@@ -157,18 +99,16 @@ class VistaCLI(LightningCLI):
         parser.link_arguments("encoder.hidden_size", "qformer.encoder_hidden_size")
         parser.link_arguments("encoder.image_size", "data.image_size")
         parser.link_arguments("qformer.num_queries", "data.num_queries")
-        parser.add_argument(
-            "--name", type=str, default=self.default_name, help="folder of the run below runs/"
+        name_help = "folder of the run below runs/"
+        parser.add_argument("--name", type=str, default=self.default_name, help=name_help)
+        save_help = "steps from one checkpoint to the next; 0: one every half hour"
+        parser.add_argument("--save_every", type=int, default=0, help=save_help)
+        plugin_help = "Python files that bring tasks and readers"
+        parser.add_argument("--plugin", type=list[str], default=[], help=plugin_help)
+        task_help = (
+            "tasks to train on or to run, of those with a source, in the place of data.tasks"
         )
-        parser.add_argument(
-            "--save_every",
-            type=int,
-            default=0,
-            help="steps from one checkpoint to the next; 0: one every half hour",
-        )
-        parser.add_argument(
-            "--plugin", type=str, nargs="*", default=[], help="Python files with tasks, readers"
-        )
+        parser.add_argument("--task", type=list[str], default=[], help=task_help)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -177,28 +117,13 @@ class VistaCLI(LightningCLI):
         parser.set_defaults({"weights_only": True})  # no code in a checkpoint is run
         if subcommand in ("validate", "test"):
             parser.set_defaults({"verbose": False})  # the table of scores is enough
-        if subcommand != "fit":
-            parser.add_argument(
-                "--task",
-                nargs="+",
-                type=str,
-                default=None,
-                help="tasks to run, of those with a source",
-            )
         if subcommand == "predict":
-            parser.add_argument(
-                "--images",
-                nargs="+",
-                type=str,
-                default=[],
-                help="image files, in the prompt's order",
-            )
-            parser.add_argument(
-                "--text", type=str, default="", help="the expression, question or statement"
-            )
-            parser.add_argument(
-                "--out", type=Path, default=Path("answer.png"), help="where the picture goes"
-            )
+            images_help = "image files, in the prompt's order"
+            parser.add_argument("--images", type=list[str], default=[], help=images_help)
+            text_help = "the expression, question or statement"
+            parser.add_argument("--text", type=str, default="", help=text_help)
+            out_help = "where the picture goes"
+            parser.add_argument("--out", type=Path, default=Path("answer.png"), help=out_help)
         return parser
 
     def _parse_ckpt_path(self) -> None:
@@ -210,33 +135,44 @@ class VistaCLI(LightningCLI):
         return self.config[self.subcommand]
 
     def before_instantiate_classes(self) -> None:
-        """Resolve names of runs and files, and choose tasks."""
+        """Resolve names of runs and files, and choose tasks.
+
+        Raises:
+            InputError: there is no such run, or `predict` lacks its question.
+        """
         config = self.verb_config
         for group, key in FILES:
             config[group][key] = find_file(config[group][key])
-        checkpoint = find_checkpoint(config.ckpt_path) if config.ckpt_path else None
-        if checkpoint:
-            config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
-            if checkpoint.is_file() or self.subcommand == "fit":
-                read_checkpoint(checkpoint, lazy=True)
-            else:  # any number of processes may score the weights of a sharded run
-                config.ckpt_path, config.model.init_from = None, checkpoint
-        elif config.model.init_from:
-            config.model.init_from = find_checkpoint(config.model.init_from)
-        if config.get("task"):
-            config.data.tasks, config.data.replay_tasks = list(config.task), []
-        if self.subcommand == "predict" and (not config.get("task") or not config.images):
+        if self.subcommand == "predict" and not (config.task and config.images):
             raise InputError(
                 "predict needs --images FILE ... and --task NAME, and --text for what is asked"
             )
-        run = run_of(checkpoint) if checkpoint and self.subcommand != "fit" else None
+        if config.task:
+            config.data.tasks = list(config.task)
+            if self.subcommand != "fit":
+                config.data.replay_tasks = []
+            config.task = []  # a run's config names its tasks once: another `data.tasks` replaces them
+        run = self._resolve_checkpoint()
         if config.trainer.fast_dev_run:
             self.dry = TemporaryDirectory()  # removed with this object
-        self.folder = (
-            Path(self.dry.name)
-            if config.trainer.fast_dev_run
-            else (run or new_run(config.name)).absolute()
-        )
+            self.folder = Path(self.dry.name)
+        else:
+            self.folder = (run or new_run(config.name)).absolute()
+
+    def _resolve_checkpoint(self) -> Path | None:
+        """Paths in the place of the names of runs; the run that is scored, if it is one."""
+        config = self.verb_config
+        if not config.ckpt_path:
+            if config.model.init_from:
+                config.model.init_from = find_checkpoint(config.model.init_from)
+            return None
+        checkpoint = find_checkpoint(config.ckpt_path)
+        config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
+        if checkpoint.is_file() or self.subcommand == "fit":
+            read_checkpoint(checkpoint, lazy=True)
+        else:  # any number of processes may score the weights of a sharded run
+            config.ckpt_path, config.model.init_from = None, checkpoint
+        return run_of(checkpoint) if self.subcommand != "fit" else None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the callbacks and loggers of the run."""
@@ -306,68 +242,13 @@ def print_parts(module: LightningModule) -> None:
         )
 
 
-class PretrainingCLI(LightningCLI):
-    """The verb `pretrain`: an encoder under dense supervision."""
+def settings_of_verbs(groups: dict[str, type]) -> dict[str, Any]:
+    """All settings by their dotted names, with their types: of the groups, of the trainer, and others.
 
-    def __init__(self, model: Any, data: Any, arguments: list[str]) -> None:
-        """Parse, build and run; arguments with the paths of config files resolved."""
-        sys.argv[1:] = arguments
-        parser = {"exit_on_error": False, "allow_abbrev": False}
-        super().__init__(
-            model,
-            data,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults={
-                "logger": False,
-                "enable_checkpointing": False,
-                "enable_model_summary": False,
-            },
-            parser_kwargs=parser | {"fit": parser},
-        )
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The encoder is a group of settings of its own, as in `fit`."""
-        parser.add_class_arguments(Encoder, "encoder")
-        parser.link_arguments("encoder", "model.encoder", apply_on="instantiate")
-        parser.link_arguments("encoder.image_size", "data.image_size")
-        parser.link_arguments("encoder.patch_size", "data.patch_size")
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """A trainer as the settings want it."""
-        with settings_blamed():
-            return super().instantiate_trainer(**kwargs)
-
-
-def known_settings(*classes: type) -> list[str]:
-    """Dotted names of the settings of model, data, parts and trainer, to find the one that was meant."""
-    groups = {"model": classes[0], "data": classes[1], "trainer": Trainer, **PARTS}
-    names: list[str] = []
-    for group, part in groups.items():
-        names += _settings_of(part, group)
-    others = (
-        "name",
-        "plugin",
-        "task",
-        "config",
-        "ckpt_path",
-        "seed_everything",
-        "images",
-        "text",
-        "out",
-        "print_config",
-    )
-    return [*names, *others]
-
-
-def _settings_of(part: type, prefix: str) -> list[str]:
-    """Dotted names of the arguments of a class; an argument that is a dataclass is a group of its own."""
-    names = []
-    for name, parameter in signature(part).parameters.items():
-        names.append(f"{prefix}.{name}")
-        if is_dataclass(parameter.default):
-            names += _settings_of(type(parameter.default), names[-1])
-    return names
-
-
-PARSER_ERRORS = (ArgumentError, MisconfigurationException)
+    Args:
+        groups: prefix -> class, such as model -> VistaModule.
+    """
+    settings: dict[str, Any] = {}
+    for prefix, part in {**groups, "trainer": Trainer}.items():
+        settings |= settings_of(part, f"{prefix}.")
+    return settings | OTHERS

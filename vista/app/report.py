@@ -93,6 +93,7 @@ def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row |
     score = metrics.get(f"{stage}/{source.name}/{headline}")
     if score is None:
         return None
+    # Every process has all annotations and computes the baseline for itself.
     evaluator = in_this_process(source.task.evaluator())
     if isinstance(evaluator, Evaluator):
         evaluator.quick = True

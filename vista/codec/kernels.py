@@ -6,7 +6,7 @@ the caller has a numpy twin of it that gives exactly the same numbers.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,10 +15,12 @@ try:
 except ImportError:
     numba = None
 
+Function = TypeVar("Function", bound=Callable[..., object])
+
 COMPILED: bool = numba is not None and not numba.config.DISABLE_JIT
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Function) -> Function:
     """`function` compiled on its first call, the machine code kept on disk where there is a place to write."""
     if not COMPILED:
         return function
@@ -40,21 +42,28 @@ def removal_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         triangle that each one's going cuts off, at that moment.
     """
     count = len(points)
-    before, behind = np.arange(count) - 1, np.arange(count) + 1
-    before[0], behind[-1] = count - 1, 0
+    # The neighbours of each point that is still there.
+    before = np.arange(count) - 1
+    behind = np.arange(count) + 1
+    before[0] = count - 1
+    behind[-1] = 0
     area = np.empty(count)
     for i in range(count):
         area[i] = _triangle(points, before[i], i, behind[i])
     rank = area.copy()  # effective area: never below that of a point already gone
-    order, cost = np.empty(max(count - 3, 0), np.int64), np.empty(max(count - 3, 0))
+    order = np.empty(max(count - 3, 0), np.int64)
+    cost = np.empty(max(count - 3, 0))
     floor = 0.0
     for step in range(count - 3):
         i = int(np.argmin(rank))
-        order[step], cost[step] = i, area[i]
+        order[step] = i
+        cost[step] = area[i]
         floor = max(floor, area[i])
         rank[i] = np.inf
-        left, right = before[i], behind[i]
-        behind[left], before[right] = right, left
+        left = before[i]
+        right = behind[i]
+        behind[left] = right
+        before[right] = left
         for j in (left, right):
             area[j] = _triangle(points, before[j], j, behind[j])
             rank[j] = max(area[j], floor)
@@ -64,8 +73,10 @@ def removal_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @_compiled
 def _triangle(points: np.ndarray, i: int, j: int, k: int) -> float:
     """Area of the triangle of three points."""
-    ux, uy = points[j, 0] - points[i, 0], points[j, 1] - points[i, 1]
-    vx, vy = points[k, 0] - points[i, 0], points[k, 1] - points[i, 1]
+    ux = points[j, 0] - points[i, 0]
+    uy = points[j, 1] - points[i, 1]
+    vx = points[k, 0] - points[i, 0]
+    vy = points[k, 1] - points[i, 1]
     return 0.5 * abs(ux * vy - uy * vx)
 
 
@@ -79,25 +90,34 @@ def fill(points: np.ndarray, mask: np.ndarray) -> None:
     """
     height, width = mask.shape
     count = len(points)
+    # First count the crossings of every row, so that each gets its part of one array: offset[row] to offset[row + 1].
     offset = np.zeros(height + 1, np.int64)
     for i in range(count):
         j = i + 1 if i + 1 < count else 0
-        top, bottom = min(points[i, 1], points[j, 1]), max(points[i, 1], points[j, 1])
-        for row in range(max(0, math.ceil(top - 0.5)), min(height, math.ceil(bottom - 0.5))):
+        top = min(points[i, 1], points[j, 1])
+        bottom = max(points[i, 1], points[j, 1])
+        first = max(0, math.ceil(top - 0.5))
+        end = min(height, math.ceil(bottom - 0.5))
+        for row in range(first, end):
             offset[row + 1] += 1
     for row in range(height):
         offset[row + 1] += offset[row]
-    column, used = np.empty(offset[height], np.int64), offset[:height].copy()
+    column = np.empty(offset[height], np.int64)
+    used = offset[:height].copy()  # where the next crossing of a row goes
     for i in range(count):
         j = i + 1 if i + 1 < count else 0
         low, high = (i, j) if points[i, 1] <= points[j, 1] else (j, i)
-        x, y = points[low, 0], points[low, 1]
+        x = points[low, 0]
+        y = points[low, 1]
         rise = points[high, 1] - y
         slope = (points[high, 0] - x) / rise if rise > 0 else 0.0  # a level edge crosses no row
-        for row in range(max(0, math.ceil(y - 0.5)), min(height, math.ceil(points[high, 1] - 0.5))):
+        first = max(0, math.ceil(y - 0.5))
+        end = min(height, math.ceil(points[high, 1] - 0.5))
+        for row in range(first, end):
             new = min(max(math.ceil(x + (row + 0.5 - y) * slope - 0.5), 0), width)
             at = used[row]
-            while at > offset[row] and column[at - 1] > new:  # insertion sort: mostly two crossings
+            # Insertion sort: a row mostly has two crossings.
+            while at > offset[row] and column[at - 1] > new:
                 column[at] = column[at - 1]
                 at -= 1
             column[at] = new
@@ -126,24 +146,36 @@ def descend(
             if not tried[i]:
                 continue
             active[i] = False
-            p, s = (i - 1) % count, (i + 1) % count
-            x, y = bins[i, 0], bins[i, 1]
-            best, best_x, best_y = 0, x, y
+            p = (i - 1) % count
+            s = (i + 1) % count
+            x = bins[i, 0]
+            y = bins[i, 1]
+            best = 0
+            best_x = x
+            best_y = y
             for move in range(9):
                 k = (move + 4) % 9  # the middle one, staying, comes first
-                u, v = x + step * (k % 3 - 1), y + step * (k // 3 - 1)
+                u = x + step * (k % 3 - 1)
+                v = y + step * (k // 3 - 1)
                 if u < limit[0, 0] or v < limit[0, 1] or u > limit[1, 0] or v > limit[1, 1]:
                     continue
                 error = _side_sum(sums, pixels, corner, bins[p, 0], bins[p, 1], u, v)
                 error += _side_sum(sums, pixels, corner, u, v, bins[s, 0], bins[s, 1])
                 if move == 0 or error < best:
-                    best, best_x, best_y = error, u, v
-            if (best_x != x or best_y != y) and not _would_cross(bins, i, best_x, best_y):
-                new[i, 0], new[i, 1] = best_x, best_y
+                    best = error
+                    best_x = u
+                    best_y = v
+            moves = best_x != x or best_y != y
+            if moves and not _would_cross(bins, i, best_x, best_y):
+                new[i, 0] = best_x
+                new[i, 1] = best_y
         for i in range(first, last, 2):
             if new[i, 0] != bins[i, 0] or new[i, 1] != bins[i, 1]:
                 bins[i] = new[i]
-                active[i] = active[(i - 1) % count] = active[(i + 1) % count] = True
+                # What its neighbours found best may have changed with it.
+                active[i] = True
+                active[(i - 1) % count] = True
+                active[(i + 1) % count] = True
 
 
 @_compiled
@@ -154,13 +186,16 @@ def _side_sum(
     sign = 1
     if v0 > v1:
         u0, v0, u1, v1, sign = u1, v1, u0, v0, -1
-    x, y = u0 * pixels[0], v0 * pixels[1]
-    end_x, end_y = u1 * pixels[0], v1 * pixels[1]
+    x = u0 * pixels[0]
+    y = v0 * pixels[1]
+    end_x = u1 * pixels[0]
+    end_y = v1 * pixels[1]
     rise = end_y - y
     slope = (end_x - x) / rise if rise > 0 else 0.0
     total = 0
     for row in range(math.ceil(y - 0.5), math.ceil(end_y - 0.5)):
-        total += sums[row - corner[1], math.ceil(x + (row + 0.5 - y) * slope - 0.5) - corner[0]]
+        column = math.ceil(x + (row + 0.5 - y) * slope - 0.5)
+        total += sums[row - corner[1], column - corner[0]]
     return sign * total
 
 
@@ -168,20 +203,25 @@ def _side_sum(
 def _would_cross(bins: np.ndarray, i: int, x: int, y: int) -> bool:
     """Whether vertex i at (x, y) would make one of its two sides cross another side."""
     count = len(bins)
-    p, s = (i - 1) % count, (i + 1) % count
+    p = (i - 1) % count
+    s = (i + 1) % count
     for k in range(count):
-        if k != p and k != i:
+        if k != p and k != i:  # not its own two sides, which go
             m = (k + 1) % count
             for end in (p, s):
-                a = _turn(bins[end, 0], bins[end, 1], x, y, bins[k, 0], bins[k, 1])
-                b = _turn(bins[end, 0], bins[end, 1], x, y, bins[m, 0], bins[m, 1])
-                c = _turn(
-                    bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], bins[end, 0], bins[end, 1]
-                )
-                d = _turn(bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1], x, y)
-                if a * b < 0 and c * d < 0:
+                if _cross(
+                    bins[end, 0], bins[end, 1], x, y, bins[k, 0], bins[k, 1], bins[m, 0], bins[m, 1]
+                ):
                     return True
     return False
+
+
+@_compiled
+def _cross(ax: int, ay: int, bx: int, by: int, cx: int, cy: int, dx: int, dy: int) -> bool:
+    """Whether the sides a-b and c-d cross: each has the two ends of the other on either side."""
+    divides = _turn(ax, ay, bx, by, cx, cy) * _turn(ax, ay, bx, by, dx, dy) < 0
+    divided = _turn(cx, cy, dx, dy, ax, ay) * _turn(cx, cy, dx, dy, bx, by) < 0
+    return divides and divided
 
 
 @_compiled

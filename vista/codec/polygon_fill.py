@@ -31,7 +31,8 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     # (2, 2, N): each point and the one behind it, x and y.
     ends = np.concatenate((points, points[1:], points[:1])).reshape(2, -1, 2).transpose(0, 2, 1)
     _, row, x = crossings(ends, height)
-    column = np.minimum(np.maximum(np.ceil(x - 0.5), 0), width).astype(np.int64)
+    column = np.ceil(x - 0.5)
+    column = np.minimum(np.maximum(column, 0), width).astype(np.int64)
     # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
     keys = np.sort(row * (width + 1) + column)
     offsets = (keys - keys // (width + 1)).tolist()
@@ -54,13 +55,19 @@ def crossings(ends: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray, np
         by edge.
     """
     (x0, y0), (x1, y1) = ends  # (E,) each
-    bounds = np.minimum(np.maximum(np.ceil(ends[:, 1] - 0.5), 0), height).astype(np.int64)  # (2, E)
-    first, count = np.minimum(bounds[0], bounds[1]), np.abs(bounds[1] - bounds[0])
+    # An edge crosses the rows from the ceiling of its upper end to that of its lower one.
+    rows = np.ceil(ends[:, 1] - 0.5)  # (2, E)
+    rows = np.minimum(np.maximum(rows, 0), height).astype(np.int64)
+    first = np.minimum(rows[0], rows[1])
+    count = np.abs(rows[1] - rows[0])
     edge = np.arange(len(count)).repeat(count)  # (K,), the edge of every crossing
     before = count.cumsum() - count  # crossings of the edges before
     row = (first - before).take(edge) + np.arange(len(edge))
     rise = y1 - y0
     slope = (x1 - x0) / np.where(rise == 0, 1.0, rise)  # a level edge crosses no row
-    low_x, low_y = np.where(rise >= 0, x0, x1), np.minimum(y0, y1)
-    x = low_x.take(edge) + (row + 0.5 - low_y.take(edge)) * slope.take(edge)
+    # From the lower end on, so that both directions of a bridge give the same number.
+    low_x = np.where(rise >= 0, x0, x1)
+    low_y = np.minimum(y0, y1)
+    down = row + 0.5 - low_y.take(edge)
+    x = low_x.take(edge) + down * slope.take(edge)
     return count, row, x

@@ -37,7 +37,9 @@ def quantize(
     """
     bins_per_pixel = bin_of_extent(num_bins, scale) / np.asarray(extent, dtype=np.float64)
     scaled = np.asarray(values, dtype=np.float64) * bins_per_pixel
-    return np.minimum(np.maximum(np.rint(scaled), 0), num_bins - 1).astype(np.int64)
+    rounded = np.rint(scaled)
+    # Twice as fast as `clip` on the few points of a mask.
+    return np.minimum(np.maximum(rounded, 0), num_bins - 1).astype(np.int64)
 
 
 def dequantize(
@@ -59,7 +61,8 @@ def dequantize(
     """
     numbers = np.asarray(bins, dtype=np.float64)
     clamped = np.fmin(np.fmax(numbers, 0), num_bins - 1)  # fmax(nan, 0) = 0
-    return clamped * (np.asarray(extent, dtype=np.float64) / bin_of_extent(num_bins, scale))
+    pixels_per_bin = np.asarray(extent, dtype=np.float64) / bin_of_extent(num_bins, scale)
+    return clamped * pixels_per_bin
 
 
 def quantize_polygon(
@@ -96,12 +99,15 @@ def _thin_box(
     bins: np.ndarray, points: np.ndarray, extent: tuple[int, int], num_bins: int, scale: Scale
 ) -> list[list[int]]:
     """Four corners of a box around bins (k, 2), one bin wide where all of them are the same."""
-    low, high = bins.min(axis=0), bins.max(axis=0)
+    low = bins.min(axis=0)
+    high = bins.max(axis=0)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2  # (2,), pixels
     middle = middle * (bin_of_extent(num_bins, scale) / np.array(extent))
+    # Of the two bins around the middle, the first; at the border the box is shifted inward.
     start = np.where(low == high, middle.astype(np.int64).clip(0, num_bins - 2), low)
+    end = np.where(low == high, start + 1, high)
     x0, y0 = start.tolist()
-    x1, y1 = np.where(low == high, start + 1, high).tolist()
+    x1, y1 = end.tolist()
     return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
 
 

@@ -39,7 +39,8 @@ def refine(
     height, width = target.shape
     pixels = np.array([width, height]) / bin_of_extent(num_bins, scale)  # (2,), of a bin
     points = bins * pixels
-    low, high = points.min(axis=0), points.max(axis=0)
+    low = points.min(axis=0)
+    high = points.max(axis=0)
     margin = 4 + (high - low) / 16
     corner = np.maximum(np.floor(low - margin), 0).astype(np.int64)
     end = np.minimum(np.ceil(high + margin), (width, height)).astype(np.int64)
@@ -93,7 +94,8 @@ def descend(
         goals = bins[at, None] + step * _MOVES  # (C, 9, 2)
         within = np.minimum(np.maximum(goals, limit[0]), limit[1])
         outside = (within != goals).any(axis=2)
-        beside = bins[np.stack((at - 1, (at + 1) % len(bins)))]  # (2, C, 2)
+        neighbours = np.stack((at - 1, (at + 1) % len(bins)))
+        beside = bins[neighbours]  # (2, C, 2)
         side_sums = _side_sums(sums, corner, beside * pixels, within * pixels)  # (2, C, 9)
         # Down to the vertex counts as it is, from the vertex on the other way round.
         wrong = np.where(outside, sums.size, side_sums[0] - side_sums[1])
@@ -104,7 +106,10 @@ def descend(
             free = ~_would_cross(bins, at[movers], goal)
             moved = at[movers[free]]
             bins[moved] = goal[free]
-            active[moved] = active[moved - 1] = active[(moved + 1) % len(bins)] = True
+            # What its neighbours found best may have changed with it.
+            active[moved] = True
+            active[moved - 1] = True
+            active[(moved + 1) % len(bins)] = True
 
 
 def _without_neighbours(count: int) -> list[np.ndarray]:
@@ -130,22 +135,29 @@ def _side_sums(
     """
     shape = (*start.shape[:-1], stop.shape[-2])
     ends = np.empty((2, 2, *shape))
-    ends[0, 0], ends[0, 1] = start[..., None, 0], start[..., None, 1]
-    ends[1, 0], ends[1, 1] = stop[..., 0], stop[..., 1]
+    ends[0, 0] = start[..., None, 0]
+    ends[0, 1] = start[..., None, 1]
+    ends[1, 0] = stop[..., 0]
+    ends[1, 1] = stop[..., 1]
     count, row, x = crossings(ends.reshape(2, 2, -1), corner[1] + len(sums))
     column = np.ceil(x - 0.5).astype(np.int64) - corner[0]
     flat = (row - corner[1]) * sums.shape[1] + column  # (crossings,), side by side
+    # Crossings come side by side: the sum over a side is a difference of running sums.
     running = np.concatenate(([0], sums.take(flat).cumsum()))
     last = count.cumsum()
     total = running.take(last) - running.take(last - count)
-    return np.where(ends[0, 1] <= ends[1, 1], total.reshape(shape), -total.reshape(shape))
+    total = total.reshape(shape)
+    down = ends[0, 1] <= ends[1, 1]
+    return np.where(down, total, -total)
 
 
 def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """Whether vertex `at` (K,), moved to `goal` (K, 2), would make its sides cross another side, bool (K,)."""
     count = len(bins)
     closed = np.concatenate((bins, bins[:1]))
-    first, second, new = closed[:-1], closed[1:], goal[:, None]
+    first = closed[:-1]
+    second = closed[1:]
+    new = goal[:, None]  # (K, 1, 2)
     crossed = np.zeros((len(at), count), dtype=bool)
     new_beside = _turn(first, second, new)  # (K, N)
     for neighbour in (bins[at - 1, None], bins[(at + 1) % count, None]):
@@ -160,13 +172,15 @@ def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarr
 
 def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Turn a -> b -> c as a cross product, points (..., 2); above 0 it is clockwise on screen."""
-    along, across = b - a, c - a
+    along = b - a
+    across = c - a
     return along[..., 0] * across[..., 1] - along[..., 1] * across[..., 0]
 
 
 def _row_sums(window: np.ndarray) -> np.ndarray:
     """S of a window (h, w): int32 (h, w + 1)."""
-    table = cv2.integral(window.view(np.uint8))
+    table = cv2.integral(window.view(np.uint8))  # (h + 1, w + 1)
+    # c pixels left of column c, of which those of the object weigh -1 instead of +1.
     return np.arange(table.shape[1], dtype=np.int32) - 2 * (table[1:] - table[:-1])
 
 

@@ -58,7 +58,8 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
     thinned = _thin(ring, num_points)
     order, _ = removal_order(thinned)
     # The path starts and ends at a vertex that removal keeps to the end.
-    thinned, order = _rotate(thinned, order, int(_survivors(order, len(thinned), 3)[0]))
+    start = int(_survivors(order, len(thinned), 3)[0])
+    thinned, order = _rotate(thinned, order, start)
     at = _survivors(order, len(thinned), max(MIN_CANDIDATES, 3 * num_points // 2))
     chord = _chord_errors(
         thinned, at
@@ -128,7 +129,8 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
         float (C + 1, C + 1), square pixels.
     """
     closed = np.concatenate((points, points[:1])) - points.mean(axis=0)
-    (x0, y0), (x1, y1) = closed[:-1].T, closed[1:].T
+    x0, y0 = closed[:-1].T
+    x1, y1 = closed[1:].T
     moments = (  # means along each side
         np.ones_like(x0),
         (x0 + x1) / 2,
@@ -143,15 +145,15 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
     # All that follows is (C + 1, C + 1), between the first candidate of a row and the second of a column.
     length, mx, my, mxx, mxy, myy = (m - m[:, None] for m in running[:, ends])
     x, y = closed[ends].T
-    dx, dy = x - x[:, None], y - y[:, None]
+    dx = x - x[:, None]
+    dy = y - y[:, None]
     # The distance of p from the chord is (p x d - a x d) / |d|, a the first end and d the chord.
     start = x[:, None] * dy - y[:, None] * dx
-    square = (
-        (mxx * dy - 2 * mxy * dx) * dy
-        + myy * dx * dx
-        + start * (length * start - 2 * (mx * dy - my * dx))
-    )
-    error = np.sqrt(np.maximum(square * length, 0) / np.maximum(dx * dx + dy * dy, 1e-9))
+    of_second = (mxx * dy - 2 * mxy * dx) * dy + myy * dx * dx
+    of_first = mx * dy - my * dx
+    square = of_second + start * (length * start - 2 * of_first)
+    chord = np.maximum(dx * dx + dy * dy, 1e-9)  # squared
+    error = np.sqrt(np.maximum(square * length, 0) / chord)
     error[np.tri(len(ends), dtype=bool)] = np.inf
     return error
 

@@ -15,7 +15,7 @@ from vista.decoding.greedy import coordinate_spreads, legal_log_probs, read_prom
 from vista.decoding.hypothesis import Hypothesis, start_hypotheses
 from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 
 
 @torch.inference_mode()

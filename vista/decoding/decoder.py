@@ -16,7 +16,7 @@ from vista.decoding.hypothesis import Hypothesis
 from vista.decoding.options import option_probabilities
 from vista.models.vistallm import VistaLLM
 from vista.task import Task
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 

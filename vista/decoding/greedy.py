@@ -16,7 +16,7 @@ from vista.decoding.automaton import Automaton
 from vista.decoding.hypothesis import Hypothesis, start_hypotheses
 from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from vista.decoding.greedy import read_prompts
 from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 
 Options = Sequence[list[int]]
 

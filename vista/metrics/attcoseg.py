@@ -34,6 +34,7 @@ def pair_overlap(
     drawn: dict[int, list[Mask]] = {
         number: [] for number in (*pair, *numbers) if 1 <= number <= len(truth)
     }
+    # Numbers beyond the group keep their place in this list, so that later masks meet their own number.
     for number, mask in zip(numbers, masks, strict=False):
         if number in drawn:
             drawn[number].append(mask)

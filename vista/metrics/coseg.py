@@ -12,7 +12,7 @@ Three means are in use and differ by up to a few points:
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -74,13 +74,13 @@ def coseg_scores(images: Iterable[tuple[str, ImageOverlap]]) -> dict[str, float]
         per_image.extend(of_class)
         pooled.append(precision_and_jaccard(ImageOverlap(*np.sum(overlaps, axis=0).tolist())))
     scores: dict[str, float] = {}
-    means: dict[str, Sequence[np.ndarray | tuple[float, float]]] = {
-        "": list(per_class.values()),
-        "_image": per_image,
-        "_pooled": pooled,
+    means = {
+        "": np.array(list(per_class.values())),  # (classes, 2)
+        "_image": np.array(per_image),  # (images, 2)
+        "_pooled": np.array(pooled),  # (classes, 2)
     }
     for suffix, values in means.items():
-        precision, jaccard = 100.0 * np.mean(values, axis=0) if values else (0.0, 0.0)
+        precision, jaccard = 100.0 * values.mean(axis=0) if len(values) else (0.0, 0.0)
         scores |= {f"P{suffix}": float(precision), f"J{suffix}": float(jaccard)}
     for name, (_, jaccard) in per_class.items():
         scores[f"J_{name}"] = 100.0 * float(jaccard)

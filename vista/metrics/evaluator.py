@@ -50,6 +50,7 @@ class Evaluator(Metric):
 
     def __init__(self, *sums: str) -> None:
         super().__init__(distributed_available_fn=_distributed)
+        # float64: float32 would lose single samples and pixels beyond 16 million.
         self.sums = ("n", "parse_failures", *sums)
         for name in self.sums:
             self.add_state(
@@ -80,6 +81,7 @@ class Evaluator(Metric):
             increments = {**usual, **self.sample(pred, ref)}
             for name, value in increments.items():
                 added[name] += value
+        # Summed here first: one addition on the device for each batch, not for each sample.
         for name, value in added.items():
             getattr(self, f"sum_{name}").add_(value)
 

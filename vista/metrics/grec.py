@@ -59,6 +59,7 @@ class GRECMetric(Evaluator):
         if not ref["boxes"]:
             right = not pred.malformed and not pred.boxes
             return {"right": right, "empty": 1, "empty_right": right}
+        # A malformed answer claims neither that there is a target nor that there is none.
         found = not pred.malformed and bool(pred.boxes)
         right = found and f1_score(pred.boxes, ref["boxes"]) == 1
         return {"right": right, "filled": 1, "filled_found": found}

@@ -28,10 +28,10 @@ def consistency(results: Iterable[tuple[str, bool]]) -> float:
     Returns:
         0..100; 0 where there are none.
     """
-    groups: dict[str, bool] = defaultdict(lambda: True)
+    consistent: dict[str, bool] = defaultdict(lambda: True)
     for statement, right in results:
-        groups[statement] &= right
-    return percent(sum(groups.values()), len(groups))
+        consistent[statement] &= right
+    return percent(sum(consistent.values()), len(consistent))
 
 
 class NLVR2Metric(CorpusEvaluator):

@@ -28,6 +28,7 @@ class RECMetric(Evaluator):
 
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The IoU of one expression."""
+        # More boxes than one are no answer to "which one": they earn nothing, whichever is right.
         iou = 0.0 if pred.malformed else rec_iou(pred.boxes, ref["boxes"][0])
         return {"iou": iou, "above_50": float(iou > 0.5)}
 

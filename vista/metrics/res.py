@@ -33,6 +33,7 @@ class RESMetric(Evaluator):
 
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """IoU, intersection and union of one expression; a malformed answer is the empty mask."""
+        # Parts written apart are one answer.
         mask = union_mask([] if pred.malformed else pred.masks, ref["mask"].shape)
         shared, union = mask_intersection_and_union(mask, ref["mask"])
         iou = shared / union if union else 0.0

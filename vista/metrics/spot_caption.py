@@ -69,6 +69,7 @@ def link_phrases(
             ends_before = bool(words) and before[-len(words) :] == words
             if ends_before and i not in linked:
                 ending.append(i)
+        # Of equally long ones the first: phrases of the same words are linked in their order.
         if ending:
             linked[max(ending, key=lambda i: (len(wanted[i]), -i))] = box
     return linked

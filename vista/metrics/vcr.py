@@ -28,6 +28,7 @@ def joint_accuracy(results: Iterable[tuple[str, str, bool]]) -> tuple[float, int
     questions: dict[str, dict[str, bool]] = defaultdict(dict)
     for question, mode, right in results:
         questions[question][mode] = right
+    # A question whose other half was not asked, as in a part of the file, is left out.
     whole = [all(modes.values()) for modes in questions.values() if len(modes) == len(MODES)]
     return percent(sum(whole), len(whole)), len(questions) - len(whole)
 

@@ -44,7 +44,7 @@ def chosen_candidate(pred: Prediction, candidates: Sequence[Box]) -> int | None:
             pred.choice if pred.choice is not None else extract_letter(pred.text, len(candidates))
         )
     x0, y0, x1, y1 = pred.boxes[0]
-    if (x0, y0) == (x1, y1):
+    if (x0, y0) == (x1, y1):  # a point
         return candidate_at(x0, y0, candidates)
     return nearest_candidate(pred.boxes[0], candidates)
 
@@ -62,6 +62,7 @@ class Visual7WMetric(Evaluator):
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Whether the right candidate was chosen; an answer without a choice is wrong."""
         choice = None if pred.malformed else pred.choice
+        # One box beside all candidates is read well, it only chooses nothing.
         beside_all = len(pred.boxes) == 1 and not pred.malformed
         return {
             "right": choice is not None and choice == ref["label"],

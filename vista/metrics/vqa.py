@@ -66,13 +66,15 @@ def soft_score(answer: str, references: Sequence[str]) -> float:
         0..1; with ten references 0, 0.3, 0.6, 0.9 or 1.
     """
     matches = sum(reference == answer for reference in references)
-    own = [matches - (reference == answer) for reference in references]
-    return sum(min(1.0, others / 3) for others in own) / len(references)
+    # Each person is left out in turn: how many of the others gave this answer.
+    among_others = [matches - (reference == answer) for reference in references]
+    return sum(min(1.0, others / 3) for others in among_others) / len(references)
 
 
 def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """The official accuracy of one answer, 0..1; normalises only where the references differ."""
     answer, references = strip_spaces(answer), [strip_spaces(reference) for reference in references]
+    # The official script leaves answers on which all ten agree as they are.
     if len(set(references)) > 1:
         answer, references = normalize(answer), [normalize(reference) for reference in references]
     return soft_score(answer, references)

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from vista.models.length_groups import length_groups
 from vista.models.parts import QFormer
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 
 
 class VistaLLM(nn.Module):

@@ -8,12 +8,12 @@ The prompt is never learned, every answer is. An image that several samples of a
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from vista.data import Annotation, Example
+from vista.data import Example
+from vista.tokens.batch_types import Batch
 from vista.tokens.tokenizer import Tokenizer
 
 IGNORE = -100  # label of a token that is not learned
@@ -21,38 +21,6 @@ VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions. "
 )
-
-
-class Batch(TypedDict):
-    """What `VistaLLM.forward` reads: B samples of T tokens, I different images, J uses of an image by a sample."""
-
-    pixel_values: Tensor  # float (I, 3, S, S)
-    image_index: Tensor  # int (J,), the image of each use
-    sample_index: Tensor  # int (J,), the sample of each use
-    input_ids: Tensor  # int (B, T), with `<image>` as often as an image has visual tokens
-    attention_mask: Tensor  # int (B, T), 0 at padding
-    labels: Tensor  # int (B, T), `IGNORE` where nothing is learned
-    instruction_ids: Tensor  # int (B, Q), what the QFormer reads
-    instruction_mask: Tensor  # int (B, Q)
-
-
-class TrainingBatch(Batch):
-    """A batch to learn from."""
-
-    source_index: Tensor  # int (B,), counts the training sources
-    usual_length: Tensor  # float (B,), mean number of learned tokens of the source's samples
-    ids: list[str]  # `<source>:<annotation>` of each sample
-    unusable: int  # samples of which nothing is learned
-    problems: list[str]  # a sentence for each file that could not be read
-
-
-class EvaluationBatch(Batch):
-    """A batch of questions of one source."""
-
-    source: str  # its name
-    annotations: list[Annotation]  # what is asked about
-    readable: list[bool]  # whether all images of a question could be read
-    problems: list[str]  # a sentence for each file that could not be read
 
 
 @dataclass(slots=True)

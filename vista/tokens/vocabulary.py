@@ -104,7 +104,10 @@ class Vocabulary:
             for number in self._numbers:
                 self._numbers[number] = [vocabulary[digit] for digit in number]
         self._between = [] if self._compact else [self.comma_id, self.space_id]
-        self._as_bytes = {c: [vocabulary[f"<0x{byte:02X}>"] for byte in c.encode()] for c in "▁["}
+        self._as_bytes: dict[str, list[int]] = {}
+        for character in "▁[":
+            pieces = [f"<0x{byte:02X}>" for byte in character.encode()]
+            self._as_bytes[character] = [vocabulary[piece] for piece in pieces]
 
     def __len__(self) -> int:
         """Rows of the LLM's word embeddings."""

@@ -17,7 +17,7 @@ from transformers.models.instructblip.modeling_instructblip import (
 )
 
 from vista.models.vistallm import VistaLLM
-from vista.tokens.batch import Batch
+from vista.tokens.batch_types import Batch
 
 # Layers: linear ones and the patch embedding. Attention's products of tokens with tokens are other operators.
 LAYERS = (

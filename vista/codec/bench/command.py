@@ -5,8 +5,6 @@ those of the paper's text, 6N a sequence, and of the compact layout, 2N + 2; a `
 """
 
 import csv
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice, product
@@ -63,7 +61,7 @@ class Measurements:
 
 
 def codec_bench(
-    masks: list[Path],
+    masks: list[str],
     points: list[int] = [8, 16, 32],  # noqa: B006 -- the command line shows the defaults
     methods: list[Method] = ["uniform", "adaptive", "adaptive+refine", "fast", "optimal"],  # noqa: B006
     multipart: list[Multipart] = ["largest"],  # noqa: B006
@@ -87,6 +85,7 @@ def codec_bench(
     Raises:
         InputError: a file holds no mask, or a setting is unknown.
     """
+    files = [Path(name) for name in masks]
     cv2.setNumThreads(0)  # one thread, as in a data worker
     settings = list(product(methods, multipart, points))
     warm_up = np.pad(np.ones((40, 40), dtype=bool), 20)
@@ -95,13 +94,13 @@ def codec_bench(
     notes = {setting: Measurements() for setting in settings}
     single: list[bool] = []  # by mask, whether it has one part and no hole
     progress = Console(stderr=True)
-    measured = islice(read_masks(masks, min_box), limit)
+    measured = islice(read_masks(files, min_box), limit)
     for mask in track(measured, "masks", transient=True, console=progress):
         single.append(len(find_rings(mask)) == 1)
         for setting, note in notes.items():
             _measure(note, mask, *setting, num_bins)
     if not single:
-        names = ", ".join(map(str, masks))
+        names = ", ".join(masks)
         raise InputError(f"no mask with a box of at least {min_box:.0%} of its image in {names}")
     rows = [_summary(*setting, note, np.array(single)) for setting, note in notes.items()]
     out.mkdir(parents=True, exist_ok=True)
@@ -184,36 +183,3 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
         writer.writerow(names)
         for row in rows:
             writer.writerow([_cell(name, getattr(row, name)) for name in names])
-
-
-def _as_lists(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
-    """`--points 8 16` -> `--points=[8, 16]`, the way jsonargparse reads lists."""
-    collected: list[str] = []
-    values: list[int | str] | None = None
-    for word in [*arguments, "--"]:
-        if word.startswith("--") and values is not None:
-            collected[-1] += f"={json.dumps(values)}"
-            values = None
-        if word in names:
-            collected.append(word)
-            values = []
-        elif values is not None:
-            values.append(int(word) if word.isdigit() else word)
-        else:
-            collected.append(word)
-    return collected[:-1]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of `codec_bench`."""
-    from jsonargparse import auto_cli
-
-    words = _as_lists(
-        sys.argv[1:] if arguments is None else arguments,
-        ("--masks", "--points", "--methods", "--multipart"),
-    )
-    auto_cli(codec_bench, args=words, as_positional=False)
-
-
-if __name__ == "__main__":
-    main()

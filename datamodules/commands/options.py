@@ -1,0 +1,134 @@
+"""What our own verbs take on the command line, see `vista.app.parser`; light, so that their help is there at once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from vista.app.parser import parse
+
+Form = Literal["jsonl", "vqa", "coco_caption", "pope"]
+
+
+@dataclass(frozen=True)
+class DataRoot:
+    """Where official files lie.
+
+    Attributes:
+        root: data root, in the place of the configs'.
+    """
+
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How much is scored.
+
+    Attributes:
+        max_test: score only what `test --data.scoring.max_test N` asks about; null: all.
+    """
+
+    max_test: int | None = None
+
+
+@dataclass(frozen=True)
+class ScoredData(DataRoot):
+    """What is scored.
+
+    Attributes:
+        scoring: how much is scored.
+    """
+
+    scoring: ScoringOptions = ScoringOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """What every verb takes that reads the sources of configs.
+
+    Attributes:
+        config: names or paths of configs; where two speak of one setting, the later decides.
+        plugin: Python files that bring tasks and readers.
+        data: where official files lie.
+    """
+
+    config: list[str] = field(default_factory=list)
+    plugin: list[str] = field(default_factory=list)
+    data: DataRoot = DataRoot()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(SourceOptions):
+    """Score answers in files, without a model.
+
+    Attributes:
+        predictions: files with answers.
+        task: their tasks; the name of the score tells them too.
+        source: name of the score, if the file has another stem.
+        format: form of the files.
+        data: what is scored.
+    """
+
+    predictions: list[str]
+    task: list[str] = field(default_factory=list)
+    source: str = ""
+    format: Form = "jsonl"
+    data: ScoredData = ScoredData()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckTaskOptions(SourceOptions):
+    """Check that tasks keep the contract; `check-task NAME` is short for `check-task --task NAME`.
+
+    Attributes:
+        task: names of the tasks.
+        limit: annotations of each source.
+    """
+
+    task: list[str]
+    limit: int = 60
+
+
+@dataclass(frozen=True)
+class DataOptions(SourceOptions):
+    """Look at the data of a config.
+
+    Attributes:
+        action: `audit`: overlaps with test images; `verify`: numbers of samples.
+        task: only sources of these tasks.
+    """
+
+    action: Literal["audit", "verify"]
+    task: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ConsolidateOptions:
+    """Write the weights of a sharded checkpoint into one file.
+
+    Attributes:
+        run: a run, its folder, or the folder of a sharded checkpoint.
+        out: file to write, for --ckpt_path or --model.init_from.
+    """
+
+    run: str
+    out: Path
+
+
+Options: TypeAlias = ScoreOptions | CheckTaskOptions | DataOptions | ConsolidateOptions
+
+
+def parse_options(verb: str, words: list[str]) -> Options:
+    """What the words after a verb say.
+
+    Raises:
+        InputError: an option or its value is not understood; one sentence.
+    """
+    if verb == "score":
+        return parse(verb, ScoreOptions, words)
+    if verb == "check-task":
+        named = bool(words) and not words[0].startswith("-")
+        return parse("check-task [NAME ...]", CheckTaskOptions, ["--task"] * named + words)
+    if verb == "data":
+        return parse(verb, DataOptions, words, positional=True)
+    return parse(verb, ConsolidateOptions, words, positional=True)

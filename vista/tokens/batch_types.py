@@ -1,0 +1,43 @@
+"""What a batch holds, key by key: between the loader, which makes it, and the model, the metrics and the callbacks.
+
+Letters: B samples of T tokens, I different images of S x S pixels, J uses of an image by a sample, Q tokens of an
+instruction.
+"""
+
+from typing import TypedDict
+
+from torch import Tensor
+
+from vista.data import Annotation
+
+
+class Batch(TypedDict):
+    """What `VistaLLM.forward` reads; made by `vista.tokens.batch.collate`."""
+
+    pixel_values: Tensor  # float (I, 3, S, S)
+    image_index: Tensor  # int (J,), the image of each use
+    sample_index: Tensor  # int (J,), the sample of each use
+    input_ids: Tensor  # int (B, T), with `<image>` as often as an image has visual tokens
+    attention_mask: Tensor  # int (B, T), 0 at padding
+    labels: Tensor  # int (B, T), `IGNORE` where nothing is learned
+    instruction_ids: Tensor  # int (B, Q), what the QFormer reads
+    instruction_mask: Tensor  # int (B, Q)
+
+
+class TrainingBatch(Batch):
+    """A batch to learn from."""
+
+    source_index: Tensor  # int (B,), counts the training sources
+    usual_length: Tensor  # float (B,), mean number of learned tokens of the source's samples
+    ids: list[str]  # `<source>:<annotation>` of each sample
+    unusable: int  # samples of which nothing is learned
+    problems: list[str]  # a sentence for each file that could not be read
+
+
+class EvaluationBatch(Batch):
+    """A batch of questions of one source."""
+
+    source: str  # its name
+    annotations: list[Annotation]  # what is asked about
+    readable: list[bool]  # whether all images of a question could be read
+    problems: list[str]  # a sentence for each file that could not be read
