@@ -1,6 +1,6 @@
 """Kills: a run that is killed again and again, resumed on 1, 2 or 4 processes, against one that nobody disturbs.
 
-    python benchmarks/kills.py --kills 20
+    python -m benchmarks.kills --kills 20
 
 A small model is trained on a small world. Every few seconds the whole run is killed (-9) and resumed from its newest
 intact checkpoint on another number of processes. What survives (the steps up to each checkpoint that was resumed from)

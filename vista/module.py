@@ -45,11 +45,11 @@ class VistaModule(LightningModule):
         tokenizer: Tokenizer,
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
-        optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
+        optimization: Optimization = Optimization(),
         length_power: float = 0.0,
         length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
-        decoding: Decoding = Decoding(),  # noqa: B008 (frozen)
+        decoding: Decoding = Decoding(),
         weights: Path | None = None,
         init_from: Path | None = None,
     ) -> None:

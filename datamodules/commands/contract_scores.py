@@ -56,6 +56,7 @@ def parse_law(case: Case) -> str:
         if pred.malformed:
             problem = f"parse calls its own target {SHORT.repr(text)} malformed"
             raise BrokenLaw.at(annotation, problem)
+        # An answer may end anywhere, since its length is limited.
         for end in {len(text) // 3, len(text) // 2, max(0, len(text) - 1)}:
             _parse(case, text[:end], annotation)
     return f"{len(case.right_preds)} right answers read"

@@ -93,6 +93,7 @@ def _require_images(prompt: str, annotation: Annotation, what: str) -> None:
 def turns_law(case: Case) -> str:
     """Training and evaluation show all images once; the turn asked last has no answer; the rng decides alone."""
     for number, annotation in enumerate(case.annotations):
+        # Twice with the same seed: nothing but the rng may draw.
         seed = number % NUM_SEEDS
         with name_in_errors(annotation, "turns"):
             training = case.task.turns(annotation, np.random.default_rng(seed))
@@ -121,6 +122,7 @@ def grammar_law(case: Case) -> str:
     for annotation, target in zip(case.annotations, case.targets, strict=True):
         with name_in_errors(annotation, "grammar"):
             grammar = case.task.grammar(annotation)
+            # In training the last answer may differ from `target`, so it is looked at as well.
             last_answer = case.task.turns(annotation, np.random.default_rng(0))[-1][1]
             for what, text in (("target", target), ("answer in training", last_answer)):
                 if not case.accepts(grammar, text):

@@ -37,6 +37,7 @@ def captions(scene: Scene, rng: random.Random) -> list[str]:
 
 def _names(objects: Sequence[SceneObject]) -> str:
     """The objects in their order, equal ones together: "two small red rings and a large blue square"."""
+    # A Counter keeps the order in which names were first seen.
     counts = Counter(item.name for item in objects)
     return listing([_counted(name, number) for name, number in counts.items()])
 

@@ -57,6 +57,7 @@ def _statement(words: str, positive: bool) -> str:
         without_article = thing.split(" ", 1)[1]
         return f"there is {thing}" if positive else f"there is no {without_article}"
     relations = "|".join(RELATIONS)
+    # Relations first: "is the ring left of the circle" also has the form of "is the ring red".
     match = re.fullmatch(rf"is (the .+?) ((?:{relations}) the .+)", words)
     match = match or re.fullmatch(r"is (the .+) (\w+)", words)
     assert match, words

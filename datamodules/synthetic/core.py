@@ -99,6 +99,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         records["instances"] += coco.instance_records(scene, number)
         if chunk.stream in WITH_TEXT:
             records["captions"] += coco.caption_records(captions(scene, rng), number)
+            # Captions first, then questions: both draw their words from one generator.
             scene_questions = questions(scene, rng, quota)
             records["questions"] += vqa.question_records(scene_questions, number)
             records["answers"] += vqa.answer_records(scene_questions, number)

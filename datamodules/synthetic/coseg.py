@@ -103,6 +103,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         common = COLORED_SHAPES[number]
         if chunk.stream == "coseg_icoseg":
             common = common._replace(size=VALUES["size"][(number + number // 4) % 2])
+        # A scene needs a number of its own in the stream, whose indices are groups here.
         for k, kinds in enumerate(group_kinds(common, rng)):
             scene_rng = generator(chunk.seed, chunk.stream, GROUP * index + k)
             scene = draw_scene(scene_rng, kinds, chunk.image_size)

@@ -57,12 +57,12 @@ def draw_scene(
     Raises:
         ValueError: no room was found for so many objects.
     """
-    outlines = _place_all(rng, kinds, image_size)
+    items = _place_all(rng, kinds, image_size)
     image = np.empty((image_size, image_size, 3), np.float32)
     grey, tint = rng.uniform(70, 215), rng.uniform(-6, 6, 3)
     image[:] = grey + tint
     objects = []
-    for item in outlines:
+    for item in items:
         rgb = np.array(COLORS[item.kind.color]) + rng.uniform(-12, 12, 3)
         objects.append(paint(image, item, rgb))
     image += rng.integers(-3, 4, (image_size, image_size, 1), np.int8)
@@ -91,6 +91,7 @@ def _place(
 ) -> SceneObject | None:
     """One object beside the others; None where no try found room."""
     scale = image_size / REFERENCE_SIZE
+    # All tries are drawn at once, so that the next object's numbers do not depend on how many were needed.
     smallest, largest = RADII[kind.size]
     for u in rng.random((NUM_TRIES, 3)).tolist():  # of the radius, x and y
         radius = scale * (smallest + (largest - smallest) * u[0])
@@ -139,6 +140,7 @@ def paint(image: np.ndarray, item: SceneObject, rgb: np.ndarray) -> SceneObject:
         along = x if item.gap.axis == "x" else y
         inside &= abs(along - item.gap.offset) > item.gap.width / 2
 
+    # The mask asks for the pixel's centre, the colour for the share of the pixel that is covered.
     mask = np.zeros(image.shape[:2], bool)
     middle = SUBPIXELS // 2
     mask[rows, columns] = inside[middle::SUBPIXELS, middle::SUBPIXELS]

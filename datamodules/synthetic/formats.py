@@ -51,20 +51,21 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
     Raises:
         WorldError: there is no such format.
     """
-    wanted = [names] if isinstance(names, str) else list(names)
-    if "all" in wanted:
+    names = [names] if isinstance(names, str) else list(names)
+    if "all" in names:
         return list(FORMATS)
     known = (*CORE, *FORMATS)
-    unknown = ", ".join(repr(name) for name in wanted if name not in known)
+    unknown = ", ".join(repr(name) for name in names if name not in known)
     if unknown:
         raise WorldError(
             f"the world has no format {unknown}; there are {', '.join(known)}, and all"
         )
-    chosen: set[str] = set()
-    for name in wanted:
+    with_needs: set[str] = set()
+    for name in names:
         if name in FORMATS:
-            chosen |= {name, *FORMATS[name].needs}
-    return [name for name in FORMATS if name in chosen]
+            with_needs |= {name, *FORMATS[name].needs}
+    # In the order of FORMATS, where each stands after those that it needs.
+    return [name for name in FORMATS if name in with_needs]
 
 
 def write_format(
@@ -81,11 +82,11 @@ def write_format(
     Raises:
         WorldError: the folder holds a format of other settings, or other files.
     """
-    chosen = FORMATS[name]
-    jobs = chosen.jobs(settings)
-    own = {"world": name, "version": chosen.version, **settings}
-    write_once(root / name, own, partial(_write, jobs=jobs, pool=pool, chosen=chosen))
+    form = FORMATS[name]
+    jobs = form.jobs(settings)
+    own_settings = {"world": name, "version": form.version, **settings}
+    write_once(root / name, own_settings, partial(_write, jobs=jobs, pool=pool, form=form))
 
 
-def _write(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None, chosen: Format) -> None:
-    chosen.write(root, run(root, jobs, pool, chosen.draw))
+def _write(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None, form: Format) -> None:
+    form.write(root, run(root, jobs, pool, form.draw))

@@ -77,6 +77,7 @@ def _problem(
 def _counting(rng: random.Random) -> Problem:
     number = rng.randint(1, NUM_ICONS)
     shape, *others = rng.sample(VALUES["shape"], len(VALUES["shape"]))
+    # Only the shape counts, so colors are free and the other icons never have that shape.
     shapes = [shape] * number + rng.choices(others, k=NUM_ICONS - number)
     icons = [Kind("", rng.choice(VALUES["color"]), name) for name in rng.sample(shapes, NUM_ICONS)]
     numbers = [str(n) for n in range(1, NUM_ICONS + 1) if n != number]

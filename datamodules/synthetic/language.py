@@ -29,6 +29,7 @@ def sentences(seed: int, n: int, formats: str | Sequence[str] = ()) -> list[str]
 def _sentences(seed: int, formats: Sequence[str]) -> Iterator[str]:
     quota = Quota()
     for index in count():
+        # The scene and the words about it are drawn apart, here as in the world.
         rng = generator(seed, "language", index)
         words = wording(seed, "language", index)
         scene = draw_scene(rng, draw_kinds(rng))

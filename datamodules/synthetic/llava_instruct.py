@@ -46,6 +46,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
                 records[kind].append(_record(name, turns, rng))
         else:
             by_kind = {kind: conversation(kind, scene, rng, quota) for kind in KINDS}
+            # LLaVA-Bench has all three kinds about each of its images.
             if all(by_kind.values()):
                 records["bench"] += [_bench(name, kind, turns) for kind, turns in by_kind.items()]
     records["all"] = list(chain.from_iterable(records.get(kind, ()) for kind in KINDS))

@@ -47,6 +47,7 @@ def draw_set(seed: int, split: str, number: int) -> Iterator[Pair]:
     """The pairs of a set."""
     rng = wording(seed, f"nlvr2_{split}", number)
     statement = draw_statement(STATEMENT_KINDS[number % len(STATEMENT_KINDS)], rng)
+    # Two of four pairs are true, in an order drawn by lot.
     labels = [True, False] * (PAIRS_PER_SET // 2)
     for label in rng.sample(labels, PAIRS_PER_SET):
         yield Pair(statement, label, draw_contents(statement, label, rng))

@@ -45,6 +45,7 @@ def run_lengths(mask: np.ndarray) -> Record:
     changes = np.flatnonzero(np.diff(flat)) + 1
     bounds = np.concatenate(([0], changes, [flat.size]))
     counts = np.diff(bounds).tolist()
+    # Run lengths begin with zeros, of which there may be none.
     if flat[0]:
         counts = [0, *counts]
     return {"counts": counts, "size": list(mask.shape)}

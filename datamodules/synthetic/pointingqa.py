@@ -42,6 +42,7 @@ def look_twice_record(scene: Scene, number: int, rng: random.Random, quota: Quot
     ranks = {}
     for shape, number_of_objects in counts.items():
         ranks[shape] = quota.order(shape, COUNTS, rng).index(number_of_objects)
+    # The shape whose count is most behind its share, the first by lot among equals.
     shape = min(sorted(ranks), key=lambda name: (ranks[name], rng.random()))
     quota.note(shape, counts[shape])
     item = rng.choice([item for item in scene.objects if item.kind.shape == shape])
@@ -149,6 +150,7 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     look = zip(ids, record_lines(pieces, "look"), strict=True)
     write_object(root / "LookTwiceQA" / "looktwiceqa_dataset.json", look)
     by_image = zip(ids, record_lines(pieces, "local"), strict=True)
+    # Images without a question are left out of LocalQA.
     local = {number: records for number, records in by_image if records != "[]"}
     write_object(root / "LocalQA" / "localqa_dataset.json", local.items())
     for split in SPLITS:

@@ -62,6 +62,7 @@ def questions(setting: str, images: Images, rng: random.Random) -> list[Record]:
             absent = _likely_half(absent, there, pairs)
         shares = {name: 1 if setting == "random" else occurrences[name] for name in absent}
         wrong = quota.order("absent", shares, rng)[:PER_LABEL]
+        # Where fewer categories are absent, fewer pairs are asked about: yes and no stay as many.
         for present_name, absent_name in zip(rng.sample(there, PER_LABEL), wrong, strict=False):
             for name, label in ((present_name, "yes"), (absent_name, "no")):
                 records.append(_record(len(records) + 1, image, name, label))

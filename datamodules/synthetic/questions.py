@@ -44,6 +44,7 @@ class Question(NamedTuple):
 def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
     """Different questions about a scene, `PER_SCENE` of them; fewer where the scene gives no more."""
     by_text: dict[str, Question] = {}
+    # Not every scene gives every kind of question, so more are tried than are wanted.
     for make in rng.choices(list(_MAKERS), list(_MAKERS.values()), k=4 * PER_SCENE):
         question = make(scene, rng, quota)
         if question is not None and question.text not in by_text:

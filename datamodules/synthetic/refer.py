@@ -46,6 +46,7 @@ def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -
         if split == "train":
             number = max(number, 4 // len(scene.objects))
         expressions = {describe(scene, item, rng) for _ in range(number)}
+        # An object that nothing identifies has no ref.
         if size in ("", item.kind.size) and "" not in expressions:
             record = _record(identifier, position, item.kind, split, sorted(expressions))
             records.append(record)

@@ -48,6 +48,7 @@ EASY_SHARE = 0.7  # of the training scenes, after which the largest crowds are r
 
 def generator(seed: int, stream: str, index: int) -> np.random.Generator:
     """The random generator that belongs to one index of one stream; every other one is independent of it."""
+    # A Philox key has two words: the seed, and the stream with 40 bits for the index.
     key = np.array([seed, STREAMS.index(stream) << 40 | index], np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 

@@ -108,6 +108,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     for index in range(chunk.start, chunk.stop):
         rng = generator(chunk.seed, chunk.stream, index)
         words = wording(chunk.seed, chunk.stream, index)
+        # Small objects have no room for letters.
         kinds = [kind._replace(size="large") for kind in draw_kinds(rng, words.choice((2, 3)))]
         scene = draw_scene(rng, kinds, chunk.image_size)
         texts = inscribe(scene, words)

@@ -149,6 +149,7 @@ def _other_values(scene: Scene, attribute: str, value: str, rng: random.Random) 
 
 
 def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
+    # The answers name what stands in the relation: only one of four may be true, by a clear margin.
     cases = list(product(RELATIONS, permutations(range(len(scene.objects)), 2)))
     for relation, (i, target) in rng.sample(cases, len(cases)):
         item, anchor = scene.objects[i], scene.objects[target]

@@ -39,6 +39,7 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(root / "images" / name, scene.image)
         split = chunk.stream.removeprefix("visual_genome_")
         image: Record = {"image_id": number, "filename": name, "split": split}
+        # Objects stand from left to right; the boxes do not, so that their ids tell nothing.
         order = rng.sample(range(len(scene.objects)), len(scene.objects))
         records["boxes"] += _box_records([scene.objects[i] for i in order], number)
         pointing: list[Record] = []

@@ -75,6 +75,7 @@ def regions(scene: Scene) -> list[tuple[str, Box]]:
         phrase = _relation(scene, a, b)
         around = _around(a.box, b.box)
         num_inside = sum(_overlap(around, box) for box in boxes)
+        # A third object in the box would make the phrase an incomplete description of the region.
         if phrase and num_inside == 2:
             found.append((phrase, around))
     return found

@@ -363,6 +363,16 @@ def test_words_that_are_left_unsaid(here):
     assert resolve_arguments("test", ["--help"])[0][2:] == ["--help"]  # without a run, too
 
 
+@pytest.mark.parametrize("size", ["tiny", "vicuna_7b"])
+def test_processes_that_a_run_starts_read_the_same_settings(size):
+    words = ["--config", "stage1", size, "fsdp", "--data.order.seed=1"]
+    first, name = resolve_arguments("fit", words)
+    again, name_again = resolve_arguments("fit", first[1:])
+    written, read = (Path(words[1].partition("=")[2]) for words in (first, again))
+    assert yaml.safe_load(read.read_text()) == yaml.safe_load(written.read_text())
+    assert (name_again, again[2:]) == (name, first[2:])
+
+
 def test_a_source_takes_nothing_from_an_earlier_one_of_its_name(here):
     source = {"task": "res", "dataset": "refcoco", "val": "val"}
     (here / "mine.yaml").write_text(yaml.safe_dump({"data": {"sources": {"res_refcoco": source}}}))

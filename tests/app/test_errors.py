@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from main import main
+from tasks import Task
 from tests.tiny import FLAGS, ROOT, run
 from vista.app.errors import sentence, settings_blamed, told_in_one_sentence
 from vista.data import InputError, MissingFileError, SampleError
@@ -139,3 +142,26 @@ def test_only_complaints_about_settings_are_for_a_person():
         raise MissingFileError("x")
     with pytest.raises(TypeError), settings_blamed():
         raise TypeError("a fault of code")
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_slip_in_the_target_of_a_plugin(num_workers, here, tiny_world, monkeypatch, capsys):
+    monkeypatch.setattr(Task, "known", dict(Task.known))  # no other test meets this task
+    (here / "slip.py").write_text(
+        "from tasks.rec import REC\n\n\nclass Slip(REC):\n    name = 'slip'\n"
+        "    templates = ('<image> Where is <expr>?',)\n\n"
+        "    def target(self, annotation):\n        x, y = annotation.boxes[0]\n        return f'{x} {y}'\n"
+    )
+    (here / "slip.yaml").write_text(
+        "plugin: slip.py\n"
+        "data: {sources: {slip_refcoco: {task: slip, dataset: refcoco, train: train, val: val}}}\n"
+    )
+    settings = [*FLAGS, f"--data.root={tiny_world}", f"--data.num_workers={num_workers}"]
+    with pytest.raises(SampleError):
+        main(["fit", "--config", "slip", *settings])
+    err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    (line,) = err
+    assert re.match(
+        r"error: task slip, source slip_refcoco, annotation \w+, file coco/.*\.jpg: ", line
+    )
+    assert line.endswith("ValueError: too many values to unpack (expected 2)")

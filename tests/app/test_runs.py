@@ -101,7 +101,7 @@ def test_what_a_checkpoint_may_be_called():
         find_checkpoint("x/stage1")  # not silently the run of that name under runs/
 
 
-def test_a_killed_run_goes_on_from_its_newest_sound_checkpoint(here):
+def test_a_killed_run_is_resumed_from_its_newest_intact_checkpoint(here):
     folder = here / "runs/killed/checkpoints"
     folder.mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="runs/killed holds no checkpoint that can be read"):

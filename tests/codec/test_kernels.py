@@ -10,6 +10,7 @@ from vista.codec import kernels
 from vista.codec.contour import decode, encode
 from vista.codec.polygon_fill import even_odd_fill
 from vista.codec.refine import _row_sums, _side_sums, refine
+from vista.codec.removal import removal_order
 from vista.codec.rings import find_rings, signed_area
 from vista.codec.vertices import by_dynamic_programming, by_removal
 
@@ -149,7 +150,7 @@ def test_the_sum_over_sides_is_the_count_of_wrong_pixels() -> None:
 
 def test_removal_takes_the_least_triangle_first() -> None:
     points = np.array([[0, 0], [5, 0.1], [10, 0], [10, 10], [5, 12], [0, 10]], dtype=np.float64)
-    order, cost = kernels.removal_order(points)
+    order, cost = removal_order(points)
     assert order[:2].tolist() == [1, 4]
     assert cost[:2] == pytest.approx([0.5, 10.0])
 

@@ -67,7 +67,9 @@ def _one_file(configs: list[str], name: str) -> Path:
     settings = stack(configs)
     if files := plugin_files(configs):
         settings["plugin"] = files
-    path = Path(folder, f"{name}.yaml")
+    # A process that is started with it must not read the size `tiny` before it: it lies where sizes lie.
+    path = Path(folder, "sizes", f"{name}.yaml")
+    path.parent.mkdir()
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
     return path
 

@@ -1,7 +1,6 @@
 """LightningCLI with the parts of VistaLLM as groups of settings, run folders, and errors in one sentence."""
 
 import sys
-from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -10,15 +9,13 @@ from typing import Any
 
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vista.app.errors import settings_blamed
-from vista.app.explain import explain
-from vista.app.parser import join_lists, settings_of
 from vista.app.run_folder import RunFolder
 from vista.app.runs import find_checkpoint, find_file, new_run, run_of
+from vista.app.strict_cli import StrictCLI
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.models.parts import LLM, Encoder, QFormer
@@ -26,8 +23,6 @@ from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
-PARSER_ERRORS = (ArgumentError, MisconfigurationException)
-STRICT = {"exit_on_error": False, "allow_abbrev": False}  # of every parser: names are written out
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
 # Of every size and place; a stage says for how many epochs it trains.
 TRAINER_DEFAULTS = {
@@ -38,14 +33,9 @@ FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
     ("llm", "weights"), ("model", "weights"),
 )  # fmt: skip
-# Settings beside the groups, of one verb or another.
-OTHERS = {
-    "name": str, "save_every": int, "plugin": list[str], "task": list[str], "images": list[str], "text": str,
-    "out": Path, "config": str, "ckpt_path": str, "seed_everything": int, "print_config": str,
-}  # fmt: skip
 
 
-class VistaCLI(LightningCLI):
+class VistaCLI(StrictCLI):
     """The verbs `fit`, `validate`, `test` and `predict`."""
 
     def __init__(
@@ -64,26 +54,11 @@ class VistaCLI(LightningCLI):
             make_callbacks: the callbacks of a run, given its folder.
             name: of the run, if `--name` says nothing else.
             arguments: verb and settings, with the paths of config files resolved.
-
-        Raises:
-            InputError: a setting or its value is not understood.
         """
         self.make_callbacks, self.default_name = make_callbacks, name
-        types = settings_of_verbs({"model": model, "data": data, **PARTS})
-        # Passing `args` while sys.argv is not empty warns on each run.
-        sys.argv[1:] = [arguments[0], *join_lists(arguments[1:], types)]
+        groups = {"model": model, "data": data, **PARTS}
         verbs = ("fit", "validate", "test", "predict")
-        try:
-            super().__init__(
-                model,
-                data,
-                save_config_callback=None,
-                seed_everything_default=0,
-                trainer_defaults=TRAINER_DEFAULTS,
-                parser_kwargs={**STRICT, **dict.fromkeys(verbs, STRICT)},
-            )
-        except PARSER_ERRORS as error:
-            raise InputError(explain(error, types)) from error
+        super().__init__(groups, verbs, arguments, TRAINER_DEFAULTS)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Every part is a group of settings; parts are built first and handed to model and data."""
@@ -240,15 +215,3 @@ def print_parts(module: LightningModule) -> None:
         print(
             f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained"
         )
-
-
-def settings_of_verbs(groups: dict[str, type]) -> dict[str, Any]:
-    """All settings by their dotted names, with their types: of the groups, of the trainer, and others.
-
-    Args:
-        groups: prefix -> class, such as model -> VistaModule.
-    """
-    settings: dict[str, Any] = {}
-    for prefix, part in {**groups, "trainer": Trainer}.items():
-        settings |= settings_of(part, f"{prefix}.")
-    return settings | OTHERS

@@ -51,6 +51,7 @@ def parse(verb: str, target: Callable[..., T], words: Sequence[str], positional:
     add_arguments(target, as_positional=positional)
     types = settings_of(target)
     try:
+        # What is wrong with the words is said here; a fault of what they call keeps its traceback.
         given = parser.parse_args(join_lists(words, types))
     except ArgumentError as error:
         raise InputError(explain(error, list(types))) from error
@@ -89,7 +90,7 @@ def join_lists(words: Sequence[str], types: dict[str, Any]) -> list[str]:
     for name, kind in types.items():
         if is_list(kind):
             values, joined = take(joined, name)
-            if values is not None:
+            if values is not None:  # an empty list is a value, too
                 joined.append(f"--{name}={'null' if values == ['null'] else json.dumps(values)}")
     return joined
 
@@ -117,7 +118,7 @@ def take(words: Sequence[str], name: str) -> tuple[list[str] | None, list[str]]:
     """
     values: list[str] | None = None
     rest: list[str] = []
-    for option, *following in _pieces(words):
+    for option, *following in _pieces(words):  # the first piece may hold no option but a verb
         flag, equals, value = option.partition("=")
         if flag != f"--{name}":
             rest += [option, *following]

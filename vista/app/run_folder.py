@@ -77,10 +77,13 @@ class RunFolder(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Name the best checkpoint, or the last one where none was scored."""
         folder = self.folder.resolve()
-        paths = [Path(p) for p in (self.best.best_model_path, self.last.best_model_path) if p]
-        own = [
-            p for p in paths if p.is_relative_to(folder)
-        ]  # a resumed run remembers the best of the run before it
+        named = (
+            self.best.best_model_path,
+            self.last.best_model_path,
+        )  # empty where none was written
+        paths = [Path(name) for name in named if name]
+        # A resumed run remembers the best checkpoint of the run before it.
+        own = [path for path in paths if path.is_relative_to(folder)]
         if trainer.is_global_zero and own and not trainer.interrupted:
             content = {"checkpoint": str(own[0].relative_to(folder)), "step": trainer.global_step}
             (self.folder / "done.json").write_text(json.dumps(content) + "\n")

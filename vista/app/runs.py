@@ -2,7 +2,7 @@
 
     runs/stage1/config.yaml, checkpoints/{best,last}.ckpt, pictures/, predictions/, scores_val.json, done.json
 
-`done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be gone on with.
+`done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be resumed.
 """
 
 import json
@@ -67,21 +67,15 @@ def newest_run(name: str = "") -> Path:
         MissingFileError: there is none.
     """
     finished = [path.parent for path in RUNS.glob("*/done.json")]
-    done = [
-        path
-        for path in finished
-        if not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)?", path.name)
-    ]
+    pattern = rf"{re.escape(name)}(-[0-9]+)?" if name else ".*"
+    done = [path for path in finished if re.fullmatch(pattern, path.name)]
     if not done:
         close = get_close_matches(name, [path.name for path in finished], n=1)
-        advice = (
-            f"did you mean {close[0]!r}?"
-            if close
-            else "train one by `python main.py fit --config stage1.yaml`"
-        )
-        raise MissingFileError(
-            f"there is no finished run {repr(name) + ' ' if name else ''}under {RUNS}/; {advice}"
-        )
+        advice = "train one by `python main.py fit --config stage1.yaml`"
+        if close:
+            advice = f"did you mean {close[0]!r}?"
+        named = f"{name!r} " if name else ""
+        raise MissingFileError(f"there is no finished run {named}under {RUNS}/; {advice}")
     return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
 
 
@@ -91,8 +85,8 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     Args:
         where: a checkpoint (a file, or the folder of a sharded one), a run's folder, or a run's name such as `stage1`
             (the newest of that name); empty: the newest run.
-        which: of a run's checkpoints, `best` to be scored or built upon, `last` to go on from; the folder of a run that
-            was killed gives its newest sound one.
+        which: of a run's checkpoints, `best` to be scored or built upon, `last` to be resumed; the folder of a run that
+            was killed gives its newest intact one.
 
     Raises:
         MissingFileError: there is no such file or run.
@@ -104,7 +98,7 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
         raise MissingFileError(f"there is no checkpoint {path}")
     run = path if where and (path / "done.json").is_file() else None
     if run is None and which == "last" and (path / "checkpoints").is_dir():
-        return newest_sound(path)
+        return newest_intact(path)
     if run is None and len(path.parts) > 1:
         raise MissingFileError(f"{path} is no folder of a finished run: it holds no done.json")
     run = run or newest_run(path.name)
@@ -113,15 +107,14 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     return last if which == "last" and last.exists() else best
 
 
-def newest_sound(run: Path) -> Path:
-    """The newest checkpoint of a run that can be read; a kill or a full disk may have spoilt one.
+def newest_intact(run: Path) -> Path:
+    """The newest checkpoint of a run that can be read; a kill or a full disk may have damaged one.
 
     Raises:
         MissingFileError: there is none.
     """
-    found = sorted(
-        (run / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
+    found = list((run / "checkpoints").glob("*.ckpt"))
+    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in found:
         try:
             read_checkpoint(path, lazy=True)

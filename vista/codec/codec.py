@@ -51,7 +51,8 @@ class Codec:
         self.method = method
         self.multipart = multipart
         self.scale = scale
-        self._sequences(np.ones((2, 2), dtype=bool))  # refuses unknown settings now, not later
+        # Refuses unknown settings now, not at the first sample.
+        self._sequences(np.ones((2, 2), dtype=bool))
 
     def point_to_text(self, point: Sequence[float], size: Size) -> str:
         """`[x, y]` of a point (x, y) in pixels of an image of (H, W)."""
@@ -158,6 +159,7 @@ class Codec:
 
     def _box_bins(self, box: Sequence[float], size: Size) -> list[int]:
         x0, y0, x1, y1 = self._to_bins(box, size)
+        # In bins, since a corner may be rounded onto the other one, which `_widen` mends.
         if x1 < x0 or y1 < y0:
             raise InputError(f"box {tuple(box)} is not xyxy: a second corner lies before the first")
         x0, x1 = self._widen(x0, x1)

@@ -135,6 +135,7 @@ def _draw_ring(
 
 def _canonical(bins: np.ndarray) -> np.ndarray:
     """Clockwise on screen, from the point with the least x + y, ties to the least y."""
+    # Rounding to bins may turn a thin ring the other way round.
     if signed_area(bins) < 0:
         bins = bins[::-1]
     start = canonical_start(bins)

@@ -20,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 COMPILED: bool = numba is not None and not numba.config.DISABLE_JIT
 
 
-def _compiled(function: Function) -> Function:
+def compiled(function: Function) -> Function:
     """`function` compiled on its first call, the machine code kept on disk where there is a place to write."""
     if not COMPILED:
         return function
@@ -30,57 +30,7 @@ def _compiled(function: Function) -> Function:
         return numba.njit(function)
 
 
-@_compiled
-def removal_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Visvalingam's algorithm on a closed polygon, down to 3 points.
-
-    Args:
-        points: float64 (K, 2), K >= 3.
-
-    Returns:
-        order int64 (K - 3,), the points in the order in which they go; cost float64 (K - 3,), the area of the
-        triangle that each one's going cuts off, at that moment.
-    """
-    count = len(points)
-    # The neighbours of each point that is still there.
-    before = np.arange(count) - 1
-    behind = np.arange(count) + 1
-    before[0] = count - 1
-    behind[-1] = 0
-    area = np.empty(count)
-    for i in range(count):
-        area[i] = _triangle(points, before[i], i, behind[i])
-    rank = area.copy()  # effective area: never below that of a point already gone
-    order = np.empty(max(count - 3, 0), np.int64)
-    cost = np.empty(max(count - 3, 0))
-    floor = 0.0
-    for step in range(count - 3):
-        i = int(np.argmin(rank))
-        order[step] = i
-        cost[step] = area[i]
-        floor = max(floor, area[i])
-        rank[i] = np.inf
-        left = before[i]
-        right = behind[i]
-        behind[left] = right
-        before[right] = left
-        for j in (left, right):
-            area[j] = _triangle(points, before[j], j, behind[j])
-            rank[j] = max(area[j], floor)
-    return order, cost
-
-
-@_compiled
-def _triangle(points: np.ndarray, i: int, j: int, k: int) -> float:
-    """Area of the triangle of three points."""
-    ux = points[j, 0] - points[i, 0]
-    uy = points[j, 1] - points[i, 1]
-    vx = points[k, 0] - points[i, 0]
-    vy = points[k, 1] - points[i, 1]
-    return 0.5 * abs(ux * vy - uy * vx)
-
-
-@_compiled
+@compiled
 def fill(points: np.ndarray, mask: np.ndarray) -> None:
     """Even-odd fill, in place; the twin is in `vista.codec.polygon_fill`.
 
@@ -127,7 +77,7 @@ def fill(points: np.ndarray, mask: np.ndarray) -> None:
             mask[row, column[pair] : column[pair + 1]] = True
 
 
-@_compiled
+@compiled
 def descend(
     sums: np.ndarray,
     bins: np.ndarray,
@@ -178,7 +128,7 @@ def descend(
                 active[(i + 1) % count] = True
 
 
-@_compiled
+@compiled
 def _side_sum(
     sums: np.ndarray, pixels: np.ndarray, corner: np.ndarray, u0: int, v0: int, u1: int, v1: int
 ) -> int:
@@ -199,7 +149,7 @@ def _side_sum(
     return sign * total
 
 
-@_compiled
+@compiled
 def _would_cross(bins: np.ndarray, i: int, x: int, y: int) -> bool:
     """Whether vertex i at (x, y) would make one of its two sides cross another side."""
     count = len(bins)
@@ -216,7 +166,7 @@ def _would_cross(bins: np.ndarray, i: int, x: int, y: int) -> bool:
     return False
 
 
-@_compiled
+@compiled
 def _cross(ax: int, ay: int, bx: int, by: int, cx: int, cy: int, dx: int, dy: int) -> bool:
     """Whether the sides a-b and c-d cross: each has the two ends of the other on either side."""
     divides = _turn(ax, ay, bx, by, cx, cy) * _turn(ax, ay, bx, by, dx, dy) < 0
@@ -224,7 +174,7 @@ def _cross(ax: int, ay: int, bx: int, by: int, cx: int, cy: int, dx: int, dy: in
     return divides and divided
 
 
-@_compiled
+@compiled
 def _turn(ax: int, ay: int, bx: int, by: int, cx: int, cy: int) -> int:
     """Turn a -> b -> c as a cross product, above 0 when c lies clockwise of a -> b on screen."""
     return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

@@ -88,15 +88,16 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
         one count per ring, the first at least 3; with two more for each further ring they sum to at most N.
     """
     kept = list(range(len(rings)))
+    # A ring that is dropped sets points free: they are shared anew until no ring lacks the one around it.
     while True:
         areas = [rings[i].area for i in kept]
         shares = _knapsack([errors[i] for i in kept], areas, num_points)
         counts = dict(zip(kept, shares, strict=True))
-        orphans = []
+        orphans = set()
         for i in kept:
             parent = rings[i].parent
             if counts[i] and parent >= 0 and not counts.get(parent):
-                orphans.append(i)
+                orphans.add(i)
         if not orphans:
             return [counts.get(i, 0) for i in range(len(rings))]
         kept = [i for i in kept if i not in orphans]
@@ -116,11 +117,14 @@ def _knapsack(errors: list[np.ndarray], areas: list[float], num_points: int) -> 
         choices.append(cost.argmin(axis=1))
         total = cost.min(axis=1)
     used = int(total.argmin())
+    # Back from the last ring to the first, which has what is left.
     counts = []
     for choice in reversed(choices):
-        counts.append(int(choice[used]))
-        used -= int(spent[counts[-1]])
-    return [used, *reversed(counts)]
+        count = int(choice[used])
+        used -= int(spent[count])
+        counts.append(count)
+    counts.append(used)
+    return counts[::-1]
 
 
 def join_rings(rings: list[np.ndarray]) -> np.ndarray:
@@ -145,7 +149,8 @@ def join_rings(rings: list[np.ndarray]) -> np.ndarray:
 
 def _nearest_pair(one: np.ndarray, other: np.ndarray) -> tuple[int, int, int]:
     """Squared distance and indices of the nearest vertices of two rings, ties to the first."""
-    distance = ((one[:, None] - other[None]) ** 2).sum(axis=2)
+    step = one[:, None] - other[None]  # (n, m, 2)
+    distance = (step**2).sum(axis=2)
     u, v = divmod(int(distance.argmin()), len(other))
     return int(distance[u, v]), u, v
 
@@ -167,6 +172,7 @@ def share_by_length(rings: list[Ring], num_points: int, min_area: float = 0.02) 
         if large and (ring.parent < 0 or ring.parent in kept):
             kept.append(i)
     kept = kept[: max(1, (num_points + 2) // 5)]  # 3 points for each, 2 for each bridge
+    # Three points make each a polygon, the rest goes by length.
     spare = num_points - 2 * (len(kept) - 1) - 3 * len(kept)
     length = np.cumsum([len(rings[i].points) for i in kept])
     # Differences of rounded sums, so that the shares sum to all there is.

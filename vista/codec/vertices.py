@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vista.codec.kernels import removal_order
+from vista.codec.removal import removal_order
 
 MAX_THINNED = 1024  # vertices that removal starts from at most; only noise has more
 MIN_CANDIDATES = 96  # vertices that dynamic programming chooses from, 1.5 N where that is more
@@ -86,6 +86,7 @@ SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
 def _thin(ring: np.ndarray, num_points: int) -> np.ndarray:
     """The ring without the vertices that matter least: at most 1,024, at least 1.5 N where it has so many."""
     closed = ring.astype(np.float32)[:, None]
+    # Half a pixel first, less where too few vertices would be left.
     for tolerance in (0.5, 0.25, 0.0):
         thinned = cv2.approxPolyDP(closed, tolerance, True)
         if len(thinned) >= 3 * num_points // 2:

@@ -89,6 +89,7 @@ class Automaton:
         if following is None:
             return None
         digit = self.numbers.get(token, -1) + 1
+        # The queue is two digits: the older number is the higher one.
         if node in self.keeps:
             queue += digit if queue else digit * _BASE
         elif node in self.exceeds:
@@ -125,6 +126,7 @@ class Automaton:
             self._masks[node] = mask
         if node not in self.exceeds:
             return self._masks[node]
+        # One mask a node is kept; what the queue forbids is taken from a copy.
         mask = self._masks[node].clone()
         mask[self.number_ids[: queue // _BASE]] = False
         return mask

@@ -94,6 +94,7 @@ class _Search:
             if not child.done:
                 live.append(child)
                 parents.append(parent)
+            # An end that ranks behind as many continuations is no candidate, as in transformers.
             elif rank < self.num_beams:
                 self.finished.append(child)
         self.finished.sort(key=self.likelihood, reverse=True)
@@ -120,6 +121,7 @@ def _run(searches: Sequence[_Search], prompts: Sequence[Tensor], rows: KVBatch) 
         spreads = coordinate_spreads(beams, log_probs).tolist()
         kept: list[int] = []  # rows, one for the parent of each new beam
         begin = 0
+        # The rows of one question stand side by side, in the order of its live beams.
         for search in searches:
             end = begin + len(search.live)
             if search.live:

@@ -76,11 +76,13 @@ class Decoder:
         """
         grammars = [self._grammar(task, a) for task, a in zip(tasks, annotations, strict=True)]
         choices = [choice for choice in map(_only_choice, grammars) if choice is not None]
+        # A batch is of one way: options are ranked only where every question has them.
         if self.settings.rank_options and len(choices) == len(grammars):
             return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
         limits = []
         for task, automaton in zip(tasks, automata, strict=True):
+            # The task's limit is for grammars without one of their own.
             limits.append(automaton.longest_answer or task.max_new_tokens)
         answers = self._decode(model, batch, automata, limits)
         scores = self._score_words(model, batch, tasks)

@@ -69,11 +69,14 @@ def generate(
         logits = []
         if live:
             logits.append(rows.feed([answers[i].take() for i in live]))
+        free = max_rows - len(live)
         # Prompts are read several at a time: a quarter of the rows must be free first.
-        if waiting and (not live or max_rows - len(live) >= max(1, max_rows // 4)):
-            count = min(len(waiting), max_rows - len(live))
-            new = [waiting.popleft() for _ in range(count)]
-            starts = [torch.cat([prompts[i], rows.embed(answers[i].take())]) for i in new]
+        if waiting and (not live or free >= max(1, max_rows // 4)):
+            new = [waiting.popleft() for _ in range(min(len(waiting), free))]
+            starts = []
+            for i in new:
+                forced = rows.embed(answers[i].take())
+                starts.append(torch.cat([prompts[i], forced]))
             logits.append(rows.add(starts))
             live += new
         in_the_making = [answers[i] for i in live]
@@ -99,16 +102,20 @@ def legal_log_probs(answers: Sequence[Hypothesis], logits: Tensor) -> Tensor:
     # Answers in one state share their mask, which goes to the device once.
     different = list({id(mask): mask for mask in masks}.values())
     index = {id(mask): k for k, mask in enumerate(different)}
-    legal = torch.stack(different).to(logits.device)[[index[id(mask)] for mask in masks]]  # (B, V)
+    rows = [index[id(mask)] for mask in masks]
+    legal = torch.stack(different).to(logits.device)[rows]  # (B, V)
     return logits.float().masked_fill(~legal, -torch.inf).log_softmax(1)
 
 
 def coordinate_spreads(answers: Sequence[Hypothesis], log_probs: Tensor) -> Tensor:
     """Standard deviation in bins of the next coordinate's distribution, float (B,); NaN where none comes next."""
     spreads = log_probs.new_full((len(answers),), torch.nan)
-    asks = [answer.automaton.asks_coordinate(answer.state) for answer in answers]
-    rows = [row for row, asked_for in enumerate(asks) if asked_for]
+    rows = []
+    for row, answer in enumerate(answers):
+        if answer.automaton.asks_coordinate(answer.state):
+            rows.append(row)
     if rows:
+        # All automata of a batch are of one tokenizer.
         numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)  # (N,)
         values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
         probs = log_probs[rows].index_select(1, numbers).softmax(1)  # (b, N)

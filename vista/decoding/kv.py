@@ -54,6 +54,7 @@ class KVBatch:
         Returns:
             logits after the last token of each, float (b, V).
         """
+        # Read alone, so that running rows are not padded to the length of a prompt.
         new = KVBatch(self.llm)
         new.lengths = [0] * len(prompts)
         new.mask = self.mask.new_zeros(len(prompts), 0)

@@ -73,7 +73,8 @@ def _option_log_probs(
     for i, (own, beginning) in enumerate(zip(options, beginnings, strict=True)):
         rests += [option[len(beginning) :] for option in own]
         owners += [i] * len(own)
-    log_probs = first[owners, [rest[0] for rest in rests]]  # (all options,)
+    tokens = [rest[0] for rest in rests]
+    log_probs = first[owners, tokens]  # (all options,)
     longer = [k for k, rest in enumerate(rests) if len(rest) > 1]
     if longer:
         rows.select([owners[k] for k in longer])
@@ -81,9 +82,10 @@ def _option_log_probs(
         for k, row in zip(
             longer, logits.float().log_softmax(2), strict=True
         ):  # (t, V), padded left
-            tokens = torch.tensor(rests[k][1:], device=row.device)
-            log_probs[k] += row[-len(tokens) :].gather(1, tokens[:, None]).sum()
-    return list(log_probs.split([len(own) for own in options]))
+            targets = torch.tensor(rests[k][1:], device=row.device)
+            log_probs[k] += row[-len(targets) :].gather(1, targets[:, None]).sum()
+    sizes = [len(own) for own in options]
+    return list(log_probs.split(sizes))
 
 
 def _common_beginning(options: Options) -> list[int]:

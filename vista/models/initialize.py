@@ -39,7 +39,9 @@ def grid_sinusoids(side: int, width: int) -> torch.Tensor:
     Returns:
         float (side * side, width), rows in reading order.
     """
-    frequencies = torch.exp(torch.arange(width // 4) * (-math.log(100.0) / (width // 4)))
+    quarter = width // 4
+    # From 1 to nearly 1 / 100, in a geometric series.
+    frequencies = torch.exp(torch.arange(quarter) * (-math.log(100.0) / quarter))
     angles = torch.arange(side)[:, None] * frequencies  # (side, width / 4)
     axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, width / 2)
     rows = axis[:, None].expand(-1, side, -1)  # (side, side, width / 2)

@@ -34,12 +34,14 @@ def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
     began = np.zeros(
         (count, rows + 1), dtype=int
     )  # began[k, i]: where the last of those groups begins
+    # Dynamic programming over the number of groups.
     for k in range(count):
         last, cost = cost, np.full(rows + 1, np.inf)
         for i in range(k + 1, rows + 1):
             sizes = last[:i] + (i - starts[:i]) * tall[i - 1]  # by where group k begins
             began[k, i] = sizes.argmin()
             cost[i] = sizes[began[k, i]]
+    # Back from the longest rows: each group begins where the groups before it end.
     groups, end = [], rows
     for k in reversed(range(count)):
         groups.append(order[began[k, end] : end].tolist())

@@ -65,6 +65,7 @@ class VistaLLM(nn.Module):
         text_mask = batch["instruction_mask"][batch["sample_index"]]  # (J, Tq)
         output = self.qformer(
             input_ids=batch["instruction_ids"][batch["sample_index"]],
+            # Queries may all be looked at, instructions up to their padding.
             attention_mask=torch.cat([text_mask.new_ones(queries.shape[:2]), text_mask], dim=1),
             query_embeds=queries,
             encoder_hidden_states=patches,
@@ -85,6 +86,7 @@ class VistaLLM(nn.Module):
         visual = self.encode_images(batch)
         num_queries = visual.shape[1]
         is_image = input_ids == self.image_token_id
+        # `masked_scatter` counts over the whole batch: it would not notice a mark that another sample lacks.
         uses = torch.bincount(batch["sample_index"], minlength=len(input_ids))  # (B,)
         if not torch.equal(is_image.sum(dim=1), uses * num_queries):
             raise ValueError(f"a sample needs {num_queries} <image> tokens for each of its images")

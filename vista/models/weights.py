@@ -34,8 +34,9 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     for file in files:
         try:
             with safe_open(file, framework="pt") as shard:
-                names = [name for name in shard.keys() if name.startswith(prefix)]  # noqa: SIM118
-                tensors.update({name[len(prefix) :]: shard.get_tensor(name) for name in names})
+                for name in shard.keys():  # noqa: SIM118
+                    if name.startswith(prefix):
+                        tensors[name.removeprefix(prefix)] = shard.get_tensor(name)
         except SafetensorError as error:
             raise InputError(f"{file} is no safetensors file, or is damaged: {error}") from error
     return tensors if tensors or not prefix else read_tensors(path)
@@ -59,9 +60,8 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     state = part.state_dict()
     missing = [name for name in state if name not in tensors and not _tied(part, name)]
     if missing:
-        raise InputError(
-            f"{path} lacks {len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}"
-        )
+        lack = f"{len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}"
+        raise InputError(f"{path} lacks {lack}")
     with torch.no_grad():
         for name, own in state.items():
             if name in tensors:
@@ -121,4 +121,5 @@ def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None
             f"{path}: {name} has shape {tuple(other.shape)}, the model needs {tuple(own.shape)}"
         )
     own[: len(other)].copy_(other)
-    own[len(other) :].normal_(other.float().mean().item(), other.float().std().item())
+    values = other.float()
+    own[len(other) :].normal_(values.mean().item(), values.std().item())

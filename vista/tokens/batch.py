@@ -68,6 +68,7 @@ def encode_example(
             system = "" if turn else VICUNA_SYSTEM
             prompt = f"{system}USER: {prompt} ASSISTANT:"
         prompt_ids = tokenizer.encode(prompt)
+        # A prompt is never learned, an answer is, its end included.
         input_ids += prompt_ids
         labels += [IGNORE] * len(prompt_ids)
         if answer or turn < last:
@@ -104,6 +105,7 @@ def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list
     input_ids: list[int] = []
     labels: list[int] = []
     for token, label in zip(sample.input_ids, sample.labels, strict=True):
+        # The model puts one visual token in the place of each copy.
         repeats = num_queries if token == image_id else 1
         input_ids += [token] * repeats
         labels += [label] * repeats

@@ -44,6 +44,7 @@ def shard(
         if checkpointing and any(p.requires_grad for p in layer.parameters()):
             checkpoint(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
+    # Needed again at once by the backward pass: the root's weights stay gathered.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
 
 
