@@ -20,7 +20,7 @@ from pathlib import Path
 from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
 from vista import Annotation, Choice, Evaluator, Grammar, Prediction, Task
-from vista.data import MissingFileError, Reference
+from vista.data import InputError, MissingFileError, Reference
 from vista.metrics.evaluator import percent
 from vista.task import commonest
 
@@ -47,14 +47,18 @@ class EasyVQAReader(Reader):
             raise MissingFileError(
                 f"{self.name} needs the package of that name: pip install easy-vqa"
             ) from error
-        place = folder.relative_to(self.root.resolve()).as_posix()
-        for number, (question, answer, image) in enumerate(self.json(f"{place}/questions.json")):
+        if not folder.is_relative_to(self.root.resolve()):
+            raise InputError(
+                f"{self.name} lies in {folder}, which is not below the data root {self.root}; / is always above it"
+            )
+        below = folder.relative_to(self.root.resolve()).as_posix()
+        for number, (question, answer, image) in enumerate(self.json(f"{below}/questions.json")):
             if answer not in ANSWERS:
                 self.leave_out(
                     number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones"
                 )
             elif self.split != "train_words" or answer not in ("yes", "no"):
-                images = (f"{place}/images/{image}.png",)
+                images = (f"{below}/images/{image}.png",)
                 yield Annotation(
                     str(number), images, sizes=((64, 64),), question=question, label=answer
                 )

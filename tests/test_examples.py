@@ -11,7 +11,7 @@ from main import main
 from tasks import Task
 from vista.app.plugins import load_plugin
 from vista.codec.codec import Codec
-from vista.data import Prediction
+from vista.data import InputError, Prediction
 from vista.decoding.grammar import compile_grammar
 from vista.tokens.tokenizer import Tokenizer
 
@@ -41,7 +41,7 @@ def test_reader_reads_the_official_files(split: str, questions: int, images: int
 
 
 def test_root_that_does_not_hold_the_package(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is not in the subpath"):
+    with pytest.raises(InputError, match=r"easy_vqa lies in .*, which is not below the data root"):
         list(READERS["easy_vqa"](tmp_path, "test"))
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.faults import Faults
 from tests.tiny import FLAGS, ROOT, run
+from vista.data import InputError
 from vista.training.checkpoints import read_checkpoint
 
 
@@ -115,7 +116,7 @@ class FailAlone(Callback):
 
     def on_before_backward(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_rank == 0 and trainer.global_step == 2:
-            raise ValueError("no room for\nthe sample s:17")
+            raise InputError("no room for\nthe sample s:17")
 
 
 WORDS = [
