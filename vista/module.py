@@ -165,7 +165,7 @@ class VistaModule(LightningModule):
 
     def _target_words(self, labels: Tensor) -> Tensor:
         """Which words are a target of any process, bool (V,)."""
-        counted = torch.zeros(len(self.tokenizer), device=self.device)
+        counted = torch.zeros(self.learned_words.numel(), device=self.device)
         counted[labels[labels >= 0]] = 1
         return self.trainer.strategy.reduce(counted, reduce_op="max") > 0
 
