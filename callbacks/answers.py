@@ -9,8 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from callbacks.pictures import draw_question
 from vista.data import Prediction
 from vista.draw import save_png
-from vista.module import eval_sources
 from vista.tokens.batch_types import EvaluationBatch
+from vista.training.evaluation import eval_sources
 
 
 class Answers(Callback):

@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from vista.data import Annotation, Prediction
 from vista.draw import contact_sheet, draw_answer, save_png
 from vista.images import ImageError, load_image
-from vista.module import eval_sources
 from vista.task import Source
 from vista.tokens.batch_types import EvaluationBatch
+from vista.training.evaluation import eval_sources
 
 
 class Pictures(Callback):

@@ -12,9 +12,10 @@ from typing import Any, TextIO, cast
 
 from lightning import Callback, LightningModule, Trainer
 
-from vista.module import VistaModule, eval_sources
+from vista.module import VistaModule
 from vista.predictions import Record, read_records, to_record
 from vista.tokens.batch_types import EvaluationBatch
+from vista.training.evaluation import eval_sources
 
 
 class Predictions(Callback):

@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from vista.app.report import print_table, score_row
 from vista.app.runs import run_of
-from vista.module import eval_sources
+from vista.training.evaluation import eval_sources
 
 
 def earlier_scores(checkpoint: Path | None) -> dict[str, float]:

@@ -52,6 +52,19 @@ ALLOWED = {
     "vista.task": ("vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics"),
     "vista.predictions": ("vista.data", "vista.task"),
     "vista.training": ("vista.training", "vista.models", "vista.data", "vista.tokens.batch_types"),
+    "vista.training.evaluation": tuple(
+        f"vista.{room}"
+        for room in (
+            "data",
+            "decoding",
+            "metrics",
+            "models",
+            "predictions",
+            "task",
+            "tokens",
+            "training",
+        )
+    ),
     "vista.module": tuple(
         f"vista.{room}"
         for room in (

@@ -1,31 +1,29 @@
-"""Training and evaluation of VistaLLM (Section 5.2) as one LightningModule."""
+"""Training of VistaLLM (Section 5.2) as a LightningModule; its evaluation stands in `vista/training/evaluation.py`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
-from torchmetrics import Metric
 
 from vista.codec.codec import Codec
-from vista.data import InputError, Prediction
+from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
-from vista.metrics.evaluator import Evaluator
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
-from vista.predictions import Record, from_record
-from vista.task import Source, Task
-from vista.tokens.batch_types import EvaluationBatch, TrainingBatch
+from vista.task import Source
+from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
+from vista.training.evaluation import EvaluationModule
 from vista.training.optimizer import Muon, Optimization, parameter_groups
 from vista.training.schedule import warmup_cosine
-from vista.training.sharding import gather, release, shard
+from vista.training.sharding import shard
 
 PARTS = {  # what may be trained or frozen -> the names in VistaLLM
     "encoder": ("vision_model",),
@@ -34,8 +32,10 @@ PARTS = {  # what may be trained or frozen -> the names in VistaLLM
 }
 
 
-class VistaModule(LightningModule):
-    """The model, its loss, its optimizer and its evaluation."""
+class VistaModule(EvaluationModule):
+    """The model, its loss and its optimizer; its evaluation is inherited."""
+
+    learned_words: Tensor  # bool (V,): which words were ever a target
 
     def __init__(
         self,
@@ -76,12 +76,12 @@ class VistaModule(LightningModule):
         Raises:
             InputError: an unknown part, or a checkpoint made under other settings.
         """
-        super().__init__()
+        model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
+        super().__init__(model, Decoder(tokenizer, decoding))
         if unknown := set(trainable) - set(PARTS):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
             )
-        self.model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         inputs: Any = llm.get_input_embeddings()
         head: Any = llm.get_output_embeddings()
         digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
@@ -92,16 +92,10 @@ class VistaModule(LightningModule):
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.tokenizer, self.codec = tokenizer, codec
-        self.decoder = Decoder(tokenizer, decoding)
         self.trainable, self.optimization, self.length_power = trainable, optimization, length_power
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
-        self.learned_words[tokenizer.number_ids[10:]] = False  # type: ignore[index,operator]
+        self.learned_words[tokenizer.number_ids[10:]] = False
         self.new_words: set[str] = set()
-        self.evaluators: dict[str, Metric] = {}
-        self.tasks: dict[str, Task] = {}
-        self.recorded: dict[
-            str, dict[str, Record]
-        ] = {}  # answers of an unfinished test, by source and id
         self.init_from = init_from
         if init_from is not None:
             checkpoint = read_checkpoint(init_from)
@@ -171,9 +165,9 @@ class VistaModule(LightningModule):
 
     def _note_words(self, target_words: Tensor) -> None:
         """Remember which words were ever a target: a frozen LLM cannot learn to say another."""
-        unseen = (target_words & ~self.learned_words).nonzero()[:, 0]  # type: ignore[operator]
+        unseen = (target_words & ~self.learned_words).nonzero()[:, 0]
         if "llm" in self.trainable:
-            self.learned_words[unseen] = True  # type: ignore[index,operator]
+            self.learned_words[unseen] = True
             return
         names = {self.tokenizer.decode([word]) or str(word) for word in unseen.tolist()}
         new = names - self.new_words
@@ -201,91 +195,6 @@ class VistaModule(LightningModule):
         optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
         num_steps = int(self.trainer.estimated_stepping_batches)
         return warmup_cosine(optimizer, num_steps, settings.warmup_share)
-
-    # Evaluation
-
-    def setup(self, stage: str) -> None:
-        """Take the tasks of the scored sources."""
-        self.tasks = {source.name: source.task for source in eval_sources(self.trainer)}
-
-    def answer(self, batch: EvaluationBatch, tasks: Iterable[Task]) -> list[Prediction]:
-        """Parsed answers to a batch of questions.
-
-        Args:
-            batch: of an `EvaluationSet`; an annotation whose image is not readable gets an empty, malformed answer.
-            tasks: of each question.
-        """
-        # An unreadable image is a grey one to the model; what it says of that is no answer.
-        preds = self.decoder(self.model, batch, list(tasks), batch["annotations"])
-        for index, readable in enumerate(batch["readable"]):
-            if not readable:
-                preds[index] = Prediction(malformed=True)
-        return preds
-
-    def _evaluate(self, batch: EvaluationBatch) -> list[Prediction]:
-        source, annotations = batch["source"], batch["annotations"]
-        task = self.tasks[source]
-        recorded = self.recorded.get(source, {})
-        # A batch that was answered in part only is asked again as a whole, as it was before.
-        if all(a.id in recorded for a in annotations):
-            preds = [from_record(task, a, recorded[a.id]) for a in annotations]
-        else:
-            preds = self.answer(batch, [task] * len(annotations))
-        self.evaluators[source].update(preds, [task.reference(a) for a in annotations])
-        return preds
-
-    def validation_step(  # type: ignore[override]
-        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> list[Prediction]:
-        """Answers of one batch, for callbacks."""
-        return self._evaluate(batch)
-
-    def test_step(  # type: ignore[override]
-        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> list[Prediction]:
-        """Answers of one batch, for callbacks."""
-        return self._evaluate(batch)
-
-    def predict_step(
-        self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> list[Prediction]:
-        """Answers without a score."""
-        task = self.tasks[batch["source"]]
-        return self.answer(batch, [task] * len(batch["annotations"]))
-
-    def on_validation_epoch_start(self) -> None:
-        """Fresh evaluators of all sources on every process, also where one has no question of a source."""
-        self.evaluators = {}
-        for name, task in self.tasks.items():
-            evaluator = task.evaluator().to(self.device)
-            if isinstance(evaluator, Evaluator):
-                evaluator.quick = not self.trainer.testing
-            self.evaluators[name] = evaluator
-        if self.device_mesh is not None:
-            gather(self.model)
-
-    on_test_epoch_start = on_validation_epoch_start
-
-    def on_validation_epoch_end(self) -> None:
-        """Scores of all sources."""
-        self._log_scores("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Scores of all sources."""
-        self._log_scores("test")
-
-    def _log_scores(self, stage: str) -> None:
-        if self.device_mesh is not None:
-            release(self.model)
-        headlines = []
-        for source, evaluator in self.evaluators.items():
-            scores = {name: value.float() for name, value in evaluator.compute().items()}
-            named = {f"{stage}/{source}/{name}": value for name, value in scores.items()}
-            # The evaluators have counted over all processes, so these are the same numbers on each.
-            self.log_dict(named, sync_dist=True)
-            headlines.append(scores[self.tasks[source].headline])
-        if headlines:
-            self.log(f"{stage}/mean", torch.stack(headlines).mean(), sync_dist=True)
 
     # Checkpoints
 
@@ -326,8 +235,3 @@ class VistaModule(LightningModule):
 def train_sources(trainer: Trainer) -> Sequence[Source]:
     """What is trained on; `source_index` of a batch counts them."""
     return trainer.datamodule.train_sources  # type: ignore[attr-defined,no-any-return]
-
-
-def eval_sources(trainer: Trainer) -> Sequence[Source]:
-    """What is scored, in the order of the loaders; nothing where the data module has no sources."""
-    return getattr(trainer.datamodule, "eval_sources", [])  # type: ignore[attr-defined]
