@@ -24,7 +24,7 @@ import yaml
 from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.bootstrap import Headline, draw, interval
-from datamodules.commands.configured import Setup, add_arguments, read_setup
+from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.score import read_scored
 from datamodules.source import LoadedSource
 from vista.app.runs import RUNS, find_checkpoint, run_of
@@ -199,7 +199,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=500, help="questions of each source")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "grammar.md")
-    add_arguments(parser)
+    parser.add_argument("--config", action="append", default=[], help="may be repeated")
+    parser.add_argument("--plugin", action="append", default=[], help="file that brings tasks")
+    parser.add_argument(
+        "--data.root", dest="root", type=Path, help="data root, in the place of the configs'"
+    )
     given = parser.parse_args()
     checkpoint = find_checkpoint(given.run)
     folders = {way: twin(checkpoint, way, given.config) for way in WAYS}
