@@ -121,16 +121,16 @@ def line_count(file: str) -> int:
     return len((ROOT / file).read_text().splitlines())
 
 
-def print_way(title: str, way: Way) -> None:
-    """A line a file: its lines, and how many of its functions run."""
-    functions = sum(len(names) for names in way.values())
-    lines = sum(map(line_count, way))
-    print(f"{title}: {len(way)} files, {lines} lines, {functions} functions")
+def way_table(way: Way) -> str:
+    """The files of a way as a Markdown table, with its sums in the last row."""
+    lines = ["| file | lines | functions that run |", "| --- | --- | --- |"]
     for file in sorted(way):
-        print(f"  {file:40s} {line_count(file):4d} lines {len(way[file]):3d} functions")
+        lines.append(f"| `{file}` | {line_count(file)} | {len(way[file])} |")
+    functions = sum(len(names) for names in way.values())
+    lines.append(f"| {len(way)} files | {sum(map(line_count, way))} | {functions} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    loss, score = both_ways()
-    print_way("official file to loss", loss)
-    print_way("answer to score", score)
+    for way in both_ways():
+        print(way_table(way))

@@ -1,6 +1,6 @@
-"""The README keeps its word: its task is trained, scored and drawn; its tables and its tree are what commands print.
+"""The pages keep their word: the README's task is trained, scored and drawn; tables and lists are what is there.
 
-`python -m tests.test_readme` writes the table of tasks and the file tree anew.
+`python -m tests.test_readme` writes the tables and lists anew.
 """
 
 import ast
@@ -8,14 +8,17 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import cv2
 import pytest
 
+from benchmarks.one_sample import both_ways, way_table
 from datamodules.synthetic.world import write_world
 from main import main
 from tasks import Task
+from vista.app.report import PAPER
 from vista.app.runs import find_config
 
 ROOT = Path(__file__).parents[1]
@@ -23,10 +26,11 @@ README = ROOT / "README.md"
 HOUSES = ("configs", "tasks", "datamodules", "callbacks", "vista", "examples", "benchmarks")
 
 
-def part(name: str) -> str:
-    """What stands between the marks of a name."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README.read_text(), re.DOTALL)
-    assert found, f"README.md has no part {name}"
+def part(page: str, name: str) -> str:
+    """What stands on a page between the marks of a name."""
+    text = (ROOT / page).read_text()
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+    assert found, f"{page} has no part {name}"
     return found[1]
 
 
@@ -65,12 +69,36 @@ def task_table() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-PARTS = {"tasks": task_table, "files": file_tree}
+def paper_table() -> str:
+    """The paper's scores, one row a task; no score of this project at that size exists yet."""
+    rows: dict[tuple[str, str], list[tuple[str, float]]] = defaultdict(list)
+    for (score, metric), value in PAPER.items():
+        task = max((name for name in Task.known if score.startswith(f"{name}_")), key=len)
+        rows[task, metric].append((score.removeprefix(f"{task}_"), value))
+    lines = ["| task | metric | split | paper, 13B | 7B | 13B |", "| --- " * 6 + "|"]
+    for (task, metric), scores in rows.items():
+        splits = " · ".join(split for split, _ in scores)
+        values = " · ".join(f"{value:.1f}" for _, value in scores)
+        lines.append(f"| {task} | {metric} | {splits} | {values} | | |")
+    return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_part_is_what_its_command_prints(name: str) -> None:
-    assert part(name) == PARTS[name](), "run `python -m tests.test_readme`"
+PARTS = {  # page and name -> what stands there
+    ("README.md", "paper table"): paper_table,
+    ("docs/files.md", "tasks"): task_table,
+    ("docs/files.md", "files"): file_tree,
+    ("docs/one_sample.md", "to loss"): lambda: way_table(both_ways()[0]),
+    ("docs/one_sample.md", "to score"): lambda: way_table(both_ways()[1]),
+}
+
+
+@pytest.mark.parametrize(("page", "name"), PARTS)
+def test_part_is_what_its_command_prints(page: str, name: str) -> None:
+    assert part(page, name) == PARTS[page, name](), "run `python -m tests.test_readme`"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 200
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w./]+)\)", README.read_text()))))
@@ -126,12 +154,11 @@ def test_own_task(
 
 def write() -> None:
     """Put what the commands print between the marks."""
-    text = README.read_text()
-    for name, command in PARTS.items():
+    for (page, name), command in PARTS.items():
+        text = (ROOT / page).read_text()
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         head, _, rest = text.partition(start)
-        text = head + start + command() + end + rest.partition(end)[2]
-    README.write_text(text)
+        (ROOT / page).write_text(head + start + command() + end + rest.partition(end)[2])
 
 
 if __name__ == "__main__":

@@ -109,5 +109,5 @@ def test_at_most_four_files_are_edited(repository, tiny_world):
     rows = re.search(r"<!-- tasks -->\n(.*?)<!-- /tasks -->", written, re.DOTALL)
     names = re.findall(r"^\| (\w+) \|", rows[1], re.MULTILINE)[1:]  # without the head
     assert names == sorted(file.stem for file in (repository / prompts).parent.iterdir())
-    flags = ("--config", Path(config).name, "--root", str(tiny_world), "--limit", "20")
+    flags = ("--config", Path(config).name, "--data.root", str(tiny_world), "--limit", "20")
     assert "side on source side_refcoco" in python("main.py", "check-task", "side", *flags)
