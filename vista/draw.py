@@ -33,7 +33,10 @@ COLORS = (
     (213, 94, 0),
     (204, 121, 167),
 )
-WHITE, BLACK, GREY, RED = (255, 255, 255), (0, 0, 0), (110, 110, 110), (200, 0, 0)
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+GREY = (110, 110, 110)
+RED = (200, 0, 0)
 
 
 def draw_answer(
@@ -80,7 +83,8 @@ def draw_answer(
         answer = (f"{prediction.text} (malformed)", RED)
     texts = ((title, GREY), answer)
     canvas = _pad(canvas, height, max(width, MIN_SIDE))
-    return np.vstack((canvas, _text_strip(texts, canvas.shape[1])))
+    strip = _text_strip(texts, canvas.shape[1])
+    return np.vstack((canvas, strip))
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
@@ -107,7 +111,8 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     sheet = np.full((rows * height, columns * width, 3), 255, dtype=np.uint8)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        top, left = row * height, column * width
+        top = row * height
+        left = column * width
         sheet[top : top + height, left : left + width] = _pad(image, height, width)
     return sheet
 
@@ -129,17 +134,25 @@ def _draw_mask(canvas: np.ndarray, mask: Mask, color: Color) -> None:
     size = (canvas.shape[1], canvas.shape[0])
     enlarged = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     inside = enlarged.astype(bool)
-    canvas[inside] = (0.55 * canvas[inside] + 0.45 * np.array(color)).astype(np.uint8)
+    blend = 0.55 * canvas[inside] + 0.45 * np.array(color)  # (pixels, 3)
+    canvas[inside] = blend.astype(np.uint8)
     outlines, _ = cv2.findContours(enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, outlines, -1, WHITE, 3, cv2.LINE_AA)
     cv2.drawContours(canvas, outlines, -1, color, 2, cv2.LINE_AA)
 
 
-def _draw_box(canvas: np.ndarray, box: Box, scale: float, color: Color) -> None:
+def _draw_box(
+    canvas: np.ndarray,
+    box: Box,
+    scale: float,
+    color: Color,
+) -> None:
     """A rectangle with a white rim, so that it shows on any background."""
     x0, y0, x1, y1 = (round(value * scale) for value in box)
-    cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), WHITE, 4)
-    cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), color, 2)
+    first = (x0, y0)
+    last = (x1 - 1, y1 - 1)
+    cv2.rectangle(canvas, first, last, WHITE, 4)
+    cv2.rectangle(canvas, first, last, color, 2)
 
 
 def _number_regions(canvas: np.ndarray, prediction: Prediction, scale: float) -> None:
@@ -150,9 +163,11 @@ def _number_regions(canvas: np.ndarray, prediction: Prediction, scale: float) ->
         if len(anchors) < 2:
             continue  # a single region needs no number
         for number, anchor in enumerate(anchors, start=1):
-            if anchor is not None:
-                x, y = anchor
-                _draw_tag(canvas, str(number), (round(x * scale), round(y * scale)))
+            if anchor is None:
+                continue  # an empty mask
+            x, y = anchor
+            corner = (round(x * scale), round(y * scale))
+            _draw_tag(canvas, str(number), corner)
 
 
 def _deepest_pixel(mask: Mask) -> tuple[float, float] | None:
@@ -161,21 +176,29 @@ def _deepest_pixel(mask: Mask) -> tuple[float, float] | None:
         return None
     # The rim of zeros makes the border of the image a border of the mask.
     padded = np.pad(mask, 1).astype(np.uint8)  # (H + 2, W + 2)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]  # (H, W)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
+    depth = depth[1:-1, 1:-1]  # (H, W)
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return float(column), float(row)
 
 
 def _draw_tag(canvas: np.ndarray, text: str, corner: tuple[int, int]) -> None:
     """Black on a white plate, shifted into the picture."""
-    width, height = _text_width(text) + 6, 18
+    width = _text_width(text) + 6
+    height = 18
     left = min(max(corner[0], 0), canvas.shape[1] - width)
     top = min(max(corner[1], 0), canvas.shape[0] - height)
-    cv2.rectangle(canvas, (left, top), (left + width - 1, top + height - 1), WHITE, -1)
+    last = (left + width - 1, top + height - 1)
+    cv2.rectangle(canvas, (left, top), last, WHITE, -1)
     _write(canvas, text, (left + 3, top + 14), BLACK)
 
 
-def _write(canvas: np.ndarray, text: str, origin: tuple[int, int], color: Color) -> None:
+def _write(
+    canvas: np.ndarray,
+    text: str,
+    origin: tuple[int, int],
+    color: Color,
+) -> None:
     cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)
 
 
@@ -190,7 +213,8 @@ def _text_strip(texts: Sequence[tuple[str, Color]], width: int) -> np.ndarray:
     height = len(lines) * LINE_HEIGHT + 2 * MARGIN
     strip = np.full((height, width, 3), 255, dtype=np.uint8)
     for index, (line, color) in enumerate(lines):
-        _write(strip, line, (MARGIN, MARGIN + index * LINE_HEIGHT + 15), color)
+        baseline = MARGIN + index * LINE_HEIGHT + 15
+        _write(strip, line, (MARGIN, baseline), color)
     return strip
 
 
@@ -216,7 +240,8 @@ def _wrap(text: str, width: int) -> Iterator[str]:
 
 
 def _text_width(text: str) -> int:
-    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0]
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    return width
 
 
 def _pad(image: np.ndarray, height: int, width: int) -> np.ndarray:

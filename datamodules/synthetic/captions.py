@@ -23,7 +23,9 @@ def captions(scene: Scene, rng: random.Random) -> list[str]:
     """Five different captions; the first lists the objects from left to right."""
     objects = scene.objects
     number = len(objects)
-    there = "there is one object" if number == 1 else f"there are {NUMBERS[number]} objects"
+    there = "there is one object"
+    if number != 1:
+        there = f"there are {NUMBERS[number]} objects"
     names_with_places = [f"{with_article(item.name)} {place(scene, item)}" for item in objects]
     downwards = sorted(objects, key=lambda item: item.y)
     return [
@@ -39,20 +41,26 @@ def _names(objects: Sequence[SceneObject]) -> str:
     """The objects in their order, equal ones together: "two small red rings and a large blue square"."""
     # A Counter keeps the order in which names were first seen.
     counts = Counter(item.name for item in objects)
-    return listing([_counted(name, number) for name, number in counts.items()])
+    parts = [_counted(name, number) for name, number in counts.items()]
+    return listing(parts)
 
 
 def _counted(name: str, number: int) -> str:
-    return with_article(name) if number == 1 else f"{NUMBERS[number]} {name}s"
+    if number == 1:
+        return with_article(name)
+    return f"{NUMBERS[number]} {name}s"
 
 
 def place(scene: Scene, item: SceneObject) -> str:
     """Where an object is in the image, by the larger of its two offsets from the middle."""
     middle = len(scene.image) / 2
-    dx, dy = item.x - middle, item.y - middle
-    if max(abs(dx), abs(dy)) < middle / 4:
+    dx = item.x - middle
+    dy = item.y - middle
+    across = abs(dx)
+    down = abs(dy)
+    if max(across, down) < middle / 4:
         return "in the middle"
-    if abs(dx) > abs(dy):
+    if across > down:
         return "on the left" if dx < 0 else "on the right"
     return "at the top" if dy < 0 else "at the bottom"
 
@@ -62,8 +70,12 @@ def _related(scene: Scene, rng: random.Random) -> str:
     if len(scene.objects) == 1:
         return f"the only object is {_names(scene.objects)}"
     # Never empty: objects that do not overlap are apart along one axis.
-    i, relation, j = rng.choice(clear_relations(scene))
-    first, second = scene.objects[i], scene.objects[j]
+    relations = clear_relations(scene)
+    i, relation, j = rng.choice(relations)
+    first = scene.objects[i]
+    second = scene.objects[j]
     text = f"{_names([first])} {relation} {_names([second])}"
     rest = [item for k, item in enumerate(scene.objects) if k not in (i, j)]
-    return f"{text}, and {_names(rest)}" if rest else text
+    if not rest:
+        return text
+    return f"{text}, and {_names(rest)}"

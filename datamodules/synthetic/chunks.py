@@ -70,7 +70,13 @@ class Pieces:
 Work = Callable[[Path, Chunk], Pieces]
 
 
-def chunks(seed: int, stream: str, number: int, image_size: int, total: int = 0) -> list[Chunk]:
+def chunks(
+    seed: int,
+    stream: str,
+    number: int,
+    image_size: int,
+    total: int = 0,
+) -> list[Chunk]:
     """Cuts the last `number` scenes (groups) of a stream, which has `total` of them, 0: so many, into chunks."""
     length = GROUPS_PER_CHUNK if stream.startswith(GROUPED) else SCENES_PER_CHUNK
     total = total or number
@@ -91,7 +97,10 @@ def workers(number: int) -> Iterator[ProcessPoolExecutor | None]:
 
 
 def run(
-    root: Path, jobs: Sequence[Chunk], pool: ProcessPoolExecutor | None, work: Work
+    root: Path,
+    jobs: Sequence[Chunk],
+    pool: ProcessPoolExecutor | None,
+    work: Work,
 ) -> list[Pieces]:
     """Does `work` for all chunks, below `root`, and returns their pieces in order."""
     if pool is None or len(jobs) <= 1:

@@ -27,7 +27,11 @@ from datamodules.synthetic.streams import STREAMS
 
 CATEGORY_NAMES = [f"{kind.color} {kind.shape}" for kind in COLORED_SHAPES]
 _CATEGORIES = [
-    {"supercategory": kind.shape, "id": number, "name": name}
+    {
+        "supercategory": kind.shape,
+        "id": number,
+        "name": name,
+    }
     for number, (kind, name) in enumerate(zip(COLORED_SHAPES, CATEGORY_NAMES, strict=True), start=1)
 ]
 SCENES_PER_STREAM = 1_000_000
@@ -45,7 +49,12 @@ def image_id(stream: str, index: int) -> int:
     return (1 + STREAMS.index(stream)) * SCENES_PER_STREAM + index
 
 
-def image_record(identifier: int, folder: str, image_size: int, file_name: str = "") -> Record:
+def image_record(
+    identifier: int,
+    folder: str,
+    image_size: int,
+    file_name: str = "",
+) -> Record:
     """The `images` entry; `file_name` where it is not the number alone."""
     file_name = file_name or f"{identifier:012d}.jpg"
     return {
@@ -92,7 +101,11 @@ def instance_records(scene: Scene, identifier: int) -> list[Record]:
 def caption_records(texts: Sequence[str], identifier: int) -> list[Record]:
     """The `annotations` entries of an image's captions."""
     return [
-        {"image_id": identifier, "id": annotation_id(identifier, position), "caption": text}
+        {
+            "image_id": identifier,
+            "id": annotation_id(identifier, position),
+            "caption": text,
+        }
         for position, text in enumerate(texts)
     ]
 
@@ -105,5 +118,9 @@ def write_captions(path: Path, images: list[str], annotations: list[str]) -> Non
 
 def write_instances(path: Path, images: list[str], annotations: list[str], **head: object) -> None:
     """Writes an instances file from pieces of `json_lines`; `head` are further keys."""
-    lists = {"images": images, "annotations": annotations, "categories": [json_lines(_CATEGORIES)]}
+    lists = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [json_lines(_CATEGORIES)],
+    }
     write_document(path, {"info": INFO, "licenses": [LICENSE], **head}, lists)

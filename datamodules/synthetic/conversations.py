@@ -22,14 +22,22 @@ COMMON = "what do the objects have in common?"
 Turns = list[tuple[str, str]]
 
 
-def conversation(kind: str, scene: Scene, rng: random.Random, quota: Quota) -> Turns:
+def conversation(
+    kind: str,
+    scene: Scene,
+    rng: random.Random,
+    quota: Quota,
+) -> Turns:
     """(question, answer) of each turn; empty where a scene of one object leaves nothing to compare."""
     if kind == "conv":
         turns = questions(scene, rng, quota)[:TURNS]
         return [(question.text, sentence(question)) for question in turns]
     if kind == "detail":
-        return [(rng.choice(DETAIL), description(scene))]
-    return [(COMMON, common_values(scene))] if len(scene.objects) > 1 else []
+        prompt = rng.choice(DETAIL)
+        return [(prompt, description(scene))]
+    if len(scene.objects) < 2:
+        return []
+    return [(COMMON, common_values(scene))]
 
 
 def sentence(question: Question) -> str:
@@ -37,7 +45,8 @@ def sentence(question: Question) -> str:
     words = question.text.removesuffix("?")
     answer = question.answer
     if answer in ("yes", "no"):
-        return f"{answer}, {_statement(words, answer == 'yes')}."
+        statement = _statement(words, positive=answer == "yes")
+        return f"{answer}, {statement}."
     match = re.fullmatch(r"what (color|shape|size) is (.+)", words)
     if match:
         attribute, subject = match.groups()
@@ -54,15 +63,19 @@ def _statement(words: str, positive: bool) -> str:
     """What a yes-or-no question asks for, "is there a ring", affirmed or denied."""
     if words.startswith("is there "):
         thing = words.removeprefix("is there ")
+        if positive:
+            return f"there is {thing}"
         without_article = thing.split(" ", 1)[1]
-        return f"there is {thing}" if positive else f"there is no {without_article}"
+        return f"there is no {without_article}"
     relations = "|".join(RELATIONS)
     # Relations first: "is the ring left of the circle" also has the form of "is the ring red".
     match = re.fullmatch(rf"is (the .+?) ((?:{relations}) the .+)", words)
     match = match or re.fullmatch(r"is (the .+) (\w+)", words)
     assert match, words
     subject, predicate = match.groups()
-    return f"{subject} is {predicate}" if positive else f"{subject} is not {predicate}"
+    if positive:
+        return f"{subject} is {predicate}"
+    return f"{subject} is not {predicate}"
 
 
 def description(scene: Scene) -> str:
@@ -81,7 +94,9 @@ def common_values(scene: Scene) -> str:
     for attribute, ending in (("color", ""), ("shape", "s")):
         counts = Counter(getattr(kind, attribute) for kind in scene.kinds)
         for value, number in counts.items():
-            who = "all" if number == len(scene.objects) else NUMBERS[number]
             if number > 1:
+                who = "all" if number == len(scene.objects) else NUMBERS[number]
                 texts.append(f"{who} of them are {value}{ending}")
-    return f"{listing(texts)}." if texts else "they have nothing in common."
+    if not texts:
+        return "they have nothing in common."
+    return f"{listing(texts)}."

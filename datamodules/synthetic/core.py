@@ -27,7 +27,11 @@ COCO_SPLITS = {"train": ("train2017", "train2014"), "test": ("val2017", "val2014
 
 
 def core_jobs(
-    seed: int, num_train: int, num_val: int, num_test: int, image_size: int
+    seed: int,
+    num_train: int,
+    num_val: int,
+    num_test: int,
+    image_size: int,
 ) -> list[Chunk]:
     """The chunks of the four formats; see `write_world` for the numbers."""
     sizes = {
@@ -56,7 +60,8 @@ def write_core(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None) 
         coco.write_captions(path, column(own, "images"), column(own, "captions"))
         vqa.write_vqa(root, subtype, column(own, "questions"), column(own, "answers"))
     own = [piece for piece in pieces if piece.stream in WITH_REFS]
-    images, instances = column(own, "refer_images"), column(own, "instances")
+    images = column(own, "refer_images")
+    instances = column(own, "instances")
     refer.write_refcoco(root, column(own, "refs"), images, instances)
     for split in NLVR2_SPLITS:
         statements = column(of_stream(pieces, f"nlvr2_{split}"), "statements")

@@ -37,7 +37,12 @@ class Layout(NamedTuple):
     classes: int
     white: int
 
-    def paths(self, common: Kind, class_number: int, image_number: int) -> tuple[str, str]:
+    def paths(
+        self,
+        common: Kind,
+        class_number: int,
+        image_number: int,
+    ) -> tuple[str, str]:
         """Where an image and its mask are; the numbers count from 0."""
         names = {
             "kind": noun(common).replace(" ", "_"),
@@ -49,10 +54,18 @@ class Layout(NamedTuple):
 
 LAYOUTS = {
     "pascal": Layout(
-        "PASCAL/{kind}/img_{n}.jpg", "PASCAL/{kind}/GroundTruth/img_{n}.png", 1000, 24, 255
+        "PASCAL/{kind}/img_{n}.jpg",
+        "PASCAL/{kind}/GroundTruth/img_{n}.png",
+        1000,
+        24,
+        255,
     ),
     "msrc": Layout(
-        "MSRC/{kind}/{k}_{n}_s.bmp", "MSRC/{kind}/GroundTruth/{k}_{n}_s.bmp", 10, 7, 255
+        "MSRC/{kind}/{k}_{n}_s.bmp",
+        "MSRC/{kind}/GroundTruth/{k}_{n}_s.bmp",
+        10,
+        7,
+        255,
     ),
     "icoseg": Layout(
         "iCoSeg/images/{k:03d} {kind}/{n}.jpg",

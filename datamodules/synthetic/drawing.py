@@ -26,14 +26,16 @@ from datamodules.synthetic.scene import (
 GAP_SHARE = 0.04  # objects that are cut in two, so that masks of two parts exist
 MARGIN = 1  # free pixels at the image's border
 DISTANCE = 2  # free pixels between the squares around two objects
-NUM_STARTS, NUM_TRIES = 200, 20
+NUM_STARTS = 200
+NUM_TRIES = 20
 SUBPIXELS = 3  # odd: the middle sample is the pixel's centre
 
 
 def draw_kinds(rng: np.random.Generator, number: int = 0) -> list[Kind]:
     """So many kinds, 0: one to four; a later one often repeats a colour or a shape, so that one seldom identifies."""
     kinds: list[Kind] = []
-    sizes, colors = tuple(RADII), tuple(COLORS)
+    sizes = tuple(RADII)
+    colors = tuple(COLORS)
     if number == 0:
         number = 1 + int(rng.integers(MAX_OBJECTS))
     for _ in range(number):
@@ -50,7 +52,9 @@ def draw_kinds(rng: np.random.Generator, number: int = 0) -> list[Kind]:
 
 
 def draw_scene(
-    rng: np.random.Generator, kinds: Sequence[Kind], image_size: int = REFERENCE_SIZE
+    rng: np.random.Generator,
+    kinds: Sequence[Kind],
+    image_size: int = REFERENCE_SIZE,
 ) -> Scene:
     """Places the kinds without overlap, wholly inside the image, and draws them.
 
@@ -59,19 +63,24 @@ def draw_scene(
     """
     items = _place_all(rng, kinds, image_size)
     image = np.empty((image_size, image_size, 3), np.float32)
-    grey, tint = rng.uniform(70, 215), rng.uniform(-6, 6, 3)
+    grey = rng.uniform(70, 215)
+    tint = rng.uniform(-6, 6, 3)
     image[:] = grey + tint
     objects = []
     for item in items:
-        rgb = np.array(COLORS[item.kind.color]) + rng.uniform(-12, 12, 3)
+        color = np.array(COLORS[item.kind.color])
+        rgb = color + rng.uniform(-12, 12, 3)
         objects.append(paint(image, item, rgb))
     image += rng.integers(-3, 4, (image_size, image_size, 1), np.int8)
     objects.sort(key=lambda item: item.x)
-    return Scene(np.clip(image, 0, 255).astype(np.uint8), tuple(objects))
+    pixels = np.clip(image, 0, 255).astype(np.uint8)
+    return Scene(pixels, tuple(objects))
 
 
 def _place_all(
-    rng: np.random.Generator, kinds: Sequence[Kind], image_size: int
+    rng: np.random.Generator,
+    kinds: Sequence[Kind],
+    image_size: int,
 ) -> list[SceneObject]:
     """Positions by rejection; a start after which no room is left for a later object is thrown away."""
     for _ in range(NUM_STARTS):
@@ -87,7 +96,10 @@ def _place_all(
 
 
 def _place(
-    rng: np.random.Generator, kind: Kind, others: Sequence[SceneObject], image_size: int
+    rng: np.random.Generator,
+    kind: Kind,
+    others: Sequence[SceneObject],
+    image_size: int,
 ) -> SceneObject | None:
     """One object beside the others; None where no try found room."""
     scale = image_size / REFERENCE_SIZE
@@ -97,15 +109,25 @@ def _place(
         radius = scale * (smallest + (largest - smallest) * u[0])
         first = MARGIN + radius
         room = image_size - 2 * MARGIN - 2 * radius
-        x, y = first + room * u[1], first + room * u[2]
+        x = first + room * u[1]
+        y = first + room * u[2]
         if _is_free(x, y, radius, others):
-            return SceneObject(kind, x, y, radius, _draw_gap(rng, radius), np.zeros((0, 0), bool))
+            gap = _draw_gap(rng, radius)
+            no_mask = np.zeros((0, 0), bool)  # until it is painted
+            return SceneObject(kind, x, y, radius, gap, no_mask)
     return None
 
 
-def _is_free(x: float, y: float, radius: float, others: Sequence[SceneObject]) -> bool:
+def _is_free(
+    x: float,
+    y: float,
+    radius: float,
+    others: Sequence[SceneObject],
+) -> bool:
     for other in others:
-        distance = max(abs(x - other.x), abs(y - other.y))
+        dx = abs(x - other.x)
+        dy = abs(y - other.y)
+        distance = max(dx, dy)
         if distance <= radius + other.radius + DISTANCE:
             return False
     return True
@@ -118,7 +140,9 @@ def _draw_gap(rng: np.random.Generator, radius: float) -> Gap | None:
         return None
     side = 1 if u[1] < 0.5 else -1
     axis = "x" if u[2] < 0.5 else "y"
-    return Gap(axis, side * 0.3 * radius, 2.0 + u[3])
+    offset = side * 0.3 * radius
+    width = 2.0 + u[3]
+    return Gap(axis, offset, width)
 
 
 # Whether points (offsets from the centre in units of the radius) lie in a shape.
@@ -132,7 +156,8 @@ _INSIDE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 def paint(image: np.ndarray, item: SceneObject, rgb: np.ndarray) -> SceneObject:
     """Blends an object into the image, float (H, W, 3), by its share of each pixel, and gives it its mask."""
-    rows, columns = _window(item.y, item.radius), _window(item.x, item.radius)
+    rows = _window(item.y, item.radius)
+    columns = _window(item.x, item.radius)
     y = _samples(rows, item.y)[:, None]  # (h * SUBPIXELS, 1)
     x = _samples(columns, item.x)[None, :]  # (1, w * SUBPIXELS)
     inside = _INSIDE[item.kind.shape](x / item.radius, y / item.radius)
@@ -147,16 +172,20 @@ def paint(image: np.ndarray, item: SceneObject, rgb: np.ndarray) -> SceneObject:
     height, width = mask[rows, columns].shape
     by_pixel = inside.reshape(height, SUBPIXELS, width, SUBPIXELS)
     share = by_pixel.mean((1, 3), dtype=np.float32)[..., None]  # (h, w, 1)
-    image[rows, columns] += share * (rgb.astype(np.float32) - image[rows, columns])
+    change = rgb.astype(np.float32) - image[rows, columns]  # (h, w, 3)
+    image[rows, columns] += share * change
     return replace(item, mask=mask)
 
 
 def _window(middle: float, radius: float) -> slice:
     """The pixels that an object may touch along one axis."""
-    return slice(int(middle - radius), int(middle + radius) + 2)
+    first = int(middle - radius)
+    last = int(middle + radius) + 1
+    return slice(first, last + 1)
 
 
 def _samples(window: slice, middle: float) -> np.ndarray:
     """Where the samples of a window's pixels lie, in pixels from the object's middle: float (pixels * SUBPIXELS,)."""
     number = (window.stop - window.start) * SUBPIXELS
-    return window.start + (np.arange(number) + 0.5) / SUBPIXELS - middle
+    from_start = (np.arange(number) + 0.5) / SUBPIXELS
+    return window.start + from_start - middle

@@ -28,10 +28,25 @@ from datamodules.synthetic.scene import COLORED_SHAPES, VALUES, Kind, Scene
 PER_SCENE = 2
 # How often each number of targets is wanted, by form.
 SHARES = {
-    "all": {"none": 0.3, "one": 0.3, "many": 0.4},
-    "the": {"none": 0.5, "one": 0.5},
-    "and": {"none": 0.25, "one": 0.25, "many": 0.5},
-    "related": {"none": 0.3, "one": 0.35, "many": 0.35},
+    "all": {
+        "none": 0.3,
+        "one": 0.3,
+        "many": 0.4,
+    },
+    "the": {
+        "none": 0.5,
+        "one": 0.5,
+    },
+    "and": {
+        "none": 0.25,
+        "one": 0.25,
+        "many": 0.5,
+    },
+    "related": {
+        "none": 0.3,
+        "one": 0.35,
+        "many": 0.35,
+    },
 }
 
 
@@ -66,7 +81,9 @@ def expressions(scene: Scene, rng: random.Random, quota: Quota) -> list[Expressi
 
 
 def _first_fitting(
-    amounts: Sequence[str], options: Sequence[Expression], rng: random.Random
+    amounts: Sequence[str],
+    options: Sequence[Expression],
+    rng: random.Random,
 ) -> Expression | None:
     """An expression of the first amount that any has."""
     for amount in amounts:
@@ -116,8 +133,10 @@ def _and(scene: Scene, rng: random.Random) -> list[Expression]:
     for pools in ((absent, absent), (single, absent), (single, single)):
         pair = [rng.choice(pool) for pool in rng.sample(pools, 2) if pool]
         if len(set(pair)) == 2:
-            text = f"the {noun(pair[0])} and the {noun(pair[1])}"
-            options.append(Expression(text, _targets(scene, *pair), "and"))
+            first, second = pair
+            text = f"the {noun(first)} and the {noun(second)}"
+            targets = _targets(scene, first, second)
+            options.append(Expression(text, targets, "and"))
     return options
 
 
@@ -129,12 +148,21 @@ def _related(scene: Scene, rng: random.Random) -> list[Expression]:
         stands = {i: clearly(scene, item, relation, anchor) for i, item in others}
         # Where it is unclear of one object, nobody could say which are meant.
         if names and None not in stands.values():
-            text = f"all objects {relation} the {noun(rng.choice(names))}"
+            name = noun(rng.choice(names))
+            text = f"all objects {relation} the {name}"
             targets = tuple(i for i, is_so in stands.items() if is_so)
-            options.append(Expression(text, targets, f"related {len(text.split())}"))
+            num_words = len(text.split())
+            options.append(Expression(text, targets, f"related {num_words}"))
     # A longer name hints at more objects, so each length has a quota of its own.
-    form = rng.choice(options).form if options else ""
+    if not options:
+        return []
+    form = rng.choice(options).form
     return [option for option in options if option.form == form]
 
 
-_MAKERS = {"all": _all, "the": _the, "and": _and, "related": _related}
+_MAKERS = {
+    "all": _all,
+    "the": _the,
+    "and": _and,
+    "related": _related,
+}

@@ -49,7 +49,9 @@ def json_lines(records: Iterable[object]) -> str:
 
 
 def write_document(
-    path: Path, head: Mapping[str, object], lists: Mapping[str, Iterable[str]]
+    path: Path,
+    head: Mapping[str, object],
+    lists: Mapping[str, Iterable[str]],
 ) -> None:
     """Writes one JSON object: the keys of `head`, then long lists given as pieces of `json_lines`."""
     path.parent.mkdir(parents=True, exist_ok=True)

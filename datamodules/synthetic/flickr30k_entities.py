@@ -33,8 +33,11 @@ from datamodules.synthetic.phrases import (
 from datamodules.synthetic.scene import Scene
 
 SPLITS = ("train", "val", "test")
-# Chains: the first object, the first of several equal objects, all objects, the background.
-FIRST, EQUAL, ALL, SCENE = 1, 5, 8, 9
+# Chains:
+FIRST = 1  # the first object
+EQUAL = 5  # the first of several equal objects
+ALL = 8  # all objects
+SCENE = 9  # the background
 FOLDERS = ("Sentences", "Annotations", "flickr30k-images")
 
 

@@ -35,7 +35,8 @@ class Format:
         Args:
             settings: `seed`, `image_size`, and the numbers of scenes that `streams` names.
         """
-        seed, image_size = settings["seed"], settings["image_size"]
+        seed = settings["seed"]
+        image_size = settings["image_size"]
         jobs: list[Chunk] = []
         for stream, (name, share) in self.streams.items():
             number = max(1, int(share * settings[name]))

@@ -69,7 +69,10 @@ def chosen_formats(names: str | Sequence[str]) -> list[str]:
 
 
 def write_format(
-    root: Path, name: str, settings: Mapping[str, int], pool: ProcessPoolExecutor | None
+    root: Path,
+    name: str,
+    settings: Mapping[str, int],
+    pool: ProcessPoolExecutor | None,
 ) -> None:
     """Writes one format into its folder below `root`, once.
 
@@ -84,9 +87,18 @@ def write_format(
     """
     form = FORMATS[name]
     jobs = form.jobs(settings)
-    own_settings = {"world": name, "version": form.version, **settings}
+    own_settings = {
+        "world": name,
+        "version": form.version,
+        **settings,
+    }
     write_once(root / name, own_settings, partial(_write, jobs=jobs, pool=pool, form=form))
 
 
-def _write(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None, form: Format) -> None:
+def _write(
+    root: Path,
+    jobs: list[Chunk],
+    pool: ProcessPoolExecutor | None,
+    form: Format,
+) -> None:
     form.write(root, run(root, jobs, pool, form.draw))

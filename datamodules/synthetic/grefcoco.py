@@ -42,12 +42,21 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         for position, expression in enumerate(expressions(scene, rng, quota)):
             ref_id = coco.annotation_id(number, position)
             ref = _record(ref_id, number, expression, instances)
-            records["refs"].append({**ref, "image_id": number, "split": split})
+            records["refs"].append(
+                {
+                    **ref,
+                    "image_id": number,
+                    "split": split,
+                }
+            )
     return Pieces.of(chunk, records)
 
 
 def _record(
-    number: int, image_number: int, expression: Expression, instances: Sequence[Record]
+    number: int,
+    image_number: int,
+    expression: Expression,
+    instances: Sequence[Record],
 ) -> Record:
     targets = [instances[i] for i in expression.targets]
     return {
@@ -62,7 +71,8 @@ def _record(
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    images, instances = column(pieces, "images"), column(pieces, "instances")
+    images = column(pieces, "images")
+    instances = column(pieces, "instances")
     coco.write_instances(root / "instances.json", images, instances, type="instances")
     write_list(root / "grefs(unc).json", column(pieces, "refs"))
 

@@ -58,7 +58,8 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         group = image_id(chunk.stream, index)
         (root / "images" / split / str(index)).mkdir(parents=True, exist_ok=True)
         common, contents = group_kinds(rng)
-        image_ids, annotation_ids = [], []
+        image_ids = []
+        annotation_ids = []
         for k, position in enumerate(rng.sample(range(GROUP), GROUP)):
             kinds = contents[position]
             scene_rng = generator(chunk.seed, chunk.stream, GROUP * index + k)
@@ -79,7 +80,13 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     return Pieces.of(chunk, records)
 
 
-def _image(scene: Scene, file_name: str, group: int, number: int, annotations: list[int]) -> Record:
+def _image(
+    scene: Scene,
+    file_name: str,
+    group: int,
+    number: int,
+    annotations: list[int],
+) -> Record:
     height, width = scene.image.shape[:2]
     return {
         "id": number,

@@ -25,7 +25,11 @@ from datamodules.synthetic.phrases import count, wording
 from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import COLORED_SHAPES, REFERENCE_SIZE, Kind, Scene
 
-MOCKERY = (("nobody likes", "the {}"), ("go away", "ugly {}"), ("we all hate", "this {}"))
+MOCKERY = (
+    ("nobody likes", "the {}"),
+    ("go away", "ugly {}"),
+    ("we all hate", "this {}"),
+)
 BAND = 14  # above and below, in pixels of an image of REFERENCE_SIZE
 HEIGHT = 8  # of a capital
 FIRST_ID = {
@@ -44,7 +48,8 @@ def meme(scene: Scene, lines: tuple[str, str]) -> np.ndarray:
     scale = side / REFERENCE_SIZE
     band = round(BAND * scale)
     image = np.pad(scene.image, ((band, band), (0, 0), (0, 0)))
-    for line, y in zip(lines, (band / 2, band * 1.5 + side), strict=True):
+    heights = (band / 2, band * 1.5 + side)
+    for line, y in zip(lines, heights, strict=True):
         write_text(image, line, (side / 2, y), HEIGHT * scale, (255, 255, 255))
     return image
 
@@ -56,14 +61,16 @@ def objects_of_mockery(scene: Scene, rng: random.Random, quota: Quota) -> dict[i
     by_label = {}
     for label, options in zip(LABELS, (there, absent), strict=True):
         by_name = {" ".join(kind): kind for kind in options}
-        name = quota.order(str(label), dict.fromkeys(by_name, 1.0), rng)[0]
+        shares = dict.fromkeys(by_name, 1.0)
+        name = quota.order(str(label), shares, rng)[0]
         quota.note(str(label), name)
         by_label[label] = by_name[name]
     return by_label
 
 
 def _lines(kind: Kind, words: tuple[str, str]) -> tuple[str, str]:
-    return words[0], words[1].format(f"{kind.color} {kind.shape}")
+    above, below = words
+    return above, below.format(f"{kind.color} {kind.shape}")
 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
@@ -77,12 +84,20 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         by_label = objects_of_mockery(scene, rng, quota)
         first_number = FIRST_ID[split] + len(LABELS) * index
         # In an order drawn by lot, so that the number does not tell the label.
-        for number, label in enumerate(rng.sample(list(by_label), len(LABELS)), first_number):
+        labels = rng.sample(list(by_label), len(LABELS))
+        for number, label in enumerate(labels, first_number):
             name = f"{number:05d}"
             path = f"img/{name}.png"
             lines = _lines(by_label[label], words)
             save_image(root / path, meme(scene, lines))
-            records.append({"id": name, "img": path, "label": label, "text": " ".join(lines)})
+            records.append(
+                {
+                    "id": name,
+                    "img": path,
+                    "label": label,
+                    "text": " ".join(lines),
+                }
+            )
     return Pieces.of(chunk, {"memes": records})
 
 

@@ -41,7 +41,8 @@ from datamodules.synthetic.scene import (
 from datamodules.synthetic.streams import generator
 
 SPLITS = ("train", "val", "test")
-ROWS, COLUMNS = 2, 3
+ROWS = 2
+COLUMNS = 3
 NUM_ICONS = ROWS * COLUMNS
 NUM_CHOICES = 4
 RADIUS = 10  # of an icon, in pixels of an image of REFERENCE_SIZE
@@ -131,7 +132,11 @@ def picture(icons: Sequence[Kind | None], rng: np.random.Generator, image_size: 
 
 def _draw(root: Path, chunk: Chunk) -> Pieces:
     split = chunk.stream.removeprefix("iconqa_")
-    records: dict[str, list[object]] = {"pids": [], "problems": [], "skills": []}
+    records: dict[str, list[object]] = {
+        "pids": [],
+        "problems": [],
+        "skills": [],
+    }
     for index in range(chunk.start, chunk.stop):
         pid = image_id(chunk.stream, index)
         one = problem(index, wording(chunk.seed, chunk.stream, index))

@@ -27,7 +27,11 @@ from datamodules.synthetic.phrases import wording
 from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import Scene
 
-FILES = {"conv": "conversation_58k", "detail": "detail_23k", "complex": "complex_reasoning_77k"}
+FILES = {
+    "conv": "conversation_58k",
+    "detail": "detail_23k",
+    "complex": "complex_reasoning_77k",
+}
 NUM_BENCH = 30  # images of LLaVA-Bench
 SHARES = ("conv", "conv", "conv", "detail", "complex")  # of one scene after the other
 
@@ -60,7 +64,11 @@ def _record(name: str, turns: Turns, rng: random.Random) -> Record:
         value = first.format(question) if position == 0 else question
         conversations.append({"from": "human", "value": value})
         conversations.append({"from": "gpt", "value": answer})
-    return {"id": name, "image": f"{name}.jpg", "conversations": conversations}
+    return {
+        "id": name,
+        "image": f"{name}.jpg",
+        "conversations": conversations,
+    }
 
 
 def _bench(name: str, kind: str, turns: Turns) -> Record:
@@ -75,7 +83,8 @@ def _bench(name: str, kind: str, turns: Turns) -> Record:
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    train, bench = of_stream(pieces, "train"), of_stream(pieces, "test")
+    train = of_stream(pieces, "train")
+    bench = of_stream(pieces, "test")
     for kind, name in {**FILES, "all": "llava_instruct_150k"}.items():
         write_list(root / f"{name}.json", column(train, kind))
     lines = record_lines(bench, "bench")[: NUM_BENCH * len(KINDS)]

@@ -58,7 +58,13 @@ def image_folder(split: str, number: int) -> str:
     return f"nlvr2/images/train/{number % DIRECTORIES}" if split == "train" else f"nlvr2/{split}"
 
 
-def write_set(root: Path, seed: int, split: str, number: int, image_size: int) -> list[Record]:
+def write_set(
+    root: Path,
+    seed: int,
+    split: str,
+    number: int,
+    image_size: int,
+) -> list[Record]:
     """Draws the images of a set into their folder, and returns its records."""
     records = []
     folder = root / image_folder(split, number)
@@ -72,7 +78,12 @@ def write_set(root: Path, seed: int, split: str, number: int, image_size: int) -
     return records
 
 
-def _record(split: str, number: int, name: str, pair: Pair) -> Record:
+def _record(
+    split: str,
+    number: int,
+    name: str,
+    pair: Pair,
+) -> Record:
     """A line of the file; people's judgements all agree with the label."""
     label = str(pair.label)
     record = {

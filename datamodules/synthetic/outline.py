@@ -35,13 +35,16 @@ def outlines(mask: np.ndarray, holes: bool = True) -> list[list[Point]]:
     successor = _border_steps(mask)
     loops = []
     while successor:
-        loops.append(_corners(_take_loop(successor)))
-    return loops if holes else [loop for loop in loops if _signed_area(loop) > 0]
+        loop = _take_loop(successor)
+        loops.append(_corners(loop))
+    if holes:
+        return loops
+    return [loop for loop in loops if _signed_area(loop) > 0]
 
 
 def run_lengths(mask: np.ndarray) -> Record:
     """The uncompressed RLE of a mask, bool (H, W)."""
-    flat = mask.ravel(order="F")
+    flat = mask.ravel(order="F")  # (W * H,)
     changes = np.flatnonzero(np.diff(flat)) + 1
     bounds = np.concatenate(([0], changes, [flat.size]))
     counts = np.diff(bounds).tolist()
@@ -53,22 +56,33 @@ def run_lengths(mask: np.ndarray) -> Record:
 
 def _border_steps(mask: np.ndarray) -> dict[Point, Point]:
     """Unit steps along the pixel edges, the inside on the right hand: start -> end."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    top, left = int(rows[0]), int(columns[0])
-    crop = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    rows = np.flatnonzero(mask.any(1))
+    columns = np.flatnonzero(mask.any(0))
+    top = int(rows[0])
+    left = int(columns[0])
+    bottom = rows[-1] + 1
+    right = columns[-1] + 1
+    crop = mask[top:bottom, left:right]  # (h, w)
     around = np.pad(crop, 1)  # (h + 2, w + 2)
+    above = around[:-2, 1:-1]  # (h, w), as the other three
+    right_of = around[1:-1, 2:]
+    below = around[2:, 1:-1]
+    left_of = around[1:-1, :-2]
     # Neighbour that must be outside, then the step's start and end from the pixel's top left corner.
     sides = (
-        (around[:-2, 1:-1], (0, 0), (1, 0)),
-        (around[1:-1, 2:], (1, 0), (1, 1)),
-        (around[2:, 1:-1], (1, 1), (0, 1)),
-        (around[1:-1, :-2], (0, 1), (0, 0)),
+        (above, (0, 0), (1, 0)),
+        (right_of, (1, 0), (1, 1)),
+        (below, (1, 1), (0, 1)),
+        (left_of, (0, 1), (0, 0)),
     )
     steps: dict[Point, Point] = {}
     for neighbour, start, end in sides:
-        for row, column in np.argwhere(crop & ~neighbour).tolist():
-            x, y = left + column, top + row
-            steps[x + start[0], y + start[1]] = (x + end[0], y + end[1])
+        at_border = np.argwhere(crop & ~neighbour)  # (N, 2)
+        for row, column in at_border.tolist():
+            x = left + column
+            y = top + row
+            begin = (x + start[0], y + start[1])
+            steps[begin] = (x + end[0], y + end[1])
     return steps
 
 
@@ -89,7 +103,8 @@ def _corners(loop: list[Point]) -> list[Point]:
     after = [*loop[1:], loop[0]]
     corners = []
     for (x0, y0), point, (x1, y1) in zip(before, loop, after, strict=True):
-        if x0 != x1 and y0 != y1:
+        is_straight = x0 == x1 or y0 == y1
+        if not is_straight:
             corners.append(point)
     return corners
 
@@ -97,6 +112,7 @@ def _corners(loop: list[Point]) -> list[Point]:
 def _signed_area(loop: list[Point]) -> float:
     """The shoelace area in square pixels, positive for clockwise on the screen (y points down)."""
     doubled = 0
-    for (x0, y0), (x1, y1) in pairwise([*loop, loop[0]]):
+    closed = [*loop, loop[0]]
+    for (x0, y0), (x1, y1) in pairwise(closed):
         doubled += x0 * y1 - x1 * y0
     return doubled / 2

@@ -14,7 +14,12 @@ from itertools import permutations, product
 from datamodules.synthetic.scene import Kind, Scene, SceneObject
 
 ANYTHING = Kind("", "", "")
-RELATIONS = {"left of": ("x", -1), "right of": ("x", 1), "above": ("y", -1), "below": ("y", 1)}
+RELATIONS = {
+    "left of": ("x", -1),
+    "right of": ("x", 1),
+    "above": ("y", -1),
+    "below": ("y", 1),
+}
 NUMBERS = ("no", "one", "two", "three", "four")
 MARGIN = 1 / 12  # of the image's side
 # A place: the relation to all other candidates that it stands for, and its wordings.
@@ -58,14 +63,17 @@ def with_article(words: str) -> str:
 def listing(parts: Sequence[str]) -> str:
     """The parts joined as English does, "a, b and c"."""
     *others, last = parts
-    return f"{', '.join(others)} and {last}" if others else last
+    if not others:
+        return last
+    return f"{', '.join(others)} and {last}"
 
 
 def clearly(scene: Scene, a: SceneObject, relation: str, b: SceneObject) -> bool | None:
     """Whether a stands in the relation to b, by their centres; None where it is not clear."""
     axis, sign = RELATIONS[relation]
     distance = sign * (getattr(a, axis) - getattr(b, axis))
-    return None if abs(distance) < MARGIN * len(scene.image) else distance > 0
+    margin = MARGIN * len(scene.image)
+    return None if abs(distance) < margin else distance > 0
 
 
 def clear_relations(scene: Scene) -> list[tuple[int, str, int]]:
@@ -151,7 +159,8 @@ def _by_attributes(scene: Scene, target: SceneObject, rng: random.Random, hidden
 
 def _loose_noun(pattern: Kind, rng: random.Random) -> str:
     """The pattern in words; "object" or "one" where it names no shape."""
-    return noun(pattern, rng.choice(("object", "one")))
+    word = rng.choice(("object", "one"))
+    return noun(pattern, word)
 
 
 def _by_place(scene: Scene, target: SceneObject, rng: random.Random, hidden: str) -> list[str]:

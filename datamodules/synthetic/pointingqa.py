@@ -31,11 +31,21 @@ from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import VALUES, Kind, Scene, SceneObject
 from datamodules.synthetic.visual_genome import SPLITS, genome_scenes, image_ids, streams
 
-COUNTS = {"1": 0.3, "2": 0.3, "3": 0.25, "4": 0.15}
+COUNTS = {
+    "1": 0.3,
+    "2": 0.3,
+    "3": 0.25,
+    "4": 0.15,
+}
 LOCAL_PER_SCENE = 2
 
 
-def look_twice_record(scene: Scene, number: int, rng: random.Random, quota: Quota) -> Record:
+def look_twice_record(
+    scene: Scene,
+    number: int,
+    rng: random.Random,
+    quota: Quota,
+) -> Record:
     """The record of one object, whose count is the one that its shape has had least."""
     shapes = [kind.shape for kind in scene.kinds]
     counts = {shape: str(shapes.count(shape)) for shape in shapes}
@@ -177,5 +187,9 @@ def _texts(scene: Scene, rng: random.Random) -> list[str]:
 
 
 FORMAT = Format(
-    streams=streams(0.15), draw=_draw, write=_write, texts=_texts, needs=("visual_genome",)
+    streams=streams(0.15),
+    draw=_draw,
+    write=_write,
+    texts=_texts,
+    needs=("visual_genome",),
 )

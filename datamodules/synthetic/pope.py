@@ -60,18 +60,24 @@ def questions(setting: str, images: Images, rng: random.Random) -> list[Record]:
         absent = [name for name in coco.CATEGORY_NAMES if name not in there and occurrences[name]]
         if setting == "adversarial":
             absent = _likely_half(absent, there, pairs)
-        shares = {name: 1 if setting == "random" else occurrences[name] for name in absent}
+        shares = {name: occurrences[name] for name in absent}
+        if setting == "random":
+            shares = dict.fromkeys(absent, 1)
         wrong = quota.order("absent", shares, rng)[:PER_LABEL]
         # Where fewer categories are absent, fewer pairs are asked about: yes and no stay as many.
-        for present_name, absent_name in zip(rng.sample(there, PER_LABEL), wrong, strict=False):
+        right = rng.sample(there, PER_LABEL)
+        for present_name, absent_name in zip(right, wrong, strict=False):
             for name, label in ((present_name, "yes"), (absent_name, "no")):
-                records.append(_record(len(records) + 1, image, name, label))
+                number = len(records) + 1
+                records.append(_record(number, image, name, label))
             quota.note("absent", absent_name)
     return records
 
 
 def _likely_half(
-    absent: Sequence[str], there: Sequence[str], pairs: Counter[tuple[str, str]]
+    absent: Sequence[str],
+    there: Sequence[str],
+    pairs: Counter[tuple[str, str]],
 ) -> list[str]:
     """The half of the absent categories that most often occur together with what is there."""
     by_frequency = []
@@ -79,11 +85,22 @@ def _likely_half(
         frequency = sum(pairs[name, other] for other in there)
         by_frequency.append((frequency, name))
     by_frequency.sort(reverse=True)
-    return [name for _, name in by_frequency[: len(by_frequency) // 2]]
+    half = len(by_frequency) // 2
+    return [name for _, name in by_frequency[:half]]
 
 
-def _record(number: int, image: str, name: str, label: str) -> Record:
-    return {"question_id": number, "image": image, "text": _question(name), "label": label}
+def _record(
+    number: int,
+    image: str,
+    name: str,
+    label: str,
+) -> Record:
+    return {
+        "question_id": number,
+        "image": image,
+        "text": _question(name),
+        "label": label,
+    }
 
 
 def _question(name: str) -> str:
@@ -97,14 +114,16 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         there = categories_in(scene)
         if len(there) >= PER_LABEL:
             number = coco.image_id(chunk.stream, index)
-            images.append((f"COCO_val2014_{number:012d}.jpg", there))
+            file_name = f"COCO_val2014_{number:012d}.jpg"
+            images.append((file_name, there))
     return Pieces.of(chunk, {"images": images})
 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
-    images = [json.loads(line) for line in record_lines(pieces, "images")][:NUM_IMAGES]
+    images = [json.loads(line) for line in record_lines(pieces, "images")]
     for setting in SETTINGS:
-        records = questions(setting, images, random.Random(setting))
+        rng = random.Random(setting)
+        records = questions(setting, images[:NUM_IMAGES], rng)
         write_lines(root / f"coco_pope_{setting}.json", [json_lines(records)])
 
 

@@ -55,7 +55,12 @@ def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
     return list(by_text.values())
 
 
-def _what(attribute: str, scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
+def _what(
+    attribute: str,
+    scene: Scene,
+    rng: random.Random,
+    quota: Quota,
+) -> Question | None:
     """An attribute of an object that is identified without it."""
     kind = f"what {attribute} is the"
     for answer in quota.order(kind, dict.fromkeys(VALUES[attribute], 1.0), rng):
@@ -87,7 +92,13 @@ def _how_many(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
         patterns = all_patterns([attribute], [VALUES[attribute]])
     form = f"how many {attribute}"
     # Three or four of one colour or shape are rare, so they cannot have an equal share.
-    shares = {"1": 0.3, "2": 0.3, "3": 0.2, "4": 0.1, "0": 0.2}
+    shares = {
+        "1": 0.3,
+        "2": 0.3,
+        "3": 0.2,
+        "4": 0.1,
+        "0": 0.2,
+    }
     for answer in quota.order(form, shares, rng):
         fitting = [pattern for pattern in patterns if str(count(pattern, scene.kinds)) == answer]
         if fitting:
@@ -138,9 +149,11 @@ def _is_related(scene: Scene, rng: random.Random, quota: Quota) -> Question | No
     ]
     rng.shuffle(pairs)
     for a, b in pairs:
-        subjects, anchors = shortest_names(scene, a), shortest_names(scene, b)
+        subjects = shortest_names(scene, a)
+        anchors = shortest_names(scene, b)
         if subjects and anchors:
-            subject, anchor = noun(rng.choice(subjects)), noun(rng.choice(anchors))
+            subject = noun(rng.choice(subjects))
+            anchor = noun(rng.choice(anchors))
             text = f"is the {subject} {relation} the {anchor}?"
             return Question(text, answer, "is the", "yes/no", form)
     return None
@@ -160,7 +173,12 @@ def _is_so(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     return Question(f"is {subject} {value}?", answer, "is the", "yes/no", form)
 
 
-def _other_value(scene: Scene, attribute: str, value: str, rng: random.Random) -> str:
+def _other_value(
+    scene: Scene,
+    attribute: str,
+    value: str,
+    rng: random.Random,
+) -> str:
     """A wrong value, more often one that another object has."""
     others = [other for other in scene.values(attribute) if other != value]
     if not others or rng.random() >= 0.7:

@@ -11,10 +11,19 @@ class Quota:
     def __init__(self) -> None:
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def order(self, form: str, shares: Mapping[str, float], rng: random.Random) -> list[str]:
+    def order(
+        self,
+        form: str,
+        shares: Mapping[str, float],
+        rng: random.Random,
+    ) -> list[str]:
         """The answers, the one most behind its share first."""
         counts = self._counts[form]
-        return sorted(shares, key=lambda answer: (counts[answer] / shares[answer], rng.random()))
+
+        def lag(answer: str) -> tuple[float, float]:
+            return counts[answer] / shares[answer], rng.random()
+
+        return sorted(shares, key=lag)
 
     def note(self, form: str, answer: str) -> None:
         """Counts an answer that is really given."""

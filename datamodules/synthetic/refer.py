@@ -37,7 +37,12 @@ def file_name(identifier: int) -> str:
     return f"COCO_train2014_{identifier:012d}.jpg"
 
 
-def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -> list[Record]:
+def ref_records(
+    scene: Scene,
+    identifier: int,
+    split: str,
+    rng: random.Random,
+) -> list[Record]:
     """The refs of a scene, in the order of its objects."""
     size = {"testA": "large", "testB": "small"}.get(split, "")
     records = []
@@ -54,7 +59,11 @@ def ref_records(scene: Scene, identifier: int, split: str, rng: random.Random) -
 
 
 def _record(
-    identifier: int, position: int, kind: Kind, split: str, expressions: Sequence[str]
+    identifier: int,
+    position: int,
+    kind: Kind,
+    split: str,
+    expressions: Sequence[str],
 ) -> Record:
     number = annotation_id(identifier, position)
     sentence_ids = [10 * number + i for i in range(len(expressions))]
@@ -76,10 +85,20 @@ def _record(
 
 def sentence_record(number: int, text: str) -> Record:
     """An entry of a ref's `sentences`."""
-    return {"tokens": text.split(), "raw": text, "sent_id": number, "sent": text}
+    return {
+        "tokens": text.split(),
+        "raw": text,
+        "sent_id": number,
+        "sent": text,
+    }
 
 
-def write_refcoco(root: Path, refs: list[str], images: list[str], annotations: list[str]) -> None:
+def write_refcoco(
+    root: Path,
+    refs: list[str],
+    images: list[str],
+    annotations: list[str],
+) -> None:
     """Writes both files below `root` from pieces of `json_lines`."""
     folder = root / "refer" / "refcoco"
     write_instances(folder / "instances.json", images, annotations, type="instances")

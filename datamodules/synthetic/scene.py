@@ -36,7 +36,11 @@ class Kind(NamedTuple):
     shape: str
 
 
-VALUES = {"size": tuple(RADII), "color": tuple(COLORS), "shape": SHAPES}  # of a kind's fields
+VALUES = {
+    "size": tuple(RADII),
+    "color": tuple(COLORS),
+    "shape": SHAPES,
+}  # of a kind's fields
 COLORED_SHAPES = [Kind("", color, shape) for color, shape in product(COLORS, SHAPES)]
 
 

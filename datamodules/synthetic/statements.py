@@ -24,10 +24,22 @@ View = tuple[object, ...]  # what a guesser sees
 # How many matching objects the left and the right image hold, where the statement is true and where it is false; for
 # "side" and "more" the named image comes first.
 _COUNTS = {
-    "side": {True: [(1, 0), (1, 1)], False: [(0, 0), (0, 1)]},
-    "both": {True: [(1, 1)], False: [(0, 1), (1, 0)]},
-    "one": {True: [(0, 1), (1, 0)], False: [(0, 0), (1, 1)]},
-    "more": {True: [(1, 0), (2, 1), (3, 2)], False: [(0, 1), (1, 2), (2, 3)]},
+    "side": {
+        True: [(1, 0), (1, 1)],
+        False: [(0, 0), (0, 1)],
+    },
+    "both": {
+        True: [(1, 1)],
+        False: [(0, 1), (1, 0)],
+    },
+    "one": {
+        True: [(0, 1), (1, 0)],
+        False: [(0, 0), (1, 1)],
+    },
+    "more": {
+        True: [(1, 0), (2, 1), (3, 2)],
+        False: [(0, 1), (1, 2), (2, 3)],
+    },
     "same": {
         True: [(1, 1), (2, 2), (3, 3)],
         False: [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)],
@@ -58,7 +70,8 @@ class Statement(NamedTuple):
 
     def holds(self, left: list[Kind], right: list[Kind]) -> bool:
         """Whether the statement is true of two images with these objects."""
-        first, second = count(self.pattern, left), count(self.pattern, right)
+        first = count(self.pattern, left)
+        second = count(self.pattern, right)
         if self.side == "right":
             first, second = second, first
         return {
@@ -85,22 +98,33 @@ def draw_statement(kind: str, rng: random.Random) -> Statement:
 
 
 def draw_contents(
-    statement: Statement, label: bool, rng: random.Random
+    statement: Statement,
+    label: bool,
+    rng: random.Random,
 ) -> tuple[list[Kind], list[Kind]]:
     """The objects of the left and the right image, of which the statement is true (label) or false."""
     counts = rng.choice(_COUNTS[statement.kind][label])
     first = _draw_image(statement.pattern, counts[0], rng)
     second = _draw_image(statement.pattern, counts[1], rng)
-    return (first, second) if statement.side == "left" else (second, first)
+    if statement.side == "left":
+        return first, second
+    return second, first
 
 
 def _draw_image(pattern: Kind, number: int, rng: random.Random) -> list[Kind]:
     """One to three objects, of which a number match the pattern; the others often share a part of it."""
-    total = number if pattern == ANYTHING else rng.randint(max(1, number), MAX_OBJECTS)
+    total = number
+    if pattern != ANYTHING:
+        total = rng.randint(max(1, number), MAX_OBJECTS)
     kinds = [_draw_kind(pattern, rng) for _ in range(number)]
-    parts = (ANYTHING, pattern._replace(shape=""), pattern._replace(color=""))
+    parts = (
+        ANYTHING,
+        pattern._replace(shape=""),
+        pattern._replace(color=""),
+    )
     while len(kinds) < total:
-        kind = _draw_kind(rng.choice(parts), rng)
+        part = rng.choice(parts)
+        kind = _draw_kind(part, rng)
         if matches(pattern, kind):  # also where the part is the whole
             kind = _draw_kind(ANYTHING, rng)
         if not matches(pattern, kind):
@@ -131,21 +155,31 @@ def one_image_bound(seed: int = 0, num_pairs: int = 20000) -> dict[str, float]:
     bound = {}
     for kind in STATEMENT_KINDS:
         views = [_draw_view(kind, position % 4 < 2, rng) for position in range(num_pairs)]
-        fitting, scoring = views[::2], views[1::2]
+        fitting = views[::2]
+        scoring = views[1::2]
         votes: dict[View, Counter[bool]] = defaultdict(Counter)
         for view, label in fitting:
             votes[view][label] += 1
         guesses = {view: labels.most_common(1)[0][0] for view, labels in votes.items()}
         hits = sum(guesses.get(view, True) == label for view, label in scoring)
         bound[kind] = hits / len(scoring)
-    return {**bound, "mean": sum(bound.values()) / len(bound)}
+    mean = sum(bound.values()) / len(bound)
+    return {**bound, "mean": mean}
 
 
 def _draw_view(kind: str, label: bool, rng: random.Random) -> tuple[View, bool]:
     """All that one image of a pair and the statement can say, and the label."""
     statement = draw_statement(kind, rng)
     side = rng.randrange(2)
-    image = draw_contents(statement, label, rng)[side]
+    images = draw_contents(statement, label, rng)
+    image = images[side]
     pattern = statement.pattern
-    named = (pattern.color != "", pattern.shape != "", statement.side)
-    return (*named, side, count(pattern, image), len(image)), label
+    view = (
+        pattern.color != "",
+        pattern.shape != "",
+        statement.side,
+        side,
+        count(pattern, image),
+        len(image),
+    )
+    return view, label

@@ -50,8 +50,13 @@ WORDS = (
 PER_SCENE = 2
 NUM_ANSWERS = 10
 HEIGHT = 8  # of a capital, in pixels of an image of REFERENCE_SIZE
-BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-FIRST_ID = {"train": 0, "val": 34602, "test": 39602}
+BLACK = (0, 0, 0)
+WHITE = (255, 255, 255)
+FIRST_ID = {
+    "train": 0,
+    "val": 34602,
+    "test": 39602,
+}
 
 
 class Reading(NamedTuple):
@@ -120,7 +125,13 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     return Pieces.of(chunk, {"data": records})
 
 
-def _record(scene: Scene, reading: Reading, split: str, number: int, name: str) -> Record:
+def _record(
+    scene: Scene,
+    reading: Reading,
+    split: str,
+    number: int,
+    name: str,
+) -> Record:
     height, width = scene.image.shape[:2]
     record: Record = {
         "question_id": number,
@@ -141,7 +152,11 @@ def _record(scene: Scene, reading: Reading, split: str, number: int, name: str) 
 
 def _write(root: Path, pieces: Sequence[Pieces]) -> None:
     for split in FIRST_ID:
-        head = {"dataset_type": split, "dataset_name": "textvqa", "dataset_version": "0.5.1"}
+        head = {
+            "dataset_type": split,
+            "dataset_name": "textvqa",
+            "dataset_version": "0.5.1",
+        }
         data = column(of_stream(pieces, f"textvqa_{split}"), "data")
         write_document(root / f"TextVQA_0.5.1_{split}.json", head, {"data": data})
 

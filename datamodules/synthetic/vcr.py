@@ -64,7 +64,13 @@ def _choices(name: str, choice: Choice) -> Record:
     }
 
 
-def _record(question: Question, split: str, number: int, movie: str, name: str) -> Record:
+def _record(
+    question: Question,
+    split: str,
+    number: int,
+    movie: str,
+    name: str,
+) -> Record:
     choices = {**_choices("answer", question.answers), **_choices("rationale", question.reasons)}
     if split == "test":  # the labels are not public
         choices = {key: value for key, value in choices.items() if key.endswith("choices")}

@@ -65,7 +65,8 @@ def _question(
 
 def _same(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     attribute = rng.choice(ATTRIBUTES)
-    form, ending = f"same {attribute}", f"has the same {attribute} as"
+    form = f"same {attribute}"
+    ending = f"has the same {attribute} as"
     target, partner = _partner(scene, attribute, form, rng, quota)
     if target is None:
         return None
@@ -77,7 +78,8 @@ def _same(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
     if partner is None:
         reasons = [f"because only [{target}] is {_predicate(attribute, v)}." for v in values]
     else:
-        both, plural = _pair(target, partner), "" if attribute == "color" else "s"
+        both = _pair(target, partner)
+        plural = "" if attribute == "color" else "s"
         reasons = [f"because {both} are {value}{plural}." for value in values]
     return _question(form, f"what {ending} [{target}]?", answers, reasons, rng)
 
@@ -152,10 +154,12 @@ def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
     # The answers name what stands in the relation: only one of four may be true, by a clear margin.
     cases = list(product(RELATIONS, permutations(range(len(scene.objects)), 2)))
     for relation, (i, target) in rng.sample(cases, len(cases)):
-        item, anchor = scene.objects[i], scene.objects[target]
+        item = scene.objects[i]
+        anchor = scene.objects[target]
         if not clearly(scene, item, relation, anchor):
             continue
-        kind, anchor_kind = item.kind._replace(size=""), anchor.kind._replace(size="")
+        kind = item.kind._replace(size="")
+        anchor_kind = anchor.kind._replace(size="")
         things = _variants(scene, kind, partial(_holds, scene, relation, anchor), rng)
         anchors = _variants(scene, anchor_kind, partial(_holds_of, scene, relation, kind), rng)
         if things and anchors:

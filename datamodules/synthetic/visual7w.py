@@ -38,10 +38,15 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         name = f"v7w_{number}.jpg"
         save_image(root / "images" / name, scene.image)
         split = chunk.stream.removeprefix("visual_genome_")
-        image: Record = {"image_id": number, "filename": name, "split": split}
+        image: Record = {
+            "image_id": number,
+            "filename": name,
+            "split": split,
+        }
         # Objects stand from left to right; the boxes do not, so that their ids tell nothing.
         order = rng.sample(range(len(scene.objects)), len(scene.objects))
-        records["boxes"] += _box_records([scene.objects[i] for i in order], number)
+        objects = [scene.objects[i] for i in order]
+        records["boxes"] += _box_records(objects, number)
         pointing: list[Record] = []
         if len(order) == MAX_OBJECTS:
             pointing = _pointing_records(scene, number, order, rng)
@@ -56,13 +61,20 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
 def _box_records(objects: Sequence[SceneObject], number: int) -> list[Record]:
     records: list[Record] = []
     for box_id, item in enumerate(objects, 10 * number):
-        about: Record = {"box_id": box_id, "name": item.kind.shape, "image_id": number}
+        about: Record = {
+            "box_id": box_id,
+            "name": item.kind.shape,
+            "image_id": number,
+        }
         records.append(about | xywh(item.box))
     return records
 
 
 def _pointing_records(
-    scene: Scene, number: int, order: Sequence[int], rng: random.Random
+    scene: Scene,
+    number: int,
+    order: Sequence[int],
+    rng: random.Random,
 ) -> list[Record]:
     """The pairs whose options are boxes, by their ids; `order` has the objects' positions as the boxes are listed."""
     records: list[Record] = []
@@ -70,12 +82,25 @@ def _pointing_records(
     for qa_id, (text, target) in enumerate(pointing_questions(scene, rng), 10 * number):
         answer = box_ids[target]
         wrong = sorted(box_id for box_id in box_ids.values() if box_id != answer)
-        pair: Record = {"qa_id": qa_id, "image_id": number, "question": text, "answer": answer}
-        records.append(pair | {"multiple_choices": wrong, "type": "which"})
+        records.append(
+            {
+                "qa_id": qa_id,
+                "image_id": number,
+                "question": text,
+                "answer": answer,
+                "multiple_choices": wrong,
+                "type": "which",
+            }
+        )
     return records
 
 
-def _telling_records(scene: Scene, number: int, rng: random.Random, quota: Quota) -> list[Record]:
+def _telling_records(
+    scene: Scene,
+    number: int,
+    rng: random.Random,
+    quota: Quota,
+) -> list[Record]:
     """The pairs whose options are texts."""
     by_text = {}
     for _ in range(TELLING_PER_SCENE):
@@ -84,7 +109,8 @@ def _telling_records(scene: Scene, number: int, rng: random.Random, quota: Quota
             by_text[question.text] = question
     records: list[Record] = []
     for qa_id, question in enumerate(by_text.values(), 10 * number):
-        wrong = [f"{other}." for other in rng.sample(question.others, NUM_OPTIONS - 1)]
+        others = rng.sample(question.others, NUM_OPTIONS - 1)
+        wrong = [f"{other}." for other in others]
         records.append(
             {
                 "qa_id": qa_id,
@@ -115,5 +141,9 @@ def _texts(scene: Scene, rng: random.Random) -> list[str]:
 
 
 FORMAT = Format(
-    streams=streams(0.15), draw=_draw, write=_write, texts=_texts, needs=("visual_genome",)
+    streams=streams(0.15),
+    draw=_draw,
+    write=_write,
+    texts=_texts,
+    needs=("visual_genome",),
 )

@@ -60,7 +60,8 @@ def pointing_questions(scene: Scene, rng: random.Random) -> list[tuple[str, int]
             if stands.count(True) == 1 and None not in stands:
                 anchor = noun(rng.choice(patterns))
                 by_text[f"which object is {relation} the {anchor}?"] = stands.index(True)
-    return rng.sample(list(by_text.items()), min(POINTING_PER_SCENE, len(by_text)))
+    number = min(POINTING_PER_SCENE, len(by_text))
+    return rng.sample(list(by_text.items()), number)
 
 
 def _words(pattern: Kind) -> str:
@@ -93,7 +94,9 @@ def _attribute(name: str) -> Callable[[Scene, random.Random], Options]:
         for item in scene.objects:
             subject = describe(scene, item, rng, hidden=name)
             if subject:
-                options.append((f"what {name} is {subject}?", getattr(item.kind, name)))
+                question = f"what {name} is {subject}?"
+                answer = getattr(item.kind, name)
+                options.append((question, answer))
         return options
 
     return make
@@ -113,11 +116,15 @@ def _place(scene: Scene, rng: random.Random) -> Options:
 def clear_place(scene: Scene, item: SceneObject) -> str:
     """Where an object is in the image; empty where it is about as much in one place as in another."""
     side = len(scene.image)
-    dx, dy = abs(item.x - side / 2), abs(item.y - side / 2)
-    far, near = max(dx, dy), min(dx, dy)
+    dx = abs(item.x - side / 2)
+    dy = abs(item.y - side / 2)
+    far = max(dx, dy)
+    near = min(dx, dy)
     is_in_the_middle = far < side / 8
     is_outside = far >= side / 6 and far - near >= MARGIN * side
-    return place(scene, item) if is_in_the_middle or is_outside else ""
+    if is_in_the_middle or is_outside:
+        return place(scene, item)
+    return ""
 
 
 def _number(scene: Scene, rng: random.Random) -> Options:

@@ -64,7 +64,12 @@ def image_ids(pieces: Sequence[Pieces], stream: str) -> list[int]:
 def xywh(box: Box) -> dict[str, int]:
     """A box as regions and Visual7W write it."""
     x0, y0, x1, y1 = box
-    return {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
+    return {
+        "x": x0,
+        "y": y0,
+        "width": x1 - x0,
+        "height": y1 - y0,
+    }
 
 
 def regions(scene: Scene) -> list[tuple[str, Box]]:
@@ -83,7 +88,8 @@ def regions(scene: Scene) -> list[tuple[str, Box]]:
 
 def _relation(scene: Scene, a: SceneObject, b: SceneObject) -> str:
     """How the two stand along the axis on which they are further apart."""
-    relation = "left of" if abs(a.x - b.x) > abs(a.y - b.y) else "above"
+    is_wide = abs(a.x - b.x) > abs(a.y - b.y)
+    relation = "left of" if is_wide else "above"
     is_so = clearly(scene, a, relation, b)
     if is_so is None:
         return ""
@@ -97,13 +103,22 @@ def _words(item: SceneObject) -> str:
 
 def _around(a: Box, b: Box) -> Box:
     """The smallest box around two."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
-    return min(ax0, bx0), min(ay0, by0), max(ax1, bx1), max(ay1, by1)
+    ax0, ay0, ax1, ay1 = a
+    bx0, by0, bx1, by1 = b
+    return (
+        min(ax0, bx0),
+        min(ay0, by0),
+        max(ax1, bx1),
+        max(ay1, by1),
+    )
 
 
 def _overlap(a: Box, b: Box) -> bool:
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
-    return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1
+    ax0, ay0, ax1, ay1 = a
+    bx0, by0, bx1, by1 = b
+    overlap_in_x = ax0 < bx1 and bx0 < ax1
+    overlap_in_y = ay0 < by1 and by0 < ay1
+    return overlap_in_x and overlap_in_y
 
 
 def _folder(number: int) -> str:
@@ -117,8 +132,10 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
     for number, scene in genome_scenes(chunk):
         path = f"{_folder(number)}/{number}.jpg"
         save_image(root / path, scene.image)
-        records["images"].append(_image_record(number, path, chunk.image_size))
-        records["regions"].append({"id": number, "regions": _region_records(scene, number)})
+        image = _image_record(number, path, chunk.image_size)
+        records["images"].append(image)
+        region_records = _region_records(scene, number)
+        records["regions"].append({"id": number, "regions": region_records})
         records["ids"].append(number)
     return Pieces.of(chunk, records)
 
@@ -137,7 +154,11 @@ def _image_record(number: int, path: str, image_size: int) -> Record:
 def _region_records(scene: Scene, number: int) -> list[Record]:
     records: list[Record] = []
     for region_id, (phrase, box) in enumerate(regions(scene), 10 * number):
-        about: Record = {"region_id": region_id, "image_id": number, "phrase": phrase}
+        about: Record = {
+            "region_id": region_id,
+            "image_id": number,
+            "phrase": phrase,
+        }
         records.append(about | xywh(box))
     return records
 

@@ -55,9 +55,19 @@ def answer_records(questions: Sequence[Question], identifier: int) -> list[Recor
     return records
 
 
-def write_vqa(root: Path, subtype: str, questions: list[str], annotations: list[str]) -> None:
+def write_vqa(
+    root: Path,
+    subtype: str,
+    questions: list[str],
+    annotations: list[str],
+) -> None:
     """Writes both files of a split, "train2014" or "val2014", from pieces of `json_lines`."""
-    head = {"info": INFO, "data_type": "mscoco", "license": LICENSE, "data_subtype": subtype}
+    head = {
+        "info": INFO,
+        "data_type": "mscoco",
+        "license": LICENSE,
+        "data_subtype": subtype,
+    }
     folder = root / "vqav2"
     question_head = {**head, "task_type": "Open-Ended"}
     path = folder / f"v2_OpenEnded_mscoco_{subtype}_questions.json"

@@ -53,17 +53,29 @@ def write_world(
         WorldError: `root` holds a world of other settings, or other files; a number is out of range; there is no such
             format.
     """
-    numbers = {"num_train": num_train, "num_val": num_val, "num_test": num_test}
+    numbers = {
+        "num_train": num_train,
+        "num_val": num_val,
+        "num_test": num_test,
+    }
     too_small = [f"{name} {number}" for name, number in numbers.items() if number < 1]
     if too_small:
         raise WorldError(
             f"a world needs at least one scene of each split, not {', '.join(too_small)}"
         )
     further = chosen_formats(formats)
-    settings = {"seed": seed, **numbers, "image_size": image_size}
+    settings = {
+        "seed": seed,
+        **numbers,
+        "image_size": image_size,
+    }
     jobs = core_jobs(seed, num_train, num_val, num_test, image_size)
     with workers(num_workers) as pool:
-        core = {"world": "all", "version": VERSION, **settings}
+        core = {
+            "world": "all",
+            "version": VERSION,
+            **settings,
+        }
         write_once(Path(root), core, partial(write_core, jobs=jobs, pool=pool))
         for name in further:
             write_format(Path(root), name, settings, pool)
@@ -102,7 +114,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--root", type=Path, required=True, help="folder to write")
     parser.add_argument(
-        "--pretraining", type=int, metavar="SCENES", help="only so many scenes for pretraining"
+        "--pretraining",
+        type=int,
+        metavar="SCENES",
+        help="only so many scenes for pretraining",
     )
     for name, default, text in (
         ("seed", 0, "seed of everything"),
@@ -113,7 +128,10 @@ def main(arguments: list[str] | None = None) -> None:
         ("num-workers", 2, "processes"),
     ):
         parser.add_argument(
-            f"--{name}", type=int, default=default, help=f"{text} (default: {default})"
+            f"--{name}",
+            type=int,
+            default=default,
+            help=f"{text} (default: {default})",
         )
     parser.add_argument(
         "--formats",

@@ -56,7 +56,9 @@ def fill(points: np.ndarray, mask: np.ndarray) -> None:
     used = offset[:height].copy()  # where the next crossing of a row goes
     for i in range(count):
         j = i + 1 if i + 1 < count else 0
-        low, high = (i, j) if points[i, 1] <= points[j, 1] else (j, i)
+        low, high = i, j
+        if points[i, 1] > points[j, 1]:
+            low, high = j, i
         x = points[low, 0]
         y = points[low, 1]
         rise = points[high, 1] - y
@@ -64,7 +66,8 @@ def fill(points: np.ndarray, mask: np.ndarray) -> None:
         first = max(0, math.ceil(y - 0.5))
         end = min(height, math.ceil(points[high, 1] - 0.5))
         for row in range(first, end):
-            new = min(max(math.ceil(x + (row + 0.5 - y) * slope - 0.5), 0), width)
+            crossing = x + (row + 0.5 - y) * slope
+            new = min(max(math.ceil(crossing - 0.5), 0), width)
             at = used[row]
             # Insertion sort: a row mostly has two crossings.
             while at > offset[row] and column[at - 1] > new:
@@ -90,7 +93,9 @@ def descend(
     """One sweep of vertex moves, in place; the twin and the meaning of the arguments are in `vista.codec.refine`."""
     count = len(bins)
     new = bins.copy()
-    for first, last in ((0, count - count % 2), (1, count), (count - 1, count if count % 2 else 0)):
+    # The even vertices, the odd, and the last one where their number is odd.
+    paired = count - count % 2
+    for first, last in ((0, paired), (1, count), (paired, count)):
         tried = active.copy()
         for i in range(first, last, 2):
             if not tried[i]:
@@ -107,7 +112,9 @@ def descend(
                 k = (move + 4) % 9  # the middle one, staying, comes first
                 u = x + step * (k % 3 - 1)
                 v = y + step * (k // 3 - 1)
-                if u < limit[0, 0] or v < limit[0, 1] or u > limit[1, 0] or v > limit[1, 1]:
+                outside_x = u < limit[0, 0] or u > limit[1, 0]
+                outside_y = v < limit[0, 1] or v > limit[1, 1]
+                if outside_x or outside_y:
                     continue
                 error = _side_sum(sums, pixels, corner, bins[p, 0], bins[p, 1], u, v)
                 error += _side_sum(sums, pixels, corner, u, v, bins[s, 0], bins[s, 1])
@@ -135,7 +142,9 @@ def _side_sum(
     """Signed sum over the rows that one side crosses, ends in bins."""
     sign = 1
     if v0 > v1:
-        u0, v0, u1, v1, sign = u1, v1, u0, v0, -1
+        u0, u1 = u1, u0
+        v0, v1 = v1, v0
+        sign = -1
     x = u0 * pixels[0]
     y = v0 * pixels[1]
     end_x = u1 * pixels[0]

@@ -19,7 +19,12 @@ REFINED = 0.5  # the share of a ring's error that about remains after refinement
 
 
 def draw_parts(
-    rings: list[Ring], mask: Mask, num_points: int, method: str, num_bins: int, scale: Scale
+    rings: list[Ring],
+    mask: Mask,
+    num_points: int,
+    method: str,
+    num_bins: int,
+    scale: Scale,
 ) -> np.ndarray:
     """One sequence through the rings that are worth their points.
 
@@ -49,13 +54,16 @@ def draw_parts(
 
 
 def _choose_points(
-    rings: list[Ring], num_points: int, method: str
+    rings: list[Ring],
+    num_points: int,
+    method: str,
 ) -> tuple[list[Ring], list[np.ndarray], list[int]]:
     """The rings to draw, the points of each in pixels, and how many it may have; bridges are counted."""
     if method in SIMPLIFIERS:
         choices = [SIMPLIFIERS[method](ring.points, num_points) for ring in rings]
         counts = share_points([choice.error for choice in choices], rings, num_points)
-        points = [choice.pick(n) for choice, n in zip(choices, counts, strict=True) if n]
+        pairs = zip(choices, counts, strict=True)
+        points = [choice.pick(n) for choice, n in pairs if n]
     else:
         sample = SAMPLERS[method.removesuffix("+refine")]
         counts = share_by_length(rings, num_points)
@@ -91,12 +99,14 @@ def share_points(errors: list[np.ndarray], rings: list[Ring], num_points: int) -
     # A ring that is dropped sets points free: they are shared anew until no ring lacks the one around it.
     while True:
         areas = [rings[i].area for i in kept]
-        shares = _knapsack([errors[i] for i in kept], areas, num_points)
+        kept_errors = [errors[i] for i in kept]
+        shares = _knapsack(kept_errors, areas, num_points)
         counts = dict(zip(kept, shares, strict=True))
         orphans = set()
         for i in kept:
             parent = rings[i].parent
-            if counts[i] and parent >= 0 and not counts.get(parent):
+            lacks_parent = parent >= 0 and not counts.get(parent)
+            if counts[i] and lacks_parent:
                 orphans.add(i)
         if not orphans:
             return [counts.get(i, 0) for i in range(len(rings))]
@@ -112,7 +122,8 @@ def _knapsack(errors: list[np.ndarray], areas: list[float], num_points: int) -> 
     for error, area in zip(errors[1:], areas[1:], strict=True):
         own = np.where(points > 0, REFINED * error, area)  # by number of points k of this ring
         left = points[:, None] - spent  # (used, k)
-        others = np.where(left >= 0, total[left.clip(0)], np.inf)
+        total_left = total[left.clip(0)]
+        others = np.where(left >= 0, total_left, np.inf)
         cost = own + others
         choices.append(cost.argmin(axis=1))
         total = cost.min(axis=1)
@@ -136,14 +147,16 @@ def join_rings(rings: list[np.ndarray]) -> np.ndarray:
     Returns:
         int (sum of n_r + 2 for each ring but the first, 2).
     """
-    joined, remaining = rings[0], list(rings[1:])
+    joined = rings[0]
+    remaining = list(rings[1:])
     while remaining:
         nearest = [_nearest_pair(joined, ring) for ring in remaining]
         distances = [distance for distance, _, _ in nearest]
         k = distances.index(min(distances))
         _, u, v = nearest[k]
         ring = remaining.pop(k)
-        joined = np.concatenate((joined[: u + 1], ring[v:], ring[: v + 1], joined[u:]))
+        way = (joined[: u + 1], ring[v:], ring[: v + 1], joined[u:])
+        joined = np.concatenate(way)
     return joined
 
 
@@ -171,7 +184,8 @@ def share_by_length(rings: list[Ring], num_points: int, min_area: float = 0.02) 
         large = ring.area >= min_area * rings[0].area
         if large and (ring.parent < 0 or ring.parent in kept):
             kept.append(i)
-    kept = kept[: max(1, (num_points + 2) // 5)]  # 3 points for each, 2 for each bridge
+    most = max(1, (num_points + 2) // 5)  # 3 points for each, 2 for each bridge
+    kept = kept[:most]
     # Three points make each a polygon, the rest goes by length.
     spare = num_points - 2 * (len(kept) - 1) - 3 * len(kept)
     length = np.cumsum([len(rings[i].points) for i in kept])

@@ -29,13 +29,17 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return mask
     height, width = size
     # (2, 2, N): each point and the one behind it, x and y.
-    ends = np.concatenate((points, points[1:], points[:1])).reshape(2, -1, 2).transpose(0, 2, 1)
+    ends = np.concatenate((points, points[1:], points[:1]))
+    ends = ends.reshape(2, -1, 2).transpose(0, 2, 1)
     _, row, x = crossings(ends, height)
-    column = np.ceil(x - 0.5)
-    column = np.minimum(np.maximum(column, 0), width).astype(np.int64)
+    column = np.ceil(x - 0.5)  # (K,)
+    column = np.maximum(column, 0)
+    column = np.minimum(column, width).astype(np.int64)
     # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
-    keys = np.sort(row * (width + 1) + column)
-    offsets = (keys - keys // (width + 1)).tolist()
+    stride = width + 1
+    keys = np.sort(row * stride + column)
+    rows_before = keys // stride
+    offsets = (keys - rows_before).tolist()
     flat = mask.reshape(-1).view(np.uint8).data  # a slice of an array costs twice as much
     ones = b"\x01" * width
     for start, stop in zip(offsets[::2], offsets[1::2], strict=True):
@@ -57,17 +61,21 @@ def crossings(ends: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray, np
     (x0, y0), (x1, y1) = ends  # (E,) each
     # An edge crosses the rows from the ceiling of its upper end to that of its lower one.
     rows = np.ceil(ends[:, 1] - 0.5)  # (2, E)
-    rows = np.minimum(np.maximum(rows, 0), height).astype(np.int64)
+    rows = np.maximum(rows, 0)
+    rows = np.minimum(rows, height).astype(np.int64)
     first = np.minimum(rows[0], rows[1])
     count = np.abs(rows[1] - rows[0])
     edge = np.arange(len(count)).repeat(count)  # (K,), the edge of every crossing
     before = count.cumsum() - count  # crossings of the edges before
-    row = (first - before).take(edge) + np.arange(len(edge))
+    start = first - before
+    row = start.take(edge) + np.arange(len(edge))
     rise = y1 - y0
-    slope = (x1 - x0) / np.where(rise == 0, 1.0, rise)  # a level edge crosses no row
+    divisor = np.where(rise == 0, 1.0, rise)  # a level edge crosses no row
+    slope = (x1 - x0) / divisor
     # From the lower end on, so that both directions of a bridge give the same number.
     low_x = np.where(rise >= 0, x0, x1)
     low_y = np.minimum(y0, y1)
     down = row + 0.5 - low_y.take(edge)
-    x = low_x.take(edge) + down * slope.take(edge)
+    along = down * slope.take(edge)
+    x = low_x.take(edge) + along
     return count, row, x

@@ -22,7 +22,11 @@ _MOVES = np.array([(0, 0), (1, 0), (-1, 1), (0, 1), (1, 1), (-1, -1), (0, -1), (
 
 
 def refine(
-    bins: np.ndarray, target: np.ndarray, sweeps: int, num_bins: int = 1000, scale: Scale = "bins-1"
+    bins: np.ndarray,
+    target: np.ndarray,
+    sweeps: int,
+    num_bins: int = 1000,
+    scale: Scale = "bins-1",
 ) -> np.ndarray:
     """Better vertices for one ring; the filled polygon is never worse than before.
 
@@ -37,16 +41,22 @@ def refine(
         int64 (N, 2).
     """
     height, width = target.shape
-    pixels = np.array([width, height]) / bin_of_extent(num_bins, scale)  # (2,), of a bin
+    extent = np.array([width, height])
+    pixels = extent / bin_of_extent(num_bins, scale)  # (2,), of a bin
     points = bins * pixels
     low = points.min(axis=0)
     high = points.max(axis=0)
     margin = 4 + (high - low) / 16
-    corner = np.maximum(np.floor(low - margin), 0).astype(np.int64)
-    end = np.minimum(np.ceil(high + margin), (width, height)).astype(np.int64)
-    window = np.ascontiguousarray(target[corner[1] : end[1], corner[0] : end[0]])
+    corner = np.floor(low - margin)
+    corner = np.maximum(corner, 0).astype(np.int64)
+    end = np.ceil(high + margin)
+    end = np.minimum(end, (width, height)).astype(np.int64)
+    window = target[corner[1] : end[1], corner[0] : end[0]]
+    window = np.ascontiguousarray(window)
     # No vertex may leave the window, in which alone pixels are counted.
-    limit = np.stack((np.ceil(corner / pixels), np.floor(end / pixels)))
+    least = np.ceil(corner / pixels)
+    greatest = np.floor(end / pixels)
+    limit = np.stack((least, greatest))
     limit = limit.clip(0, num_bins - 1).astype(np.int64)
 
     moved = bins.clip(limit[0], limit[1])
@@ -61,7 +71,10 @@ def refine(
     hit, wrong = _compare(moved * pixels, target, window, corner)
     hit_before, wrong_before = _compare(points, target, window, corner)
     # An object much smaller than a bin has fewer wrong pixels when it is not drawn at all.
-    return moved if wrong < wrong_before and (hit or not hit_before) else bins
+    still_drawn = hit or not hit_before
+    if wrong < wrong_before and still_drawn:
+        return moved
+    return bins
 
 
 def descend(
@@ -92,13 +105,16 @@ def descend(
             continue
         active[at] = False
         goals = bins[at, None] + step * _MOVES  # (C, 9, 2)
-        within = np.minimum(np.maximum(goals, limit[0]), limit[1])
+        within = np.maximum(goals, limit[0])
+        within = np.minimum(within, limit[1])
         outside = (within != goals).any(axis=2)
-        neighbours = np.stack((at - 1, (at + 1) % len(bins)))
+        behind = (at + 1) % len(bins)
+        neighbours = np.stack((at - 1, behind))
         beside = bins[neighbours]  # (2, C, 2)
         side_sums = _side_sums(sums, corner, beside * pixels, within * pixels)  # (2, C, 9)
+        added = side_sums[0] - side_sums[1]
         # Down to the vertex counts as it is, from the vertex on the other way round.
-        wrong = np.where(outside, sums.size, side_sums[0] - side_sums[1])
+        wrong = np.where(outside, sums.size, added)
         best = wrong.argmin(axis=1)
         movers = np.flatnonzero(best)
         if len(movers):
@@ -115,12 +131,17 @@ def descend(
 def _without_neighbours(count: int) -> list[np.ndarray]:
     """Vertices that may move at once: the even, the odd, and the last where their number is odd."""
     paired = count - count % 2
-    sets = [np.arange(0, paired, 2), np.arange(1, count, 2), np.arange(paired, count)]
-    return [vertices for vertices in sets if len(vertices)]
+    even = np.arange(0, paired, 2)
+    odd = np.arange(1, count, 2)
+    last = np.arange(paired, count)
+    return [vertices for vertices in (even, odd, last) if len(vertices)]
 
 
 def _side_sums(
-    sums: np.ndarray, corner: np.ndarray, start: np.ndarray, stop: np.ndarray
+    sums: np.ndarray,
+    corner: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
 ) -> np.ndarray:
     """What sides add to the count of wrong pixels.
 
@@ -141,11 +162,14 @@ def _side_sums(
     ends[1, 1] = stop[..., 1]
     count, row, x = crossings(ends.reshape(2, 2, -1), corner[1] + len(sums))
     column = np.ceil(x - 0.5).astype(np.int64) - corner[0]
-    flat = (row - corner[1]) * sums.shape[1] + column  # (crossings,), side by side
+    window_row = row - corner[1]
+    flat = window_row * sums.shape[1] + column  # (crossings,), side by side
     # Crossings come side by side: the sum over a side is a difference of running sums.
-    running = np.concatenate(([0], sums.take(flat).cumsum()))
+    running = sums.take(flat).cumsum()
+    running = np.concatenate(([0], running))
     last = count.cumsum()
-    total = running.take(last) - running.take(last - count)
+    before = last - count
+    total = running.take(last) - running.take(before)
     total = total.reshape(shape)
     down = ends[0, 1] <= ends[1, 1]
     return np.where(down, total, -total)
@@ -160,13 +184,16 @@ def _would_cross(bins: np.ndarray, at: np.ndarray, goal: np.ndarray) -> np.ndarr
     new = goal[:, None]  # (K, 1, 2)
     crossed = np.zeros((len(at), count), dtype=bool)
     new_beside = _turn(first, second, new)  # (K, N)
-    for neighbour in (bins[at - 1, None], bins[(at + 1) % count, None]):
+    previous = bins[at - 1, None]  # (K, 1, 2)
+    following = bins[(at + 1) % count, None]
+    for neighbour in (previous, following):
         ends = _turn(neighbour, new, closed)  # (K, N + 1)
         divides = ends[:, :-1] * ends[:, 1:] < 0  # the new side has the two ends of a side apart
         divided = _turn(first, second, neighbour) * new_beside < 0
         crossed |= divides & divided
-    crossed[np.arange(len(at)), at] = False  # its own two sides, which go
-    crossed[np.arange(len(at)), at - 1] = False
+    rows = np.arange(len(at))
+    crossed[rows, at] = False  # its own two sides, which go
+    crossed[rows, at - 1] = False
     return np.any(crossed, axis=1)
 
 
@@ -174,28 +201,40 @@ def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Turn a -> b -> c as a cross product, points (..., 2); above 0 it is clockwise on screen."""
     along = b - a
     across = c - a
-    return along[..., 0] * across[..., 1] - along[..., 1] * across[..., 0]
+    positive = along[..., 0] * across[..., 1]
+    negative = along[..., 1] * across[..., 0]
+    return positive - negative
 
 
 def _row_sums(window: np.ndarray) -> np.ndarray:
     """S of a window (h, w): int32 (h, w + 1)."""
     table = cv2.integral(window.view(np.uint8))  # (h + 1, w + 1)
     # c pixels left of column c, of which those of the object weigh -1 instead of +1.
-    return np.arange(table.shape[1], dtype=np.int32) - 2 * (table[1:] - table[:-1])
+    columns = np.arange(table.shape[1], dtype=np.int32)
+    of_object = table[1:] - table[:-1]
+    return columns - 2 * of_object
 
 
 def _step_sizes(bins: np.ndarray) -> list[int]:
     """Powers of two, falling, from an eighth of the mean side to 1."""
-    perimeter = np.abs(bins - np.concatenate((bins[-1:], bins[:-1]))).sum()
-    largest = max(int(perimeter) // (8 * len(bins)), 1).bit_length()
-    return [1 << k for k in reversed(range(largest))]
+    before = np.concatenate((bins[-1:], bins[:-1]))
+    perimeter = int(np.abs(bins - before).sum())
+    largest = max(perimeter // (8 * len(bins)), 1)
+    exponents = reversed(range(largest.bit_length()))
+    return [1 << k for k in exponents]
 
 
 def _compare(
-    points: np.ndarray, target: np.ndarray, window: np.ndarray, corner: np.ndarray
+    points: np.ndarray,
+    target: np.ndarray,
+    window: np.ndarray,
+    corner: np.ndarray,
 ) -> tuple[bool, int]:
     """Whether the filled polygon (N, 2) meets its target, and its wrong pixels within a window it does not leave."""
     x, y = corner
     height, width = window.shape
-    filled = even_odd_fill(points, target.shape)[y : y + height, x : x + width]
-    return bool((filled & window).any()), int(np.count_nonzero(filled ^ window))
+    filled = even_odd_fill(points, target.shape)
+    filled = filled[y : y + height, x : x + width]
+    hit = bool((filled & window).any())
+    wrong = int(np.count_nonzero(filled ^ window))
+    return hit, wrong

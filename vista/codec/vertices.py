@@ -39,10 +39,12 @@ def by_removal(ring: np.ndarray, num_points: int) -> Choices:
     points = _thin(ring, num_points)
     order, cost = removal_order(points)
     error = np.concatenate(([0.0], np.cumsum(cost)))[::-1]  # with 3, 4, ... vertices
-    return Choices(
-        _padded(error, num_points),
-        lambda count: points[_survivors(order, len(points), count)],
-    )
+
+    def pick(count: int) -> np.ndarray:
+        kept = _survivors(order, len(points), count)
+        return points[kept]
+
+    return Choices(_padded(error, num_points), pick)
 
 
 def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
@@ -60,21 +62,26 @@ def by_dynamic_programming(ring: np.ndarray, num_points: int) -> Choices:
     # The path starts and ends at a vertex that removal keeps to the end.
     start = int(_survivors(order, len(thinned), 3)[0])
     thinned, order = _rotate(thinned, order, start)
-    at = _survivors(order, len(thinned), max(MIN_CANDIDATES, 3 * num_points // 2))
-    chord = _chord_errors(
-        thinned, at
-    ).T.copy()  # [j, i], so that the minimum runs along the last axis
+    num_candidates = max(MIN_CANDIDATES, 3 * num_points // 2)
+    at = _survivors(order, len(thinned), num_candidates)
+    chord = _chord_errors(thinned, at)
+    chord = chord.T.copy()  # [j, i], so that the minimum runs along the last axis
     errors = chord[:, 0]  # D[k - 1], from one side on
-    best, total = [], []
-    for _ in range(2, min(num_points, len(at)) + 1):
+    best = []
+    total = []
+    most = min(num_points, len(at))
+    for _ in range(2, most + 1):
         through = chord + errors
         best.append(through.argmin(axis=1))
         errors = through[np.arange(len(through)), best[-1]]
         total.append(errors[-1])
-    return Choices(
-        _padded(np.array(total[1:]), num_points),
-        lambda count: thinned[at[_walk_back(best, len(at), min(count, len(at)))]],
-    )
+    error = np.array(total[1:])  # with 3, 4, ... vertices
+
+    def pick(count: int) -> np.ndarray:
+        path = _walk_back(best, len(at), min(count, len(at)))
+        return thinned[at[path]]
+
+    return Choices(_padded(error, num_points), pick)
 
 
 SIMPLIFIERS: dict[str, Callable[[np.ndarray, int], Choices]] = {
@@ -94,26 +101,31 @@ def _thin(ring: np.ndarray, num_points: int) -> np.ndarray:
     while len(thinned) > MAX_THINNED:
         tolerance = max(2 * tolerance, 0.5)
         thinned = cv2.approxPolyDP(closed, tolerance, True)
-    return thinned[:, 0].astype(np.float64) if len(thinned) >= 3 else ring
+    if len(thinned) < 3:
+        return ring
+    return thinned[:, 0].astype(np.float64)
 
 
 def _survivors(order: np.ndarray, total: int, count: int) -> np.ndarray:
     """Indices of the last `count` of `total` points, all of them where there are no more, in contour order."""
     alive = np.ones(total, dtype=bool)
-    alive[order[: max(total - count, 0)]] = False
+    num_removed = max(total - count, 0)
+    alive[order[:num_removed]] = False
     return np.flatnonzero(alive)
 
 
 def _rotate(points: np.ndarray, order: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     """The same closed polygon and removal order, counted from another start."""
-    return np.concatenate((points[start:], points[:start])), (order - start) % len(points)
+    rotated = np.concatenate((points[start:], points[:start]))
+    return rotated, (order - start) % len(points)
 
 
 def _padded(error: np.ndarray, num_points: int) -> np.ndarray:
     """Errors with 3, 4, ... vertices -> with 0..N, infinite below 3, constant behind the last one given."""
     known = error[: num_points - 2]
+    too_few = np.full(3, np.inf)
     behind = np.full(num_points - 2 - len(known), known[-1])
-    return np.concatenate((np.full(3, np.inf), known, behind))
+    return np.concatenate((too_few, known, behind))
 
 
 def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -129,7 +141,8 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
     Returns:
         float (C + 1, C + 1), square pixels.
     """
-    closed = np.concatenate((points, points[:1])) - points.mean(axis=0)
+    closed = np.concatenate((points, points[:1]))
+    closed = closed - points.mean(axis=0)
     x0, y0 = closed[:-1].T
     x1, y1 = closed[1:].T
     moments = (  # means along each side
@@ -141,7 +154,8 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
         (y0 * y0 + y0 * y1 + y1 * y1) / 3,
     )
     running = np.zeros((6, len(closed)))  # integrals of 1, x, y, x^2, xy, y^2 along the ring
-    np.cumsum(np.hypot(x1 - x0, y1 - y0) * moments, axis=1, out=running[:, 1:])
+    side = np.hypot(x1 - x0, y1 - y0)  # (K,), its length
+    np.cumsum(side * moments, axis=1, out=running[:, 1:])
     ends = np.append(at, len(points))
     # All that follows is (C + 1, C + 1), between the first candidate of a row and the second of a column.
     length, mx, my, mxx, mxy, myy = (m - m[:, None] for m in running[:, ends])
@@ -154,8 +168,10 @@ def _chord_errors(points: np.ndarray, at: np.ndarray) -> np.ndarray:
     of_first = mx * dy - my * dx
     square = of_second + start * (length * start - 2 * of_first)
     chord = np.maximum(dx * dx + dy * dy, 1e-9)  # squared
-    error = np.sqrt(np.maximum(square * length, 0) / chord)
-    error[np.tri(len(ends), dtype=bool)] = np.inf
+    product = np.maximum(square * length, 0)
+    error = np.sqrt(product / chord)
+    not_behind = np.tri(len(ends), dtype=bool)
+    error[not_behind] = np.inf
     return error
 
 
@@ -163,5 +179,6 @@ def _walk_back(best: list[np.ndarray], end: int, count: int) -> list[int]:
     """Candidates of the best closed path with `count` sides that starts at candidate 0."""
     path = [end]
     for step in reversed(range(count - 1)):
-        path.append(int(best[step][path[-1]]))
+        before = best[step][path[-1]]
+        path.append(int(before))
     return [0, *reversed(path[1:])]

@@ -33,7 +33,10 @@ class Automaton:
     """
 
     def __init__(
-        self, vocab_size: int, never: Iterable[int] = (), number_ids: Sequence[int] = ()
+        self,
+        vocab_size: int,
+        never: Iterable[int] = (),
+        number_ids: Sequence[int] = (),
     ) -> None:
         """Start with the node 0 and no edges.
 

@@ -57,7 +57,8 @@ class Decoder:
                 f"decode with num_beams {settings.num_beams} or with temperature "
                 f"{settings.temperature}, not with both"
             )
-        self.tokenizer, self.settings = tokenizer, settings
+        self.tokenizer = tokenizer
+        self.settings = settings
 
     def __call__(
         self,
@@ -87,8 +88,10 @@ class Decoder:
         answers = self._decode(model, batch, automata, limits)
         scores = self._score_words(model, batch, tasks)
         predictions = []
-        for task, annotation, answer, own in zip(tasks, annotations, answers, scores, strict=True):
-            prediction = task.parse(self.tokenizer.decode(answer.token_ids), annotation)
+        questions = zip(tasks, annotations, answers, scores, strict=True)
+        for task, annotation, answer, own in questions:
+            text = self.tokenizer.decode(answer.token_ids)
+            prediction = task.parse(text, annotation)
             measured = replace(
                 prediction,
                 scores=prediction.scores | own,
@@ -102,16 +105,24 @@ class Decoder:
         return task.grammar(annotation) if self.settings.grammar else (Text(),)
 
     def _decode(
-        self, model: VistaLLM, batch: Batch, automata: Sequence[Automaton], limits: list[int]
+        self,
+        model: VistaLLM,
+        batch: Batch,
+        automata: Sequence[Automaton],
+        limits: list[int],
     ) -> list[Hypothesis]:
-        beams, temperature = self.settings.num_beams, self.settings.temperature
+        beams = self.settings.num_beams
+        temperature = self.settings.temperature
         if beams > 1:
             return beam_search(model, batch, automata, limits, beams)
         sampling = Sampling(temperature) if temperature > 0 else None
         return generate(model, batch, automata, limits, sampling)
 
     def _score_words(
-        self, model: VistaLLM, batch: Batch, tasks: Sequence[Task]
+        self,
+        model: VistaLLM,
+        batch: Batch,
+        tasks: Sequence[Task],
     ) -> list[dict[str, float]]:
         """Probabilities of the words that a task's metric needs, as the first of the answer, among each other."""
         words = []
@@ -138,9 +149,8 @@ class Decoder:
             ids.append([self.tokenizer.encode(option, eos=True) for option in choice.options])
         probabilities = option_probabilities(model, batch, ids)
         predictions = []
-        for task, annotation, choice, probs in zip(
-            tasks, annotations, choices, probabilities, strict=True
-        ):
+        questions = zip(tasks, annotations, choices, probabilities, strict=True)
+        for task, annotation, choice, probs in questions:
             likeliest = max(range(len(probs)), key=probs.__getitem__)
             prediction = task.parse(choice.options[likeliest], annotation)
             names = {word: name for name, word in task.score_words.items()}

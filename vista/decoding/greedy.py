@@ -104,7 +104,8 @@ def legal_log_probs(answers: Sequence[Hypothesis], logits: Tensor) -> Tensor:
     index = {id(mask): k for k, mask in enumerate(different)}
     rows = [index[id(mask)] for mask in masks]
     legal = torch.stack(different).to(logits.device)[rows]  # (B, V)
-    return logits.float().masked_fill(~legal, -torch.inf).log_softmax(1)
+    legal_logits = logits.float().masked_fill(~legal, -torch.inf)
+    return legal_logits.log_softmax(1)
 
 
 def coordinate_spreads(answers: Sequence[Hypothesis], log_probs: Tensor) -> Tensor:
@@ -119,8 +120,10 @@ def coordinate_spreads(answers: Sequence[Hypothesis], log_probs: Tensor) -> Tens
         numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)  # (N,)
         values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
         probs = log_probs[rows].index_select(1, numbers).softmax(1)  # (b, N)
-        deviation = values - (probs @ values)[:, None]
-        spreads[rows] = (probs * deviation**2).sum(1).sqrt()
+        mean = probs @ values  # (b,)
+        deviation = values - mean[:, None]
+        variance = (probs * deviation**2).sum(1)
+        spreads[rows] = variance.sqrt()
     return spreads
 
 
@@ -152,7 +155,8 @@ class _Draws:
         probs = (log_probs / self.sampling.temperature).softmax(1)
         ranked, order = probs.sort(dim=1, descending=True, stable=True)
         tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
-        probs = torch.zeros_like(probs).scatter(1, order, ranked.masked_fill(tail, 0))
+        kept = ranked.masked_fill(tail, 0)
+        probs = torch.zeros_like(probs).scatter(1, order, kept)
         # One uniform number a row is looked up in the probabilities cumulated in the order of the vocabulary: ranks of
         # tokens about as likely would change with the rounding of a batch.
         uniform = [
@@ -162,5 +166,7 @@ class _Draws:
         goal = torch.stack(uniform).to(probs.device) * cumulated[:, -1:]  # (B, 1)
         tokens = torch.searchsorted(cumulated, goal, right=True)
         # Rounding may carry a number beyond the last token that can be drawn.
-        last = probs.shape[1] - 1 - (probs > 0).flip(1).long().argmax(1, keepdim=True)
+        possible = (probs > 0).long()
+        behind_last = possible.flip(1).argmax(1, keepdim=True)
+        last = probs.shape[1] - 1 - behind_last
         return tokens.minimum(last).squeeze(1)

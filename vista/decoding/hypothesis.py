@@ -98,7 +98,8 @@ class Hypothesis:
 
 
 def start_hypotheses(
-    automata: Sequence[Automaton], max_new_tokens: int | Sequence[int]
+    automata: Sequence[Automaton],
+    max_new_tokens: int | Sequence[int],
 ) -> list[Hypothesis]:
     """A hypothesis for each sample of a batch.
 

@@ -21,7 +21,10 @@ Options = Sequence[list[int]]
 
 @torch.inference_mode()
 def option_probabilities(
-    model: VistaLLM, batch: Batch, options: Sequence[Options], max_rows: int = 64
+    model: VistaLLM,
+    batch: Batch,
+    options: Sequence[Options],
+    max_rows: int = 64,
 ) -> list[list[float]]:
     """Probabilities of the options of each sample, given that one of them is the answer.
 
@@ -52,7 +55,8 @@ def _that_fit(options: Sequence[Options], max_rows: int) -> Iterator[list[int]]:
     for i, own in enumerate(options):
         if samples and count + len(own) > max_rows:
             yield samples
-            samples, count = [], 0
+            samples = []
+            count = 0
         if own:
             samples.append(i)
             count += len(own)
@@ -61,7 +65,9 @@ def _that_fit(options: Sequence[Options], max_rows: int) -> Iterator[list[int]]:
 
 
 def _option_log_probs(
-    rows: KVBatch, prompts: Sequence[Tensor], options: Sequence[Options]
+    rows: KVBatch,
+    prompts: Sequence[Tensor],
+    options: Sequence[Options],
 ) -> list[Tensor]:
     """Log-probability of each option behind what all options of its sample begin with, float (options,) each."""
     beginnings = [_common_beginning(own) for own in options]
@@ -79,9 +85,8 @@ def _option_log_probs(
     if longer:
         rows.select([owners[k] for k in longer])
         logits = rows.feed([rests[k][:-1] for k in longer], all_logits=True)
-        for k, row in zip(
-            longer, logits.float().log_softmax(2), strict=True
-        ):  # (t, V), padded left
+        rest_log_probs = logits.float().log_softmax(2)  # (longer, t, V), padded left
+        for k, row in zip(longer, rest_log_probs, strict=True):
             targets = torch.tensor(rests[k][1:], device=row.device)
             log_probs[k] += row[-len(targets) :].gather(1, targets[:, None]).sum()
     sizes = [len(own) for own in options]

@@ -5,7 +5,7 @@ those of the paper's text, 6N a sequence, and of the compact layout, 2N + 2; a `
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice, product
 from pathlib import Path
@@ -85,6 +85,8 @@ def codec_bench(
     Raises:
         InputError: a file holds no mask, or a setting is unknown.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit is {limit}; one mask at least is measured")
     files = [Path(name) for name in masks]
     cv2.setNumThreads(0)  # one thread, as in a data worker
     settings = list(product(methods, multipart, points))
@@ -94,14 +96,17 @@ def codec_bench(
     notes = {setting: Measurements() for setting in settings}
     single: list[bool] = []  # by mask, whether it has one part and no hole
     progress = Console(stderr=True)
-    measured = islice(read_masks(files, min_box), limit)
+    without: list[Path] = []
+    measured = islice(_masks_of(files, min_box, without), limit)
     for mask in track(measured, "masks", transient=True, console=progress):
         single.append(len(find_rings(mask)) == 1)
         for setting, note in notes.items():
             _measure(note, mask, *setting, num_bins)
+    lacking = [_what_lacks(file, min_box) for file in without]
     if not single:
-        names = ", ".join(masks)
-        raise InputError(f"no mask with a box of at least {min_box:.0%} of its image in {names}")
+        raise InputError("; ".join(lacking))
+    for text in lacking:
+        print(text)
     rows = [_summary(*setting, note, np.array(single)) for setting, note in notes.items()]
     out.mkdir(parents=True, exist_ok=True)
     _print(rows, single)
@@ -117,8 +122,32 @@ def codec_bench(
         print(error)
 
 
+def _masks_of(files: Sequence[Path], min_box: float, without: list[Path]) -> Iterator[Mask]:
+    """The masks of all files; a file that gives none is added to `without`."""
+    for file in files:
+        count = 0
+        for mask in read_masks([file], min_box):
+            count += 1
+            yield mask
+        if not count:
+            without.append(file)
+
+
+def _what_lacks(file: Path, min_box: float) -> str:
+    """Why a file gives no mask: it has none, or they are too small."""
+    if next(read_masks([file]), None) is None:
+        return f"{file} holds no mask; crowds and empty ones are left out"
+    share = f"{100 * min_box:g}% of its image"
+    return f"no mask with a box of at least {share} in {file}; --min_box asks for less"
+
+
 def _measure(
-    note: Measurements, mask: Mask, method: Method, multipart: Multipart, points: int, num_bins: int
+    note: Measurements,
+    mask: Mask,
+    method: Method,
+    multipart: Multipart,
+    points: int,
+    num_bins: int,
 ) -> None:
     start = perf_counter()
     sequences = encode(mask, points, method, multipart, num_bins)
@@ -133,7 +162,11 @@ def _measure(
 
 
 def _summary(
-    method: str, multipart: str, points: int, note: Measurements, single: np.ndarray
+    method: str,
+    multipart: str,
+    points: int,
+    note: Measurements,
+    single: np.ndarray,
 ) -> Row:
     iou = np.array(note.iou)  # (masks,), percent
     sequences = float(np.mean(note.sequences))  # of a mask

@@ -4,18 +4,22 @@
 [{"image_id": 73, "segmentation": {"size": [640, 565], "counts": "aV1;..."}}]
 """
 
-import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from vista.data import InputError, Mask, MissingFileError, decode_segmentation
+from vista.damage import read_json, unreadable
+from vista.data import InputError, Mask, MissingFileError, Size, decode_segmentation
+from vista.geometry import is_box, shown
+
+LISTED = 20  # annotations that a message names
 
 
 def read_masks(paths: Sequence[Path], min_box: float = 0.0) -> Iterator[Mask]:
-    """Every mask of the files that is not empty, file by file; crowds are left out.
+    """Every mask of the files that is not empty, file by file; crowds are left out, and with a warning what is no mask.
 
     Args:
         paths: COCO json files (annotations or results; polygons or RLE), PNG files whose non-zero pixels are one mask,
@@ -53,9 +57,12 @@ def _read_file(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
 
 
 def _read_png(path: Path) -> Mask:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise unreadable(path, "image", error.err) from error
     if image is None:
-        raise InputError(f"{path} cannot be read as an image")
+        raise unreadable(path, "image")
     if image.ndim == 2:
         return np.asarray(image != 0)
     # The last of 4 channels is opacity, which says nothing about the object.
@@ -63,30 +70,54 @@ def _read_png(path: Path) -> Mask:
 
 
 def _read_coco(path: Path) -> Iterator[tuple[Mask, Sequence[float] | None]]:
-    annotations = json.loads(path.read_text())  # a list where these are results
-    images = []
+    annotations = read_json(path)  # a list where these are results
+    images: object = []
     if isinstance(annotations, dict):
         images = annotations.get("images", [])
         annotations = annotations.get("annotations")
     if not isinstance(annotations, list):
         raise InputError(f"{path} is neither COCO annotations nor COCO results")
-    sizes = {image["id"]: (image["height"], image["width"]) for image in images}
-    for annotation in annotations:
+    sizes, left_out = _sizes(images), list[str]()
+    for number, annotation in enumerate(annotations, start=1):
+        if not isinstance(annotation, dict):
+            left_out.append(f"record {number} is {shown(annotation)}")
+            continue
         segmentation = annotation.get("segmentation")
         if not segmentation or annotation.get("iscrowd"):
             continue
-        size = sizes.get(annotation["image_id"])
+        image_id = annotation.get("image_id")
+        size = sizes.get(str(image_id))
         if size is None and isinstance(segmentation, dict):
-            size = tuple(segmentation["size"])
+            size = segmentation.get("size", ())
         if size is None:
-            raise InputError(
-                f"{path} holds polygons, but not the size of image {annotation['image_id']}"
-            )
-        yield decode_segmentation(segmentation, size), annotation.get("bbox")
+            raise InputError(f"{path} holds polygons, but not the size of image {image_id}")
+        try:
+            mask = decode_segmentation(segmentation, size)
+        except InputError as error:
+            left_out.append(f"annotation {annotation.get('id', number)}: {error}")
+            continue
+        box = annotation.get("bbox")
+        yield mask, box if is_box(box, size) else None
+    if left_out:
+        listed = "; ".join(left_out[:LISTED]) + ("; ..." if len(left_out) > LISTED else "")
+        head = f"{path}: {len(left_out)} of {len(annotations)} annotations are left out"
+        warnings.warn(f"{head}: {listed}", stacklevel=2)
+
+
+def _sizes(images: object) -> dict[str, Size]:
+    """(H, W) of each image of a COCO file by its id as text, as they stand there."""
+    sizes = {}
+    for image in images if isinstance(images, list) else ():
+        if isinstance(image, dict):
+            sizes[str(image.get("id"))] = (image.get("height"), image.get("width"))
+    return sizes  # type: ignore[return-value]  # looked at when a mask is drawn
 
 
 def _box_area(mask: Mask, box: Sequence[float] | None) -> float:
     if box is not None:
         return box[2] * box[3]
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return float((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    height = rows[-1] - rows[0] + 1
+    width = columns[-1] - columns[0] + 1
+    return float(height * width)

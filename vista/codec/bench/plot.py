@@ -22,7 +22,10 @@ MARGIN = 0.06  # of the upright axis, below and above all points
 
 
 def plot_curves(
-    curves: Mapping[tuple[str, str], Curve], x_label: str, y_label: str, path: Path
+    curves: Mapping[tuple[str, str], Curve],
+    x_label: str,
+    y_label: str,
+    path: Path,
 ) -> None:
     """Write one line per curve to a PNG file.
 
@@ -49,8 +52,10 @@ def plot_curves(
     variants = list(dict.fromkeys(variant for _, variant in curves))
     for (name, variant), points in curves.items():
         x, score = np.minimum(np.array(sorted(points)), [np.inf, BEST]).T  # float (points,) each
-        i, dash = names.index(name), DASHES[variants.index(variant) % len(DASHES)]
-        color, mark = COLORS[i % len(COLORS)], MARKS[i % len(MARKS)]
+        i = names.index(name)
+        color = COLORS[i % len(COLORS)]
+        mark = MARKS[i % len(MARKS)]
+        dash = DASHES[variants.index(variant) % len(DASHES)]
         axes.plot(x, score, dash, color=color, marker=mark, label=f"{name}, {variant}")
     points = list(chain.from_iterable(curves.values()))
     xs = sorted({x for x, _ in points})
@@ -88,7 +93,10 @@ def limits(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def readable(
-    values: Iterable[float], scale: Callable[[float], Any], low: float, high: float
+    values: Iterable[float],
+    scale: Callable[[float], Any],
+    low: float,
+    high: float,
 ) -> list[float]:
     """The values between two others that are far enough apart to be written at an axis.
 
@@ -101,6 +109,8 @@ def readable(
     gap = CLOSEST * (scale(high) - scale(low))
     kept: list[float] = []
     for value in values:
-        if low <= value <= high and (not kept or scale(value) - scale(kept[-1]) >= gap):
+        if not low <= value <= high:
+            continue
+        if not kept or scale(value) - scale(kept[-1]) >= gap:
             kept.append(value)
     return kept
