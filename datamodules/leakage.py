@@ -1,11 +1,13 @@
 """No test image is trained on: which images of one data set are test images of another.
 
-image_names(annotation)          {"coco 581857"}, the same for RefCOCO, VQAv2, Visual Genome, ...
+image_names(annotation)          {"coco 581857", "vg 2406646"}: they share a name with RefCOCO's, VQAv2's, ...
 tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
 leaks(annotation, tested)        {"rec_refcoco_val"}
+
+Which photograph an image is, its reader says (`Annotation.photos`); its path decides where that says nothing.
 """
 
-import re
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -13,45 +15,37 @@ from itertools import chain
 import numpy as np
 
 from datamodules.by_image import scenes, select
-from datamodules.compiled import NUMBERS
 from datamodules.source import LoadedSource, Source
 from vista.data import Annotation
 
-# Releases and folders of one picture: COCO 2014 and 2017, Visual Genome and Visual7W, Flickr30k.
-NAMES = (
-    ("coco", re.compile(r"^(?:coco|refer)/.*?(\d{12})\.\w+$")),
-    ("flickr", re.compile(r"/flickr30k-images/(\d+)\.\w+$")),
-    ("vg", re.compile(r"(?:/VG_100K(?:_2)?/|/v7w_)(\d+)\.\w+$")),
-)
 Tested = dict[str, set[str]]
 Read = Callable[[str, Source, str], Sequence[Annotation]]
 
 
 def names_of(annotation: Annotation) -> dict[str, set[str]]:
-    """For the path of each image the names that do not depend on the data set it is used in.
+    """For the path of each image the names of its photograph, which do not depend on the data set it is used in.
 
-    An image of Visual Genome that is also one of COCO's is called by COCO's number (`extra["coco_id"]`, from Visual
-    Genome's own table), any other one by its own, and an image of neither by its path. A photograph has its number on
-    Flickr for another name, where a data set tells it (`extra["flickr_id"]`; images of Flickr30k are called by it).
+    They are what the reader says; an image of which it says nothing is called by its path.
     """
+    unknown = ((),) * len(annotation.images)
+    photos = annotation.photos or unknown
     # A picture may have several names; two pictures are the same where they share any.
-    coco_id, flickr_id = (annotation.extra.get(key) for key in NUMBERS)
-    more = {f"flickr {flickr_id}"} if flickr_id else set()
-    return {
-        path: {f"coco {coco_id}" if coco_id else _name(path), *more} for path in annotation.images
-    }
+    pairs = zip(annotation.images, photos, strict=True)
+    return {path: set(names) or {path} for path, names in pairs}
 
 
 def image_names(annotation: Annotation) -> set[str]:
     """The names of all its images."""
-    return set().union(*names_of(annotation).values())
+    by_path = names_of(annotation)
+    return set().union(*by_path.values())
 
 
-def _name(path: str) -> str:
-    for kind, pattern in NAMES:
-        if match := pattern.search(path):
-            return f"{kind} {int(match[1])}"
-    return path
+def unnamed(name: str, annotations: Sequence[Annotation]) -> str:
+    """A sentence where the reader says nothing of its images, so that a test image may escape; else an empty one."""
+    if not len(annotations) or annotations[0].photos:
+        return ""
+    what = "its reader does not say which photographs its images are"
+    return f"{name}: {what}; only their paths are compared with those of other data sets"
 
 
 def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[str]]:
@@ -73,15 +67,19 @@ def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[
             except FileNotFoundError as error:
                 absent.append(f"{score}: {error}")
                 continue
+            if sentence := unnamed(score, annotations):
+                warnings.warn(sentence, stacklevel=2)
             first, _ = scenes(annotations)
-            for image in chain.from_iterable(map(image_names, first)):
+            names = map(image_names, first)
+            for image in chain.from_iterable(names):
                 tested[image].add(score)
     return dict(tested), absent
 
 
 def leaks(annotation: Annotation, tested: Tested) -> set[str]:
     """The scores that a sample's images are behind."""
-    return set().union(*(tested.get(image, ()) for image in image_names(annotation)))
+    names = image_names(annotation)
+    return set().union(*(tested.get(name, ()) for name in names))
 
 
 def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[str]) -> list[str]:
@@ -96,12 +94,14 @@ def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[
     ]
     for source in loaded:
         number = len(source.annotations)
+        notes += filter(None, [unnamed(source.name, source.annotations)])
         source.annotations, dropped = clean(source.annotations, tested)
         if dropped:
             scores = [f"{score} {count:,}" for score, count in sorted(dropped.items())]
             lost = number - len(source.annotations)
             what = f"{lost:,} of {number:,} samples left out"
-            notes.append(f"{source.name}: {what}, their images are tested on ({', '.join(scores)})")
+            why = f"their images are tested on ({', '.join(scores)})"
+            notes.append(f"{source.name}: {what}, {why}")
     return notes
 
 
@@ -120,4 +120,5 @@ def clean(
         for score in scores:
             dropped[score] += number
     untested = np.array([not scores for scores in scores_of], dtype=bool)  # (S,)
-    return select(annotations, np.flatnonzero(untested[scene])), dict(dropped)
+    rows = np.flatnonzero(untested[scene])
+    return select(annotations, rows), dict(dropped)

@@ -15,6 +15,7 @@ import numpy as np
 
 from datamodules.by_image import scenes, select
 from datamodules.compiled import Annotations
+from datamodules.readers.reader import REPEATED
 from vista.data import Annotation, InputError
 
 TOLERATED = 0.01  # share of a split that may be unusable before the run stops
@@ -40,7 +41,9 @@ def check_split(what: str, annotations: Annotations, root: Path, allow_missing: 
     ]
     number = len(annotations.problems) + len(rows)
     total = len(annotations) + len(annotations.problems)
-    if number > TOLERATED * total and not allow_missing:
+    # A record that stands twice is there: nothing is lost.
+    repeated = sum(why == REPEATED for _, why in annotations.problems)
+    if number - repeated > TOLERATED * total and not allow_missing:
         head = _count(what, number, total)
         advice = "set --data.allow_missing true to go on without them"
         raise InputError(f"{head}, {advice}: {_list(annotations, absent, number)}")

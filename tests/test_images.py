@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from vista import images
-from vista.images import CLIP_MEAN, CLIP_STD, ImageError, ImageTransform, load_image
+from vista.images import CLIP_MEAN, CLIP_STD, ImageError, ImageTransform, load_image, same_shape
 
 
 def smooth(height: int, width: int) -> np.ndarray:
@@ -64,6 +64,63 @@ def test_orientation_is_honoured_only_on_request(tmp_path: Path, suffix: str) ->
     path = write(tmp_path / f"x.{suffix}", smooth(40, 60), exif=exif)
     assert load_image(path).shape == (40, 60, 3)
     assert np.array_equal(load_image(path, exif=True), np.rot90(load_image(path), -1))
+
+
+TURNED = {
+    1: lambda image: image,
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+    8: lambda image: np.rot90(image, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_a_tiff_is_turned_only_on_request(
+    tmp_path: Path, orientation: int, compression: str, mode: str
+) -> None:
+    path, image = tmp_path / "x.tiff", Image.fromarray(smooth(40, 60)).convert(mode)
+    image.save(path, tiffinfo={274: orientation}, compression=compression)
+    stored = np.asarray(image.convert("RGB"))
+    assert np.array_equal(load_image(path), stored)
+    upright = load_image(path, exif=True)
+    assert np.array_equal(upright, TURNED[orientation](stored))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "bmp"])
+def test_alpha_is_dropped_and_not_multiplied_in(tmp_path: Path, suffix: str) -> None:
+    image, alpha = smooth(40, 60), smooth(40, 60)[..., :1]
+    assert alpha.min() == 0 and alpha.max() > 200
+    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(np.concatenate([image, alpha], axis=2)).save(path, **options)
+    assert np.array_equal(load_image(path), image)
+    assert load_image(path).flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("stated", "found", "same"),
+    [
+        ((480, 640), (480, 640), True),
+        ((481, 640), (480, 640), True),
+        ((480, 639), (480, 640), True),
+        ((427, 640), (64, 96), True),  # a thumbnail
+        ((480, 640), (1440, 1920), True),
+        ((480, 640), (484, 640), True),
+        ((480, 640), (500, 640), False),
+        ((96, 192), (96, 96), False),
+        ((480, 640), (640, 480), False),
+    ],
+)
+def test_shapes_are_compared_up_to_rounding(
+    stated: tuple[int, int], found: tuple[int, int], same: bool
+) -> None:
+    assert same_shape(stated, found) is same
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

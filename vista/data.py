@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from vista.geometry import enclosing, malformed, run_lengths
+
 Box: TypeAlias = tuple[float, float, float, float]  # xyxy, pixels of the original image
 Size: TypeAlias = tuple[int, int]  # (H, W)
 Mask: TypeAlias = np.ndarray  # bool (H, W)
@@ -25,6 +27,7 @@ Reference: TypeAlias = dict[str, Any]  # raw truth of a sample, as its evaluator
 Turns: TypeAlias = tuple[tuple[str, str], ...]  # prompt and target of each turn of a conversation
 
 _TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
+_SEPARATOR_OR_NAME = re.compile(rf"((?<=\] )<[bm]sep>(?= \[))|{_TOKEN_NAMES.pattern}")
 
 
 class InputError(ValueError):
@@ -65,6 +68,8 @@ class Annotation:
         segmentations: COCO segmentations (flat polygons, or an RLE dict), one per region or per image.
         label: the right answer where there is one (a class, a truth value, the index of an option).
         extra: whatever else the dataset's own scorer needs (`question_type`, `answer_type`, `identifier`, ...).
+        photos: for each image the names of its photograph that hold in every data set, as the reader knows them:
+            ("coco 25", "flickr 7"). Two images are the same where they share one; empty: they are told by their paths.
     """
 
     id: str
@@ -78,6 +83,7 @@ class Annotation:
     segmentations: tuple[Segmentation, ...] = ()
     label: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    photos: tuple[tuple[str, ...], ...] = ()
 
 
 _VALUES = attrgetter(*(each.name for each in fields(Annotation)))
@@ -153,6 +159,7 @@ def annotation_from_json(text: str) -> Annotation:
         setattr(annotation, name, tuple(getattr(annotation, name)))
     annotation.sizes = tuple((height, width) for height, width in annotation.sizes)
     annotation.boxes = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in annotation.boxes)
+    annotation.photos = tuple(tuple(names) for names in annotation.photos)
     return annotation
 
 
@@ -167,23 +174,20 @@ def decode_segmentation(segmentation: Segmentation, size: Size) -> Mask:
         bool (H, W).
 
     Raises:
-        InputError: the RLE is of another size than the image.
+        InputError: it is no segmentation of an image of that size.
     """
+    problem = malformed(segmentation, size)
+    if problem:
+        raise InputError(problem)
     height, width = size
     if isinstance(segmentation, dict):
-        if tuple(segmentation["size"]) != (height, width):
-            raise InputError(
-                f"the mask has size {segmentation['size']}, its image {[height, width]}"
-            )
-        rle = segmentation
-        if isinstance(segmentation["counts"], list):
-            rle = coco_mask.frPyObjects(segmentation, height, width)
-    else:
-        # Two points enclose nothing.
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-        if not polygons:
-            return np.zeros((height, width), dtype=bool)
-        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        runs = run_lengths(segmentation["counts"])
+        columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # (W * H,), column by column
+        return np.ascontiguousarray(columns.reshape(width, height).T)
+    polygons = enclosing(segmentation)
+    if not polygons:
+        return np.zeros((height, width), dtype=bool)
+    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     # pycocotools fills masks column by column, the rest of the project row by row.
     return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)
 
@@ -221,3 +225,8 @@ def size_of(annotation: Annotation) -> Size:
 def neutralise(text: str) -> str:
     """A text from outside with every string that names a token broken by a space: `<image>` -> `< image>`."""
     return _TOKEN_NAMES.sub("< ", text)
+
+
+def neutralise_answer(text: str) -> str:
+    """As `neutralise`, but for the separators that the codec writes between two brackets: `[..] <msep> [..]`."""
+    return _SEPARATOR_OR_NAME.sub(lambda match: match[1] or "< ", text)

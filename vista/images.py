@@ -7,8 +7,10 @@ The image is resized straight to S x S, as InstructBLIP does, so no letter-box o
 S / W and S / H alone. This is the only file that imports albumentations.
 """
 
+import io
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,13 +18,24 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from vista.data import InputError
+from vista.data import InputError, Size
 
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+ORIENTATION = 274  # the tag of a TIFF file
+# orientation -> how to turn an upright image (H, W, 3) back into the stored pixels
+STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, 1),
+    7: lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+    8: lambda image: np.rot90(image, -1),
+}
 
 
 class ImageError(InputError):
@@ -46,7 +59,16 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     Raises:
         ImageError: the file is missing, empty, damaged, too large, or of another format.
     """
-    _check_header(path, max_pixels)
+    kind, has_alpha, orientation = _check_header(path, max_pixels)
+    # cv2 multiplies the colours of a TIFF by its alpha; of the other formats it drops it.
+    image = _decode_by_pillow(path) if kind == "TIFF" and has_alpha else _decode(path, exif)
+    # Both libraries turn a TIFF upright, asked or not.
+    if kind == "TIFF" and not exif and orientation in STORED:
+        return np.ascontiguousarray(STORED[orientation](image))
+    return image
+
+
+def _decode(path: Path, exif: bool) -> np.ndarray:
     data = np.fromfile(path, dtype=np.uint8)
     flags = cv2.IMREAD_COLOR_RGB if exif else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -58,13 +80,29 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     return image
 
 
-def _check_header(path: Path, max_pixels: int) -> None:
-    """Refuse what is no image or too large, from the header alone."""
+def _decode_by_pillow(path: Path) -> np.ndarray:
+    # From memory: Pillow maps a plain file with its sides exchanged where it is to be turned by 90 degrees.
+    data = io.BytesIO(path.read_bytes())
+    try:
+        with Image.open(data, formats=FORMATS) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"The image {path} is damaged: {error}.") from error
+
+
+def _check_header(path: Path, max_pixels: int) -> tuple[str, bool, int]:
+    """Refuse what is no image or too large, from the header alone.
+
+    Returns:
+        the format, whether its pixels have an alpha channel beside colours, and the orientation that a TIFF states.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
             with Image.open(path, formats=FORMATS) as header:
                 width, height = header.size
+                kind, has_alpha = header.format or "", header.mode in ("RGBA", "RGBa")
+                orientation = getattr(header, "tag_v2", {}).get(ORIENTATION, 1)
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"The image {path} is too large: more than {max_pixels} pixels."
@@ -78,6 +116,21 @@ def _check_header(path: Path, max_pixels: int) -> None:
     if width * height > max_pixels:
         size = f"{width} x {height} pixels, more than {max_pixels}"
         raise ImageError(f"The image {path} is too large: {size}.")
+    return kind, has_alpha, orientation
+
+
+def same_shape(stated: Size, found: Size) -> bool:
+    """Whether an image of one (H, W) may be one of the other, enlarged or shrunk.
+
+    Regions are scaled along each side by itself, so only the ratio of the sides counts. A pixel more or less, or one
+    per cent, comes of rounding.
+    """
+    height, width = stated
+    rows, columns = found
+    difference = abs(
+        width * rows - height * columns
+    )  # a pixel more changes it by the opposite side
+    return difference <= max(height, width, rows, columns, 0.01 * width * rows)
 
 
 class ImageTransform:

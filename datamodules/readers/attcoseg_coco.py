@@ -35,10 +35,11 @@ CROWD = ("crowd", "")  # stands for every trait
 
 @dataclass(slots=True)
 class Scene:
-    """An image: its id, path, (H, W), its objects by category, and all traits that those of a category may have."""
+    """An image: its id, path, photograph, (H, W), its objects by category, and all traits that those may have."""
 
     id: str
     path: str
+    photo: tuple[str, ...]
     size: Size
     things: dict[str, list[Thing]]
     traits: dict[str, frozenset[tuple[str, str]]]
@@ -99,11 +100,12 @@ class AttCoSegCocoReader(Reader):
                 continue
             objects = None
             if named is not None:
-                size, of_genome = named.get(int(image.id), (image.sizes[0], []))
-                objects = scaled(of_genome, size, image.sizes[0])
+                other_size, of_genome = named.get(int(image.id), (image.sizes[0], []))
+                objects = scaled(of_genome, other_size, image.sizes[0])
             things = by_category(things_of(image, objects))
             traits = {category: possible_traits(found) for category, found in things.items()}
-            yield Scene(image.id, image.images[0], image.sizes[0], things, traits)
+            path, photo, size = image.images[0], image.photos[0], image.sizes[0]
+            yield Scene(image.id, path, photo, size, things, traits)
         self.problems += reader.problems
         self.watched |= reader.watched
 
@@ -206,4 +208,5 @@ def sample(
             "present": present,
             "shared": shared_traits(one, other),
         },
+        photos=tuple(image.photo for image in images),
     )

@@ -21,7 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
+from datamodules.readers.official import Official
+from datamodules.readers.reader import CocoImages, Reader, coco_photo
+from datamodules.readers.records import Record
+from datamodules.readers.regions import IMAGE, OBJECT, intact_box, size_of
 from vista.data import Annotation, Size
 
 SOURCE = "https://cocodataset.org/#download"
@@ -32,6 +35,10 @@ KARPATHY = {
     "karpathy_val": ("val",),
     "karpathy_test": ("test",),
 }
+NAMED = IMAGE | {"file_name": str, "flickr_url": str | None}
+CAPTION = {"image_id": int, "caption": str}
+OF_KARPATHY = {"cocoid": int, "filepath": str, "split": str, "sentences": [{"raw": str}]}
+CATEGORISED = OBJECT | {"image_id": int, "category_id": int, "iscrowd": int | None}
 
 
 class CocoReader(Reader):
@@ -58,27 +65,33 @@ class CocoReader(Reader):
         if self.split in KARPATHY:
             yield from self._karpathy()
             return
-        data = self.json(f"coco/annotations/captions_{self.split}.json")
+        file = Official(self, self.file(f"coco/annotations/captions_{self.split}.json"))
         captions: dict[int, list[str]] = defaultdict(list)
-        for record in data["annotations"]:
+        for record in file.records("annotations", CAPTION):
             captions[record["image_id"]].append(record["caption"])
-        for image in data["images"]:
+        for image in file.records("images", NAMED):
             path = image_path(self, image["file_name"], image["id"])
-            size = (image["height"], image["width"])
-            on_flickr = FLICKR_ID.search(image.get("flickr_url") or "")
-            extra = {"flickr_id": int(on_flickr[1])} if on_flickr else {}
+            size = size_of(self, image, image["id"], file.path)
+            if size is None:
+                continue
+            on_flickr = flickr_id(image)
+            extra = {"flickr_id": on_flickr} if on_flickr else {}
             yield from self._annotation(image["id"], path, captions[image["id"]], size, **extra)
 
     def _karpathy(self) -> Iterator[Annotation]:
         # An image of any part may lie in either folder of the 2014 release.
         kept = KARPATHY[self.split]
         images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
-        data = self.json("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")
-        for image in data["images"]:
-            if image["split"] in kept:
-                path = images[image["filepath"]].path(image["cocoid"])
-                captions = [sentence["raw"] for sentence in image["sentences"]]
-                yield from self._annotation(image["cocoid"], path, captions)
+        places = ("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")
+        for image in self.records(OF_KARPATHY, *places, key="images"):
+            if image["split"] not in kept:
+                continue
+            if image["filepath"] not in images:
+                self.leave_out(image["cocoid"], f"COCO has no folder {image['filepath']!r}")
+                continue
+            path = images[image["filepath"]].path(image["cocoid"])
+            captions = [sentence["raw"] for sentence in image["sentences"]]
+            yield from self._annotation(image["cocoid"], path, captions)
 
     def _annotation(
         self, image_id: int, path: str, captions: list[str], *sizes: Size, **extra: int
@@ -88,7 +101,12 @@ class CocoReader(Reader):
             self.leave_out(image_id, f"{len(captions) - len(kept)} of its captions are empty")
         if kept:
             yield Annotation(
-                id=str(image_id), images=(path,), sizes=sizes, captions=kept, extra=dict(extra)
+                id=str(image_id),
+                images=(path,),
+                sizes=sizes,
+                captions=kept,
+                extra=dict(extra),
+                photos=(photo_names(image_id, extra.get("flickr_id")),),
             )
         elif not captions:
             self.leave_out(image_id, "the image has no caption")
@@ -107,17 +125,24 @@ class CocoInstancesReader(Reader):
     source = SOURCE
 
     def _annotations(self) -> Iterator[Annotation]:
-        data = self.json(f"coco/annotations/instances_{self.split}.json")
-        names = {category["id"]: category["name"] for category in data["categories"]}
+        file = Official(self, self.file(f"coco/annotations/instances_{self.split}.json"))
+        categories = file.records("categories", {"id": int, "name": str})
+        names = {category["id"]: category["name"] for category in categories}
         objects: dict[int, list[Record]] = defaultdict(list)
-        for record in data["annotations"]:
-            objects[record["image_id"]].append(record)
-        for image in data["images"]:
-            size = (image["height"], image["width"])
+        for record in file.records("annotations", CATEGORISED):
+            if record["category_id"] in names:
+                objects[record["image_id"]].append(record)
+            else:
+                why = f"{file.path.name} has no category {record['category_id']}"
+                self.leave_out(record["id"], why)
+        for image in file.records("images", NAMED):
+            size = size_of(self, image, image["id"], file.path)
+            if size is None:
+                continue
             kept = [
                 (record, box)
                 for record in objects[image["id"]]
-                if (box := intact_box(self, record, size))
+                if (box := intact_box(self, record, size, file.path))
             ]
             yield Annotation(
                 id=str(image["id"]),
@@ -128,9 +153,21 @@ class CocoInstancesReader(Reader):
                 extra={
                     "categories": [names[record["category_id"]] for record, _ in kept],
                     "ann_ids": [record["id"] for record, _ in kept],
-                    "iscrowd": [record.get("iscrowd", 0) for record, _ in kept],
+                    "iscrowd": [record.get("iscrowd") or 0 for record, _ in kept],
                 },
+                photos=(photo_names(image["id"], flickr_id(image)),),
             )
+
+
+def flickr_id(image: Record) -> int | None:
+    """The photograph's number on Flickr, where the file tells it."""
+    on_flickr = FLICKR_ID.search(image.get("flickr_url") or "")
+    return int(on_flickr[1]) if on_flickr else None
+
+
+def photo_names(image_id: int, on_flickr: int | None) -> tuple[str, ...]:
+    """The names of a photograph of COCO."""
+    return coco_photo(image_id), *([f"flickr {on_flickr}"] if on_flickr else [])
 
 
 def image_path(reader: Reader, file_name: str, image_id: int) -> str:

@@ -10,18 +10,18 @@ folders of masks with the same names.
     coseg/iCoSeg/images/<group>/12425.jpg       coseg/iCoSeg/ground_truth/<group>/12425.png
     Each set may be laid out in either way; a mask's name may end in `_GT`.
 
-A mask is white (255, or 1) on the object.
+A mask is an image that is black but on the object (see mask_images.py).
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-from datamodules.readers.reader import Reader, Record
+from datamodules.readers.mask_images import UNREADABLE, damage, encode, read_mask
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Record
 from vista.data import Annotation, Size
 
 SETS = {"pascal": "PASCAL", "msrc": "MSRC", "icoseg": "iCoSeg"}
@@ -71,6 +71,7 @@ class CoSegReader(Reader):
                 sizes=sizes,
                 segmentations=rles,
                 extra={"class": category, "count": [True] * len(group) + [False] * len(filled)},
+                photos=tuple((f"coseg {path.removeprefix('coseg/')}",) for path in paths),
             )
 
     def _masks(self, top: Path, folder: Path) -> dict[str, Path]:
@@ -90,29 +91,24 @@ class CoSegReader(Reader):
             if image.stem not in masks:
                 self.leave_out(path, "it has no mask")
                 continue
-            mask = read_mask(self.watch(masks[image.stem]))
-            with Image.open(image) as opened:
-                width, height = opened.size
+            file = self.watch(masks[image.stem])
+            try:
+                mask = read_mask(file)
+                file = image
+                with Image.open(image) as opened:
+                    width, height = opened.size
+            except UNREADABLE as error:
+                self.leave_out(path, damage(file, error))
+                continue
             if mask.shape != (height, width):
                 why = f"its mask has size {list(mask.shape)}, the image {[height, width]}"
                 self.leave_out(path, why)
-                continue
-            yield path, (height, width), encode(mask)
+            elif not mask.any():
+                self.leave_out(path, f"its mask {file.name} draws no pixel")
+            else:
+                yield path, (height, width), encode(mask)
 
 
 def files(folder: Path) -> list[Path]:
     """The images in a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """A mask file as bool (H, W); grey pixels at the border of an object belong to the nearer side."""
-    with Image.open(path) as image:
-        values = np.asarray(image.convert("L"))
-    return values > (0 if values.max() == 1 else 127)
-
-
-def encode(mask: np.ndarray) -> Record:
-    """A mask, bool (H, W), as COCO's compressed RLE, its counts as text."""
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}

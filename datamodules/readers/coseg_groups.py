@@ -21,15 +21,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from datamodules.readers.coco import SOURCE, CocoInstancesReader
-from datamodules.readers.coseg import MASKS, encode
+from datamodules.readers.coseg import MASKS
 from datamodules.readers.files import inside
-from datamodules.readers.groupwise_res import as_text, compressed
-from datamodules.readers.reader import Reader, Record
+from datamodules.readers.mask_images import UNREADABLE, damage, encode
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Record
+from datamodules.readers.regions import union
 from datamodules.readers.thumbnails import alike, thumbnails
-from vista.data import Annotation, Box, InputError, Segmentation, Size
+from vista.data import Annotation, Box, InputError, MissingFileError, Size
 
 VOC = "voc/VOCdevkit/VOC2012"
 VOC_SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
@@ -41,9 +42,10 @@ CLASSES = (
 
 @dataclass(slots=True)
 class Member:
-    """An image of a group: its path, (H, W), and its objects of the category as one RLE."""
+    """An image of a group: its path, its photograph's names, (H, W), its objects of the category as one RLE."""
 
     path: str
+    photo: tuple[str, ...]
     size: Size
     rle: Record
 
@@ -120,35 +122,44 @@ class CoSegGroupsReader(Reader):
             for category, places in objects.items():
                 share = covered([image.boxes[k] for k in places], image.sizes[0])
                 if share >= self.min_share and not any(image.extra["iscrowd"][k] for k in places):
-                    rle = union([image.segmentations[k] for k in places], image.sizes[0])
-                    yield category, Member(image.images[0], image.sizes[0], rle)
+                    path, photo, size = image.images[0], image.photos[0], image.sizes[0]
+                    rle = union([image.segmentations[k] for k in places], size)
+                    yield category, Member(path, photo, size, rle)
         self.problems += reader.problems
         self.watched |= reader.watched
 
     def _voc(self) -> Iterator[tuple[str, Member]]:
         """The same of VOC."""
-        names = (
-            self.file(f"{VOC}/ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
-        )
+        names = self.text(f"{VOC}/ImageSets/Segmentation/train.txt").split()
         held = held_out(self) | self.exclude
         scored = self.watch(self.root / "coseg/PASCAL")
-        evaluated = thumbnails(p for p in scored.rglob("*") if not set(MASKS) & set(p.parts))
+        paths = (path for path in scored.rglob("*") if not set(MASKS) & set(path.parts))
+        evaluated = thumbnails(self, paths)
         for name in names:
             path = inside(f"{VOC}/JPEGImages/{name}.jpg")
             if name in held:
                 continue
-            if alike(self.watch(self.root / path), evaluated):
-                self.leave_out(name, "it is an image of coseg/PASCAL")
+            file = self.watch(self.root / path)
+            try:
+                if alike(file, evaluated):
+                    self.leave_out(name, "it is an image of coseg/PASCAL")
+                    continue
+                file = self.file(f"{VOC}/SegmentationClass/{name}.png")
+                with Image.open(file) as opened:
+                    classes = np.asarray(opened)
+            except MissingFileError:
+                raise
+            except UNREADABLE as error:
+                self.leave_out(name, damage(file, error))
                 continue
-            with Image.open(self.file(f"{VOC}/SegmentationClass/{name}.png")) as opened:
-                classes = np.asarray(opened)
+            if classes.ndim != 2 or classes.dtype != np.uint8:
+                self.leave_out(name, f"{file} is no image of VOC's classes, but in colours")
+                continue
             for number in set(np.unique(classes).tolist()) & set(range(1, len(CLASSES) + 1)):
                 mask = classes == number
                 if mask.mean() >= self.min_share:
-                    yield (
-                        CLASSES[number - 1],
-                        Member(path, (mask.shape[0], mask.shape[1]), encode(mask)),
-                    )
+                    size = (mask.shape[0], mask.shape[1])
+                    yield CLASSES[number - 1], Member(path, (f"voc {name}",), size, encode(mask))
 
 
 def group(name: str, category: str, members: list[Member]) -> Annotation:
@@ -159,28 +170,17 @@ def group(name: str, category: str, members: list[Member]) -> Annotation:
         sizes=tuple(member.size for member in members),
         segmentations=tuple(member.rle for member in members),
         extra={"class": category, "count": [True] * len(members)},
+        photos=tuple(member.photo for member in members),
     )
 
 
 def held_out(reader: Reader) -> frozenset[str]:
     """The images of `held_out.txt` below the data root; none without such a file."""
     file = reader.watch(reader.root / "held_out.txt")
-    return frozenset(file.read_text(encoding="utf-8").split() if file.is_file() else ())
+    listed = file.is_file() and file.stat().st_size
+    return frozenset(reader.text("held_out.txt").split() if listed else ())
 
 
 def covered(boxes: list[Box], size: Size) -> float:
     """The share of an image of (H, W) that boxes (xyxy, pixels) cover, overlaps counted twice."""
     return sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes) / (size[0] * size[1])
-
-
-def union(segmentations: list[Segmentation], size: Size) -> Record:
-    """Several objects of an image of (H, W), each a list of polygons or an RLE, as one RLE with text counts."""
-    rles = []
-    for segmentation in segmentations:
-        if isinstance(segmentation, dict):
-            rles.append(compressed(segmentation, size))
-        else:
-            rles += coco_mask.frPyObjects(
-                [polygon for polygon in segmentation if len(polygon) >= 6], *size
-            )
-    return as_text(coco_mask.merge(rles))

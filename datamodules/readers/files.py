@@ -4,49 +4,62 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from vista.damage import unreadable
 from vista.data import InputError
 
 CHUNK = 1 << 22  # characters read at once; much longer than any one record
+LONGEST = 1 << 20  # characters of a text in a record at most
 BETWEEN = re.compile(r"[\s,]*")
 
 
-def parse(text: str | bytes, what: str) -> Any:
-    """A JSON value.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return json.loads(text)
-    except ValueError as error:  # of the syntax, or of the encoding
-        raise InputError(f"{what} is no JSON: {error}") from error
-
-
-def json_lines(path: Path) -> Iterator[Any]:
+def json_lines(path: Path, source: str = "") -> Iterator[object]:
     """The records of a file with one JSON value a line.
 
+    Args:
+        path: the file.
+        source: an address where it is to be had, for messages.
+
     Raises:
-        InputError: a line is no JSON.
+        InputError: a line is no JSON, or there is none.
     """
+    empty = True
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield parse(line, f"line {number} of {path}")
+                empty = False
+                try:
+                    yield json.loads(line)
+                except (ValueError, RecursionError) as error:  # of the syntax, or of the encoding
+                    raise unreadable(
+                        path, "JSON lines", f"line {number}: {error}", source
+                    ) from error
+    if empty:
+        raise unreadable(path, "JSON lines", source=source)
 
 
-def json_items(path: Path) -> Iterator[Any]:
+def json_items(path: Path, source: str = "") -> Iterator[object]:
     """The items of a file that is one JSON list of records.
+
+    Args:
+        path: the file.
+        source: an address where it is to be had, for messages.
 
     Raises:
         InputError: the file is no such list.
     """
+    try:
+        yield from _items(path)
+    except (ValueError, RecursionError) as error:  # of the syntax, or of the encoding
+        raise unreadable(path, "JSON list", error, source) from error
+
+
+def _items(path: Path) -> Iterator[object]:
     decoder = json.JSONDecoder()
-    with path.open(encoding="utf-8") as stream:
+    with path.open(encoding="utf-8-sig") as stream:
         text = stream.read(CHUNK)
         if not text.lstrip().startswith("["):
-            raise InputError(f"{path} is no JSON list")
+            raise ValueError("it does not begin with a bracket")
         start = text.index("[") + 1
         while True:
             start = BETWEEN.match(text, start).end()  # type: ignore[union-attr]
@@ -55,10 +68,10 @@ def json_items(path: Path) -> Iterator[Any]:
             try:
                 item, start = decoder.raw_decode(text, start)
             except json.JSONDecodeError as error:
-                # The item ends in a later chunk, or nowhere.
-                more = stream.read(CHUNK)
+                # The item ends in a later chunk, or nowhere; what is wrong far before the end stays wrong.
+                more = "" if len(text) - error.pos > LONGEST else stream.read(CHUNK)
                 if not more:
-                    raise InputError(f"{path} is no JSON: {error}") from error
+                    raise
                 text, start = text[start:] + more, 0
                 continue
             yield item
@@ -73,4 +86,6 @@ def inside(path: str) -> str:
     # A backslash or a colon in second place is a way out on Windows only; no dataset has either in a name.
     if "\\" in path or path[1:2] == ":" or not {"", ".."}.isdisjoint(path.split("/")):
         raise InputError(f"the image path {path!r} leads out of the data root")
+    if "\0" in path:
+        raise InputError(f"the image path {path!r} holds a zero byte")
     return path

@@ -14,14 +14,17 @@ Plummer et al., Flickr30k Entities, ICCV 2015.
 A chain may have several boxes, one box several chains; `scene` and `notvisual` (chain 0) phrases have none.
 """
 
+import math
 import re
-import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import Reader, Record, clip_box
-from vista.data import Annotation, Box, Size
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Record
+from datamodules.readers.regions import clip_box
+from vista.data import Annotation, Box, InputError, MissingFileError, Size
+from vista.geometry import size_problem
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
@@ -41,10 +44,18 @@ class Flickr30kEntitiesReader(Reader):
     source = "https://github.com/BryanPlummer/flickr30k_entities"
 
     def _annotations(self) -> Iterator[Annotation]:
-        for image_id in self._text(f"{self.split}.txt").split():
+        for image_id in self.text(f"{self.name}/{self.split}.txt").split():
             inside(image_id)
-            lines = self._text(f"Sentences/{image_id}.txt").splitlines()
-            size, chains = self._boxes(image_id)
+            try:
+                text = self.text(f"{self.name}/Sentences/{image_id}.txt")
+                size, chains = self._boxes(image_id)
+            except MissingFileError:
+                raise
+            except InputError as error:  # one image's files are damaged
+                self.leave_out(image_id, str(error))
+                continue
+            # At line feeds alone: a caption may hold U+0085 and others that Python takes for the end of a line.
+            lines = text.removesuffix("\n").split("\n")
             for number, line in enumerate(lines):
                 caption, phrases = parse_caption(line)
                 if not caption:
@@ -58,22 +69,28 @@ class Flickr30kEntitiesReader(Reader):
                     captions=(caption,),
                     boxes=tuple(boxes),
                     extra={"phrases": phrases},
+                    photos=((f"flickr {image_id}",),),
                 )
 
-    def _text(self, name: str) -> str:
-        return self.file(f"{self.name}/{name}").read_text(encoding="utf-8")
-
     def _boxes(self, image_id: str) -> tuple[Size, dict[str, list[Box]]]:
-        """The image's (H, W), and the boxes of each chain, xyxy in pixels."""
-        tree = ET.parse(self.file(f"{self.name}/Annotations/{image_id}.xml")).getroot()
-        size = (int(tree.findtext("size/height", "0")), int(tree.findtext("size/width", "0")))
+        """The image's (H, W), and the boxes of each chain, xyxy in pixels.
+
+        Raises:
+            InputError: the file of boxes is damaged, or says no size.
+        """
+        name = f"{self.name}/Annotations/{image_id}.xml"
+        tree = self.xml(name)
+        height, width = (number(tree.findtext(f"size/{side}", "")) for side in ("height", "width"))
+        size = (int(height), int(width)) if height > 0 and width > 0 else (0, 0)
+        if size_problem(size):
+            raise InputError(f"{name} says no size of its image")
         chains: dict[str, list[Box]] = defaultdict(list)
         for element in tree.iter("object"):
             corners = element.find("bndbox")
             if corners is None:
                 continue
             names = [name.text or "" for name in element.findall("name")]
-            xyxy = [float(corners.findtext(key, "nan")) for key in CORNERS]
+            xyxy = [number(corners.findtext(key, "")) for key in CORNERS]
             box = clip_box(xyxy, size)
             if box is None:
                 name = f"{image_id}#{'+'.join(names)}"
@@ -82,6 +99,15 @@ class Flickr30kEntitiesReader(Reader):
             for name in names:
                 chains[name].append(box)
         return size, chains
+
+
+def number(text: str) -> float:
+    """The number that a text says; NaN where it says none, or none that is finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def parse_caption(line: str) -> tuple[str, list[Record]]:

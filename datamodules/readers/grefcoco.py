@@ -14,15 +14,22 @@ With targets, `ann_id` lists them, e.g. [594223, 594319]; a bare int occurs too.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
+from datamodules.readers.official import Official
+from datamodules.readers.reader import CocoImages, Reader, coco_photo
+from datamodules.readers.records import Record
 from datamodules.readers.refer import IMAGES
+from datamodules.readers.regions import image_sizes, intact_box, objects_of
 from vista.data import Annotation, Box, Size
 
 FOLDERS = ("grefcoco", "refer/grefcoco")
 REFS = [f"{folder}/grefs(unc).json" for folder in FOLDERS]
 REFS += [f"{folder}/grefs(unc).p" for folder in FOLDERS]
+REF = {
+    "ref_id": int, "ann_id": (int, [int]), "image_id": int, "split": str, "no_target": bool | int | None,
+    "sentences": [{"sent_id": int, "raw": str | None, "sent": str | None}],
+}  # fmt: skip
 
 
 class GRefCOCOReader(Reader):
@@ -38,29 +45,28 @@ class GRefCOCOReader(Reader):
     source = "https://github.com/henghuiding/gRefCOCO"
 
     def _annotations(self) -> Iterator[Annotation]:
-        path = self.file(*REFS)
-        refs = self.json(*REFS) if path.suffix == ".json" else load_plain_pickle(path)
-        data = self.json(*(f"{folder}/instances.json" for folder in FOLDERS))
-        sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
-        objects = {record["id"]: record for record in data["annotations"]}
+        refs = Official(self, self.file(*REFS))
+        places = (f"{folder}/instances.json" for folder in FOLDERS)
+        instances = Official(self, self.file(*places))
+        sizes, objects = image_sizes(instances), objects_of(instances)
         images = CocoImages(self, "train2014", IMAGES)
-        for ref in refs:
+        for ref in refs.records("", REF):
             if ref["split"] != self.split:
                 continue
             if ref["image_id"] not in sizes:
                 self.leave_out(ref["ref_id"], f"image {ref['image_id']} is not in instances.json")
                 continue
-            targets = self._targets(ref, objects, sizes[ref["image_id"]])
+            targets = self._targets(ref, objects, sizes[ref["image_id"]], instances.path)
             if targets is not None:
                 yield from self._expressions(ref, targets, sizes[ref["image_id"]], images)
 
     def _targets(
-        self, ref: Record, objects: dict[int, Record], size: Size
+        self, ref: Record, objects: dict[int, Record], size: Size, path: Path
     ) -> list[tuple[Box, Record]] | None:
         """(box, instance) of each target; None where the ref cannot be used."""
         ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
         ids = [ann_id for ann_id in ids if ann_id != -1]
-        if bool(ref.get("no_target", not ids)) != (not ids):
+        if ref.get("no_target") is not None and bool(ref["no_target"]) != (not ids):
             why = f"no_target is {ref['no_target']}, but its objects are {ids}"
             self.leave_out(ref["ref_id"], why)
             return None
@@ -69,9 +75,12 @@ class GRefCOCOReader(Reader):
             self.leave_out(ref["ref_id"], f"objects {missing} are not in instances.json")
             return None
         records = [objects[ann_id] for ann_id in ids if not objects[ann_id].get("iscrowd", 0)]
-        found = [(box, record) for record in records if (box := intact_box(self, record, size))]
-        if ids and not found:
-            self.leave_out(ref["ref_id"], f"none of its objects {ids} can be used")
+        found = [
+            (box, record) for record in records if (box := intact_box(self, record, size, path))
+        ]
+        # An expression with a part of its objects, or none, would say something else.
+        if len(found) < len(records) or (ids and not found):
+            self.leave_out(ref["ref_id"], f"not all of its objects {ids} can be used")
             return None
         return found
 
@@ -79,7 +88,7 @@ class GRefCOCOReader(Reader):
         self, ref: Record, targets: list[tuple[Box, Record]], size: Size, images: CocoImages
     ) -> Iterator[Annotation]:
         for sentence in ref["sentences"]:
-            expression = (sentence.get("raw") or sentence["sent"]).strip()
+            expression = (sentence.get("raw") or sentence.get("sent") or "").strip()
             annotation_id = f"{ref['ref_id']}_{sentence['sent_id']}"
             if not expression:
                 self.leave_out(annotation_id, "the expression is empty")
@@ -96,4 +105,5 @@ class GRefCOCOReader(Reader):
                     "ann_ids": [record["id"] for _, record in targets],
                     "no_target": not targets,
                 },
+                photos=((coco_photo(ref["image_id"]),),),
             )

@@ -20,12 +20,20 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
-from pycocotools import mask as coco_mask
-
 from datamodules.readers.files import inside
-from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import Reader, Record, segmentation_problem
-from vista.data import Annotation, Segmentation, Size
+from datamodules.readers.official import Official, misplaced
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Form, Record, known_format, misfit
+from datamodules.readers.regions import mask_problem, union
+from vista.data import Annotation, Segmentation
+from vista.geometry import size_problem
+
+FORMS: dict[str, Form] = {
+    "images": {"id": int, "file_name": str, "height": object, "width": object},
+    "annotations": {"id": int, "image_id": int, "segmentation": object},
+    "sentences": {"anno_id": [int], "raw_sent": str},
+    "groups": {"id": int, "inner_sent_id": [int], "img_id": [int], "group_name": str | None},
+}
 
 
 class GroupwiseRESReader(Reader):
@@ -41,53 +49,91 @@ class GroupwiseRESReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         folder = "groupwise_res" if self.split == "all" else f"groupwise_res/{self.split}"
-        tables = ("images", "annotations", "sentences", "groups")
-        images, records, sentences, groups = (
-            load_plain_pickle(self.file(f"{folder}/{t}.pkl")) for t in tables
-        )
+        images, records, sentences, groups = (self._table(folder, table) for table in FORMS)
         for group in groups.values():
             for sent_id in group["inner_sent_id"]:
-                sentence = sentences[sent_id]
-                name, expression = f"{sent_id}_{group['id']}", sentence["raw_sent"].strip()
-                if not expression:
+                name, sentence = f"{sent_id}_{group['id']}", sentences.get(sent_id)
+                if sentence is None or not records.keys() >= set(sentence["anno_id"]):
+                    self.leave_out(name, "its sentence or a mask of it cannot be used")
+                elif not sentence["raw_sent"].strip():
                     self.leave_out(name, "the expression is empty")
-                    continue
-                members = [images[image_id] for image_id in group["img_id"]]
-                masks = self._masks([records[ann_id] for ann_id in sentence["anno_id"]], images)
-                segmentations: list[Segmentation] = [
-                    masks.get(image["id"], []) for image in members
-                ]
-                yield Annotation(
-                    id=name,
-                    images=tuple(
-                        inside(f"groupwise_res/images/{image['file_name']}") for image in members
-                    ),
-                    sizes=tuple((image["height"], image["width"]) for image in members),
-                    expression=expression,
-                    segmentations=tuple(segmentations),
-                    extra={
-                        "group_id": group["id"],
-                        "sent_id": sent_id,
-                        "group_name": group.get("group_name", ""),
-                        "present": [bool(segmentation) for segmentation in segmentations],
-                    },
-                )
+                else:
+                    found = [records[ann_id] for ann_id in sentence["anno_id"]]
+                    yield self._annotation(sent_id, sentence["raw_sent"], found, group, images)
 
-    def _masks(self, records: list[Record], images: dict[int, Record]) -> dict[int, Record]:
-        """The union of a sentence's masks in each image that has any, by image id."""
-        parts: dict[int, list[Record]] = {}
-        for record in records:
-            image = images[record["image_id"]]
-            size = (image["height"], image["width"])
-            found = record["segmentation"]
-            rles = found if isinstance(found, list) else [found]
-            problems = [segmentation_problem(rle, size) for rle in rles] or ["no mask"]
-            why = next(filter(None, problems), "")
+    def _table(self, folder: str, table: str) -> dict[int, Record]:
+        """The records of a file by id; those that cannot be used are left out.
+
+        Raises:
+            InputError: it is another file.
+        """
+        file, kept = Official(self, self.file(f"{folder}/{table}.pkl")), dict[int, Record]()
+        for key, record in file.table().items():
+            why = misfit(record, FORMS[table])
+            if not why and table == "images":
+                why = size_problem((record["height"], record["width"]))
             if why:
-                self.leave_out(record["id"], why)
+                self.leave_out(key, f"its record in {file.path.name} {why}")
+            else:
+                kept[key] = record
+        if file.content and not kept:
+            why = "none of its records can be used"
+            raise misplaced(self, file.path, why, known_format(file.content))
+        return kept
+
+    def _annotation(
+        self,
+        sent_id: int,
+        expression: str,
+        records: list[Record],
+        group: Record,
+        images: dict[int, Record],
+    ) -> Annotation:
+        """A sentence and a group, without the images of which it is not known whether they show what it describes."""
+        masks, unknown = self._masks(records, images)
+        kept = [k for k in group["img_id"] if k in images and k not in unknown]
+        segmentations: list[Segmentation] = [masks.get(k, []) for k in kept]
+        members = [images[k] for k in kept]
+        return Annotation(
+            id=f"{sent_id}_{group['id']}",
+            images=tuple(inside(f"groupwise_res/images/{each['file_name']}") for each in members),
+            sizes=tuple((each["height"], each["width"]) for each in members),
+            expression=expression.strip(),
+            segmentations=tuple(segmentations),
+            extra={
+                "group_id": group["id"],
+                "sent_id": sent_id,
+                "group_name": group.get("group_name") or "",
+                "present": [bool(segmentation) for segmentation in segmentations],
+            },
+            photos=tuple((f"groupwise_res {each['file_name']}",) for each in members),
+        )
+
+    def _masks(
+        self, records: list[Record], images: dict[int, Record]
+    ) -> tuple[dict[int, Record], set[int]]:
+        """The union of a sentence's masks in each image that has any, by image id; and the images with unsound ones."""
+        parts: dict[int, list[Segmentation]] = {}
+        unknown: set[int] = set()
+        for record in records:
+            image_id, found = record["image_id"], record["segmentation"]
+            if image_id not in images:
                 continue
-            parts.setdefault(image["id"], []).extend(compressed(rle, size) for rle in rles)
-        return {image_id: as_text(coco_mask.merge(rles)) for image_id, rles in parts.items()}
+            size = (images[image_id]["height"], images[image_id]["width"])
+            # A list of run lengths is one mask in parts; COCO's list of polygons is one mask already.
+            several = isinstance(found, list) and any(isinstance(part, dict) for part in found)
+            masks = found if several else [found]
+            why = next(filter(None, (mask_problem(mask, size) for mask in masks)), "")
+            if why:
+                self.leave_out(record["id"], f"{why}, in annotations.pkl")
+                unknown.add(image_id)
+            else:
+                parts.setdefault(image_id, []).extend(masks)
+        usable: dict[int, Record] = {}
+        for image_id in parts.keys() - unknown:
+            size = (images[image_id]["height"], images[image_id]["width"])
+            usable[image_id] = union(parts[image_id], size)
+        return usable, unknown
 
 
 class AttCoSegReader(GroupwiseRESReader):
@@ -135,14 +181,5 @@ class AttCoSegReader(GroupwiseRESReader):
                 "present": [k in pair for k in drawn],
                 "pair": sorted(drawn.index(k) + 1 for k in pair),
             },
+            photos=tuple(group.photos[k] for k in drawn),
         )
-
-
-def compressed(rle: Record, size: Size) -> Record:
-    """An RLE, compressed or not, as a compressed one."""
-    return coco_mask.frPyObjects(rle, *size) if isinstance(rle["counts"], list) else rle
-
-
-def as_text(rle: Record) -> Record:
-    """An RLE whose counts are text, as JSON needs it."""
-    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

@@ -13,9 +13,11 @@ The first release names its files dev.jsonl and test.jsonl, and writes {"id": 82
 
 from collections.abc import Iterator
 
-from datamodules.readers.files import inside, json_lines
+from datamodules.readers.files import inside
 from datamodules.readers.reader import Reader
 from vista.data import Annotation
+
+MEME = {"id": str | int, "img": str, "text": str}
 
 
 class HatefulMemesReader(Reader):
@@ -28,8 +30,9 @@ class HatefulMemesReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         names = (self.split, self.split.removesuffix("_seen"))
-        for record in json_lines(self.file(*(f"hateful_memes/{name}.jsonl" for name in names))):
-            meme_id = f"{int(record['id']):05d}"
+        for record in self.lines(MEME, *(f"hateful_memes/{name}.jsonl" for name in names)):
+            written = str(record["id"])
+            meme_id = f"{int(written):05d}" if written.isdecimal() else written
             if record.get("label") not in (0, 1):
                 self.leave_out(meme_id, "it has no label")
                 continue
@@ -37,5 +40,6 @@ class HatefulMemesReader(Reader):
                 id=meme_id,
                 images=(inside(f"hateful_memes/{record['img']}"),),
                 expression=record["text"],
-                label=str(record["label"]),
+                label=str(int(record["label"])),
+                photos=((f"hateful_memes {record['img']}",),),
             )

@@ -17,10 +17,16 @@ Liu et al., Visual Instruction Tuning, NeurIPS 2023.
 from collections.abc import Iterator
 
 from datamodules.readers.files import inside, json_items, json_lines
-from datamodules.readers.reader import CocoImages, Reader, Record
+from datamodules.readers.official import intact
+from datamodules.readers.reader import CocoImages, Reader, coco_photo, coco_photos
+from datamodules.readers.records import Record
 from vista.data import Annotation
 
 MARK = "<image>"
+CONVERSATION = {
+    "id": str | int, "image": str | None, "conversations": [{"from": str, "value": str}],
+}  # fmt: skip
+QUESTION = {"id": str | int, "instruction": str, "output": str, "type": str}
 
 
 class LlavaInstructReader(Reader):
@@ -40,8 +46,10 @@ class LlavaInstructReader(Reader):
         if self.split == "bench":
             yield from self._bench()
             return
-        file = "llava_instruct_150k" if self.split == "train" else self.split
-        for number, record in enumerate(json_items(self.file(f"llava_instruct/{file}.json"))):
+        stem = "llava_instruct_150k" if self.split == "train" else self.split
+        file = self.file(f"llava_instruct/{stem}.json")
+        records = json_items(file, self.source)
+        for number, record in intact(self, records, CONVERSATION, file):
             name = f"{record['id']}_{number}"
             why = conversation_problem(record)
             if why:
@@ -49,18 +57,25 @@ class LlavaInstructReader(Reader):
                 continue
             values = [turn["value"].strip() for turn in record["conversations"]]
             turns = [list(turn) for turn in zip(values[::2], values[1::2], strict=True)]
-            yield annotation(name, inside(f"coco/train2017/{record['image']}"), turns)
+            path = inside(f"coco/train2017/{record['image']}")
+            yield annotation(name, path, coco_photos(record["image"]), turns)
 
     def _bench(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
-        file = self.file("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")
-        for number, record in enumerate(json_lines(file)):
+        path = self.file("llava_instruct/coco2014_val_gpt4_qa_30x3.jsonl")
+        for number, record in intact(self, json_lines(path, self.source), QUESTION, path):
+            name = f"{record['id']}_{number}"
+            if not str(record["id"]).isdecimal():
+                self.leave_out(name, f"{record['id']!r} is no image of COCO")
+                continue
             turns = [[f"{MARK}\n{record['instruction'].strip()}", record["output"].strip()]]
-            path = images.path(int(record["id"]))
-            yield annotation(f"{record['id']}_{number}", path, turns, type=record["type"])
+            image, photo = images.path(int(record["id"])), (coco_photo(record["id"]),)
+            yield annotation(name, image, photo, turns, type=record["type"])
 
 
-def annotation(name: str, path: str, turns: list[list[str]], **extra: str) -> Annotation:
+def annotation(
+    name: str, path: str, photo: tuple[str, ...], turns: list[list[str]], **extra: str
+) -> Annotation:
     """One conversation as an annotation."""
     return Annotation(
         id=name,
@@ -68,13 +83,14 @@ def annotation(name: str, path: str, turns: list[list[str]], **extra: str) -> An
         question=turns[0][0].replace(MARK, "").strip(),
         answers=tuple(answer for _, answer in turns),
         extra={"turns": turns, **extra},
+        photos=(photo,),
     )
 
 
 def conversation_problem(record: Record) -> str:
     """Why a conversation cannot be used, or an empty string."""
     turns = record["conversations"]
-    if "image" not in record:
+    if not record.get("image"):
         return "it has no image"
     if not turns or [turn["from"] for turn in turns] != ["human", "gpt"] * (len(turns) // 2):
         return "human and gpt do not take turns"

@@ -13,10 +13,14 @@ The identifier is split-set-pair-sentence; `directory` stands in the training fi
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from datamodules.readers.files import inside, json_lines
-from datamodules.readers.reader import Reader, Record
+from datamodules.readers.files import inside
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Record
 from vista.data import Annotation
+
+STATEMENT = {"identifier": str, "sentence": str, "label": object, "directory": int | str | None}
 
 
 class NLVR2Reader(Reader):
@@ -31,8 +35,8 @@ class NLVR2Reader(Reader):
     source = "https://github.com/lil-lab/nlvr/tree/master/nlvr2"
 
     def _annotations(self) -> Iterator[Annotation]:
-        file = self.file(f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json")
-        for record in json_lines(file):
+        places = (f"nlvr2/{self.split}.json", f"nlvr2/data/{self.split}.json")
+        for record in self.lines(STATEMENT, *places):
             identifier = record["identifier"]
             if not record["sentence"].strip():
                 self.leave_out(identifier, "the statement is empty")
@@ -40,12 +44,14 @@ class NLVR2Reader(Reader):
                 why = f"the label {record['label']!r} is neither True nor False"
                 self.leave_out(identifier, why)
             else:
+                images = self._images(record)
                 yield Annotation(
                     id=identifier,
-                    images=self._images(record),
+                    images=images,
                     expression=record["sentence"],
                     label=record["label"],
                     extra={"identifier": identifier},
+                    photos=tuple((f"nlvr2 {Path(image).name}",) for image in images),
                 )
 
     def _images(self, record: Record) -> tuple[str, str]:

@@ -22,12 +22,23 @@ Keys are also written with a capital (`Obj_question`, `BBox`). `points` and `all
 
 from collections.abc import Iterator
 
-from datamodules.readers.reader import Reader, Record, clip_xywh
+from datamodules.readers.official import Official, misplaced
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Form, Record, known_format, misfit
+from datamodules.readers.regions import clip_xywh
 from datamodules.readers.visual_genome import GenomeImage, genome_images
-from vista.data import Annotation
+from vista.data import Annotation, Size
+from vista.geometry import is_number
 
+BOX = {"x": object, "y": object, "w": object, "h": object, "names": (type(None), [str])}
+POINT = {"x": object, "y": object}
 # granularity -> the key of its question
 QUESTIONS = {"any": "general_question", "superclass": "super_question", "object": "obj_question"}
+
+TWICE: Form = dict.fromkeys(QUESTIONS.values(), str) | {
+    "ans": str | int, "point": POINT, "bbox": BOX, "obj_type": str | None, "supercategory": str | None,
+}  # fmt: skip
+LOCAL: Form = {"question": str, "all_objs": [BOX], "points": [POINT | {"ans": str | int}]}
 
 
 class LookTwiceReader(Reader):
@@ -42,23 +53,52 @@ class LookTwiceReader(Reader):
     splits: tuple[str, ...] = ("train", "val", "test")
     source = "https://github.com/princetonvisualai/pointingqa"
     folder, stem = "LookTwiceQA", "looktwiceqa"
+    form: Form = TWICE
 
     def _annotations(self) -> Iterator[Annotation]:
         places = (f"pointingqa/{self.folder}/{self.stem}", f"pointingqa/{self.stem}")
-        data = self.json(*(f"{place}_dataset.json" for place in places))
-        kept = self.json(*(f"{place}_{self.split}_imgs.json" for place in places))
-        images = genome_images(self)
+        file = Official(self, self.file(*(f"{place}_dataset.json" for place in places)))
+        split = Official(self, self.file(*(f"{place}_{self.split}_imgs.json" for place in places)))
+        kept, data, images = split.content, file.table(), genome_images(self)
+        if misfit(kept, [str | int]):
+            why = "it is no list of images"
+            raise misplaced(self, split.path, why, known_format(kept))
+        self._check_first(file)
         for image_id in map(str, kept):
-            for number, record in enumerate(data.get(image_id, ())):
-                if int(image_id) not in images:
-                    self.leave_out(f"{image_id}_{number}", "the image is not in image_data.json")
-                    continue
-                # Keys are also written with a capital.
-                keys = {key.lower(): value for key, value in record.items()}
-                yield from self._questions(f"{image_id}_{number}", keys, images[int(image_id)])
+            records = data.get(image_id, [])
+            if not isinstance(records, list):
+                self.leave_out(image_id, f"{file.path.name} has no list of questions about it")
+                continue
+            for number, record in enumerate(records):
+                name = f"{image_id}_{number}"
+                keys = lower(record)
+                why = misfit(keys, self.form)
+                if why:
+                    self.leave_out(name, f"its record in {file.path.name} {why}")
+                elif not image_id.isdecimal() or int(image_id) not in images:
+                    self.leave_out(name, "the image is not in image_data.json")
+                else:
+                    yield from self._questions(name, keys, images[int(image_id)])
+
+    def _check_first(self, file: Official) -> None:
+        """Refuse another file: one in which no record has the form.
+
+        Raises:
+            InputError: it is another file.
+        """
+        first = ""
+        for records in file.table().values():
+            for record in records if isinstance(records, list) else [records]:
+                why = misfit(lower(record), self.form)
+                if not why:
+                    return
+                first = first or why
+        if first:
+            why = f"its first record {first}"
+            raise misplaced(self, file.path, why, known_format(file.content))
 
     def _questions(self, name: str, record: Record, image: GenomeImage) -> Iterator[Annotation]:
-        extra = {key: record.get(key, "") for key in ("obj_type", "supercategory")}
+        extra = {key: record.get(key) or "" for key in ("obj_type", "supercategory")}
         for granularity, key in QUESTIONS.items():
             yield from self._annotation(
                 f"{name}_{granularity}",
@@ -81,17 +121,13 @@ class LookTwiceReader(Reader):
         """The annotation, or none and a note. The region is a Visual Genome object and a point in it."""
         thing, point = region
         box = clip_xywh([thing[key] for key in ("x", "y", "w", "h")], image.size)
-        height, width = image.size
         if not question.strip() or not str(answer).strip():
             self.leave_out(name, "the question or the answer is empty")
-        elif box is None or not (0 <= point["x"] <= width and 0 <= point["y"] <= height):
+        elif box is None or not lies_in(point, image.size):
             self.leave_out(name, "its box or point lies outside the image")
         else:
-            where = {
-                "point": [point["x"], point["y"]],
-                "image_id": int(name.split("_")[0]),
-                **image.numbers,
-            }
+            image_id = int(name.split("_")[0])
+            where = {"point": [point["x"], point["y"]], "image_id": image_id, **image.numbers}
             yield Annotation(
                 id=name,
                 images=(image.path,),
@@ -101,6 +137,7 @@ class LookTwiceReader(Reader):
                 boxes=(box,),
                 label=str(answer),
                 extra=extra | where,
+                photos=(image.photo(image_id),),
             )
 
 
@@ -114,6 +151,7 @@ class LocalQAReader(LookTwiceReader):
     name = "localqa"
     splits = ("train", "val", "testdev", "testfinal")
     folder, stem = "LocalQA", "localqa"
+    form: Form = LOCAL
 
     def _questions(self, name: str, record: Record, image: GenomeImage) -> Iterator[Annotation]:
         things, points = record["all_objs"], record["points"]
@@ -129,3 +167,16 @@ class LocalQAReader(LookTwiceReader):
             yield from self._annotation(
                 f"{name}_{number}", image, record["question"], region[1]["ans"], region, extra
             )
+
+
+def lies_in(point: Record, size: Size) -> bool:
+    """Whether a point, in pixels, is one of an image of (H, W)."""
+    sides = ((point["x"], size[1]), (point["y"], size[0]))
+    return all(is_number(value) and 0 <= value <= side for value, side in sides)
+
+
+def lower(record: object) -> Record:
+    """A record whose keys are also written with a capital, in small letters; what is no record stays."""
+    if not isinstance(record, dict):
+        return record  # type: ignore[return-value]  # which is told by its form
+    return {key.lower(): value for key, value in record.items()}

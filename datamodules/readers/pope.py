@@ -13,10 +13,11 @@ Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNL
 import re
 from collections.abc import Iterator
 
-from datamodules.readers.files import inside, json_lines
-from datamodules.readers.reader import CocoImages, Reader
+from datamodules.readers.files import inside
+from datamodules.readers.reader import CocoImages, Reader, coco_photos
 from vista.data import Annotation
 
+QUESTION = {"question_id": int | str, "image": str, "text": str, "label": str}
 NAME = re.compile(r"COCO_val2014_(\d{12})\.jpg")
 
 
@@ -31,7 +32,7 @@ class POPEReader(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         images = CocoImages(self, "val2014")
         # The file of a setting has one question a line, six for each of 500 images.
-        for record in json_lines(self.file(f"pope/coco_pope_{self.split}.json")):
+        for record in self.lines(QUESTION, f"pope/coco_pope_{self.split}.json"):
             label = record["label"].strip().lower()
             if label not in ("yes", "no") or not record["text"].strip():
                 why = "it has no question, or an answer that is neither yes nor no"
@@ -44,4 +45,5 @@ class POPEReader(Reader):
                 images=(of_coco or inside(f"coco/val2014/{record['image']}"),),
                 question=record["text"],
                 label=label,
+                photos=(coco_photos(record["image"]),),
             )

@@ -1,4 +1,4 @@
-"""What readers share: a data root, a split, a list of the records left out; and images and boxes as COCO has them.
+"""What readers share: a data root, a split, official files, a list of the records left out; and COCO's images.
 
 A reader reads the official files as they are downloaded and yields annotations. It downloads nothing, writes nothing
 and opens no image, but for datasets that keep their truth in images. What it yields is compiled once
@@ -7,36 +7,33 @@ and opens no image, but for datasets that keep their truth in images. What it yi
     list(RefCOCOReader(Path("data"), "val"))        # vista.data.Annotation, in the order of the file
 """
 
-import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vista.data import (
-    Annotation,
-    Box,
-    InputError,
-    MissingFileError,
-    SampleError,
-    Segmentation,
-    Size,
-    located,
-)
+from datamodules.readers.files import json_items, json_lines
+from datamodules.readers.official import Official, intact
+from datamodules.readers.records import Form, Record
+from vista.damage import looks_like, read_json, unreadable
+from vista.data import Annotation, InputError, MissingFileError, SampleError, located
 
+REPEATED = "its id stands twice, the first record is kept"  # why a record is left out
+COCO_FILE = re.compile(r"(?:^|[/_])(\d{12})\.\w+$")
 Stamp: TypeAlias = tuple[int, int]
-Record: TypeAlias = dict[str, Any]  # of an official file, keys as its publisher names them
 
 
 class Reader:
     """One dataset's official files, one split of them.
 
-    Iterating reads the split from its start and yields the intact records. A subclass sets the first four attributes
-    and writes `_annotations`.
+    Iterating reads the split from its start and yields the intact records, of several with the same id the first. A
+    subclass sets the first four attributes and writes `_annotations`.
 
     Attributes:
         name: the dataset's name, the key in `READERS`.
-        fields: names of the `Annotation` fields that it fills.
+        fields: names of the `Annotation` fields that it fills; of a reader, those of its split.
         splits: the splits there are.
         source: where the files are to be had.
         problems: of each record that the last pass left out: ("423_1203", "the expression is empty").
@@ -47,7 +44,8 @@ class Reader:
         split: one of `splits`.
 
     Raises:
-        InputError: there is no such split; while reading: an image path leads out of the data root.
+        InputError: there is no such split; while reading: an official file is not what it should be, or an image path
+            leads out of the data root.
         MissingFileError: while reading: an official file is missing.
         SampleError: while reading: any other fault; it says after which annotation.
     """
@@ -66,15 +64,21 @@ class Reader:
 
     def __iter__(self) -> Iterator[Annotation]:
         self.problems, self.watched = [], {}
-        last = "none"
+        where, seen = f"{self.name} ({self.split})", set[str]()
         try:
             for annotation in self._annotations():
+                where = f"{self.name} ({self.split}), after annotation {annotation.id}"
+                # Answers are told apart by the id: two of one would be found when all are made.
+                if annotation.id in seen:
+                    self.leave_out(annotation.id, REPEATED)
+                    continue
+                seen.add(annotation.id)
                 yield annotation
-                last = annotation.id
-        except (OSError, SampleError):
+        except (MissingFileError, SampleError):
             raise  # they say where
+        except OSError as error:  # of a file that is there
+            raise InputError(f"{self.name} ({self.split}): {error}") from error
         except Exception as error:
-            where = f"{self.name} ({self.split}), after annotation {last}"
             raise located(error, where) from error
 
     def _annotations(self) -> Iterator[Annotation]:
@@ -109,11 +113,48 @@ class Reader:
 
     def json(self, *candidates: str) -> Any:
         """The content of a JSON file (see `file`)."""
+        return read_json(self.file(*candidates), self.source)
+
+    def text(self, *candidates: str) -> str:
+        """The content of a text file (see `file`)."""
+        path = self.file(*candidates)
+        if looks_like(path, "text"):
+            raise unreadable(path, "text", source=self.source)
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except ValueError as error:  # of the encoding
+            raise unreadable(path, "text", error, self.source) from error
+
+    def xml(self, *candidates: str) -> ET.Element:
+        """The root of an XML file (see `file`)."""
         path = self.file(*candidates)
         try:
-            return json.loads(path.read_bytes())
-        except ValueError as error:  # of the syntax, or of the encoding
-            raise InputError(f"{path} is no JSON: {error}") from error
+            root = ET.parse(path).getroot()
+            if root.tag.lower() == "html":
+                raise ValueError("it is a page")
+            return root
+        except (ET.ParseError, ValueError) as error:  # of the syntax, or of the encoding
+            raise unreadable(path, "XML", error, self.source) from error
+
+    def records(self, form: Form, *candidates: str, key: str = "") -> Iterator[Record]:
+        """The records of a JSON file that have a form, see `Official`.
+
+        Args:
+            form: what each must be, see `datamodules.readers.records`.
+            candidates: see `file`.
+            key: where the file holds a table, that of its list of records.
+        """
+        return Official(self, self.file(*candidates)).records(key, form)
+
+    def lines(self, form: Form, *candidates: str) -> Iterator[Record]:
+        """The records of a file with one JSON record a line that have a form; the others are left out."""
+        path = self.file(*candidates)
+        return (record for _, record in intact(self, json_lines(path, self.source), form, path))
+
+    def items(self, form: Form, *candidates: str) -> Iterator[Record]:
+        """The records of a file that is one long JSON list that have a form; read piece by piece."""
+        path = self.file(*candidates)
+        return (record for _, record in intact(self, json_items(path, self.source), form, path))
 
 
 def stamp(path: str) -> Stamp | None:
@@ -123,6 +164,17 @@ def stamp(path: str) -> Stamp | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def coco_photo(image_id: int | str) -> str:
+    """The name of a photograph of COCO, which has one number in all releases, folders and data sets built on it."""
+    return f"coco {int(image_id)}"
+
+
+def coco_photos(file_name: str) -> tuple[str, ...]:
+    """The name of a photograph of COCO by that of its file, in either release; none where it is not called so."""
+    number = COCO_FILE.search(file_name)
+    return (coco_photo(number[1]),) if number else ()
 
 
 class CocoImages:
@@ -154,47 +206,3 @@ class CocoImages:
             there = (path for path in paths if (self.root / path).is_file())
             self.found[image_id] = next(there, paths[0])
         return self.found[image_id]
-
-
-def clip_box(box: Sequence[float], size: Size) -> Box | None:
-    """The part of a box, xyxy in pixels, inside its image of (H, W); None where no area is left or it is no box."""
-    try:
-        x0, y0, x1, y1 = (float(value) for value in box)
-    except (TypeError, ValueError):
-        return None
-    height, width = size
-    x0, y0, x1, y1 = max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
-    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-
-
-def clip_xywh(box: Sequence[float], size: Size) -> Box | None:
-    """As `clip_box`, for a box given by its top left corner, width and height; returns xyxy."""
-    try:
-        x, y, width, height = box
-        return clip_box((x, y, x + width, y + height), size)
-    except (TypeError, ValueError):
-        return None
-
-
-def segmentation_problem(segmentation: Segmentation, size: Size) -> str:
-    """Why a COCO segmentation (polygons in pixels, or an RLE) of an image of (H, W) cannot be drawn, or nothing."""
-    if isinstance(segmentation, dict):
-        if list(segmentation.get("size", ())) != list(size):
-            return f"its mask has size {segmentation.get('size')}, its image {list(size)}"
-        return ""
-    if not isinstance(segmentation, list) or not any(len(polygon) >= 6 for polygon in segmentation):
-        return "its mask has no polygon of three points or more"
-    return ""
-
-
-def intact_box(reader: Reader, record: Record, size: Size) -> Box | None:
-    """The box of a COCO instance, clipped, xyxy; None, with a note in `problems`, where box or mask cannot be used."""
-    box = clip_xywh(record["bbox"], size)
-    if box is None:
-        why = f"its box {record['bbox']} has no area inside"
-    else:
-        why = segmentation_problem(record["segmentation"], size)
-    if why:
-        reader.leave_out(record["id"], why)
-        return None
-    return box

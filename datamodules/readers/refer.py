@@ -17,12 +17,19 @@ Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016 (RefC
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import CocoImages, Reader, Record, intact_box
+from datamodules.readers.official import Official
+from datamodules.readers.reader import CocoImages, Reader, coco_photo
+from datamodules.readers.records import Record
+from datamodules.readers.regions import image_sizes, intact_box, objects_of
 from vista.data import Annotation, Size
 
 IMAGES = ("refer/images/mscoco/images/train2014",)
+REF = {
+    "ref_id": int, "ann_id": int, "image_id": int, "category_id": int, "split": str,
+    "sentences": [{"sent_id": int, "sent": str}],
+}  # fmt: skip
 
 
 class RefCOCOReader(Reader):
@@ -39,15 +46,15 @@ class RefCOCOReader(Reader):
     refs = "refs(unc).p"
 
     def _annotations(self) -> Iterator[Annotation]:
-        refs = load_plain_pickle(self.file(f"refer/{self.folder}/{self.refs}"))
-        data = self.json(f"refer/{self.folder}/instances.json")
-        sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
-        objects = {record["id"]: record for record in data["annotations"]}
+        refs = Official(self, self.file(f"refer/{self.folder}/{self.refs}"))
+        instances = Official(self, self.file(f"refer/{self.folder}/instances.json"))
+        sizes, objects = image_sizes(instances), objects_of(instances)
         # Images of val and test are COCO's training images, too.
         images = CocoImages(self, "train2014", IMAGES)
-        for ref in refs:
+        for ref in refs.records("", REF):
             if ref["split"] == self.split:
-                yield from self._expressions(ref, objects.get(ref["ann_id"]), sizes, images)
+                record = objects.get(ref["ann_id"])
+                yield from self._expressions(ref, record, sizes, images, instances.path)
 
     def _expressions(
         self,
@@ -55,13 +62,14 @@ class RefCOCOReader(Reader):
         record: Record | None,
         sizes: dict[int, Size],
         images: CocoImages,
+        path: Path,
     ) -> Iterator[Annotation]:
         if record is None or ref["image_id"] not in sizes:
             why = f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json"
             self.leave_out(ref["ref_id"], why)
             return
         size = sizes[ref["image_id"]]
-        box = intact_box(self, record, size)
+        box = intact_box(self, record, size, path)
         if box is None:
             return
         for sentence in ref["sentences"]:
@@ -77,6 +85,7 @@ class RefCOCOReader(Reader):
                 boxes=(box,),
                 segmentations=(record["segmentation"],),
                 extra={key: ref[key] for key in ("ref_id", "ann_id", "category_id")},
+                photos=((coco_photo(ref["image_id"]),),),
             )
 
 

@@ -16,8 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.readers.files import inside
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
+from datamodules.readers.regions import size_of
 from vista.data import Annotation
+
+QUESTION = {
+    "question_id": int, "question": str, "image_id": str, "image_height": object, "image_width": object,
+    "answers": (type(None), [str]),
+}  # fmt: skip
 
 
 class TextVQAReader(Reader):
@@ -38,8 +45,13 @@ class TextVQAReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         folder = "test_images" if self.split == "test" else "train_images"
-        for record in self.json(f"textvqa/TextVQA_0.5.1_{self.split}.json")["data"]:
-            answers = tuple(record.get("answers", ()))
+        path = self.file(f"textvqa/TextVQA_0.5.1_{self.split}.json")
+        for record in Official(self, path).records("data", QUESTION):
+            answers = tuple(record.get("answers") or ())
+            stated = {"height": record["image_height"], "width": record["image_width"]}
+            size = size_of(self, stated, record["question_id"], path)
+            if size is None:
+                continue
             if not record["question"].strip():
                 self.leave_out(record["question_id"], "the question is empty")
             elif len(answers) != 10 and self.split != "test":
@@ -48,9 +60,10 @@ class TextVQAReader(Reader):
                 yield Annotation(
                     id=str(record["question_id"]),
                     images=(inside(f"textvqa/{folder}/{record['image_id']}.jpg"),),
-                    sizes=((record["image_height"], record["image_width"]),),
+                    sizes=(size,),
                     question=record["question"],
                     answers=answers,
                     label=Counter(map(str.strip, answers)).most_common(1)[0][0] if answers else "",
                     extra={"question_id": record["question_id"]},
+                    photos=((f"openimages {record['image_id']}",),),
                 )

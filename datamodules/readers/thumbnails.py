@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from datamodules.readers.mask_images import UNREADABLE, damage
+from datamodules.readers.reader import Reader
+
 SIDE = 16
 TOLERANCE = 6.0  # mean difference in grey values, of 255; another compression of one image differs by about 1
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -20,14 +23,15 @@ def thumbnail(path: Path) -> np.ndarray:
         ).ravel()
 
 
-def thumbnails(paths: Iterable[Path]) -> np.ndarray:
-    """Thumbnails of the image files among some paths, float32 (number, 256)."""
-    files = [path for path in paths if path.suffix.lower() in SUFFIXES]
-    return (
-        np.stack([thumbnail(path) for path in sorted(files)])
-        if files
-        else np.zeros((0, SIDE * SIDE), np.float32)
-    )
+def thumbnails(reader: Reader, paths: Iterable[Path]) -> np.ndarray:
+    """Thumbnails of the image files among some paths, float32 (number, 256); the reader is told of damaged ones."""
+    found = [np.zeros((0, SIDE * SIDE), np.float32)]
+    for path in sorted(path for path in paths if path.suffix.lower() in SUFFIXES):
+        try:
+            found.append(thumbnail(path)[None])
+        except UNREADABLE as error:
+            reader.leave_out(path.relative_to(reader.root), damage(path, error))
+    return np.concatenate(found)
 
 
 def alike(path: Path, others: np.ndarray) -> bool:

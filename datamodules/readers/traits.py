@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from datamodules.readers.files import json_items
-from datamodules.readers.reader import Reader, Record, clip_xywh
-from datamodules.readers.visual_genome import FOLDERS, genome_images
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Form, Record
+from datamodules.readers.regions import clip_xywh
+from datamodules.readers.visual_genome import FOLDERS, genome_images, id_of
 from vista.data import Annotation, Box, Segmentation, Size, box_iou
 
 COLORS = frozenset((
@@ -32,9 +33,18 @@ SAME_WORD = {
     "rectangle": "rectangular",
 }
 # value: from, to; what lies between two values may be either. Shares of the image's pixels:
-SIZES = {"small": (0.0, 0.04), "medium": (0.06, 0.15), "large": (0.22, 1.01)}
+SIZES = {
+    "small": (0.0, 0.04),
+    "medium": (0.06, 0.15),
+    "large": (0.22, 1.01),
+}
 # Of the box's centre, as a share of the image's width:
 PLACES = {"left": (0.0, 0.3), "middle": (0.4, 0.6), "right": (0.7, 1.01)}
+WORDS: Form = (type(None), [object])
+ATTRIBUTES: Form = {
+    "image_id": int | None, "id": int | None,
+    "attributes": [{"names": WORDS, "object_names": WORDS, "attributes": WORDS}],
+}  # fmt: skip
 SAME_BOX = 0.6  # IoU of Visual Genome's box with COCO's, for one object of one name
 
 Traits = dict[str, frozenset[str]]  # size, place, color, shape -> values that may hold
@@ -69,17 +79,22 @@ def things_of(image: Annotation, described: list[Described] | None) -> list[Thin
             None: nobody speaks of colours.
     """
     height, width = image.sizes[0]
-    extra, things = image.extra, []
+    extra = image.extra
+    things = []
     columns = extra["categories"], image.boxes, image.segmentations, extra["iscrowd"]
     for category, box, segmentation, iscrowd in zip(*columns, strict=True):
         color, _, noun = category.partition(" ")
         polygons = segmentation if isinstance(segmentation, list) else []
         share = polygon_area(polygons) / (height * width)
         middle = (box[0] + box[2]) / 2 / width
-        traits = {"size": within(share, SIZES), "place": within(middle, PLACES)}
+        traits = {
+            "size": within(share, SIZES),
+            "place": within(middle, PLACES),
+        }
         # The generated world says the colour in the category: "red circle".
         if color in COLORS and noun:
-            category, traits["color"] = noun, frozenset((color,))
+            category = noun
+            traits["color"] = frozenset((color,))
         elif described is not None:
             traits |= described_traits(category, box, described)
         crowd = bool(iscrowd) or isinstance(segmentation, dict)
@@ -97,7 +112,10 @@ def described_traits(category: str, box: Box, described: list[Described]) -> Tra
         if category in each.names and box_iou(box, each.box) >= SAME_BOX:
             words |= each.words
     traits: Traits = {"color": frozenset(words & COLORS) or COLORS}
-    return traits | ({"shape": frozenset(words & SHAPES)} if words & SHAPES else {})
+    shapes = frozenset(words & SHAPES)
+    if shapes:
+        traits["shape"] = shapes
+    return traits
 
 
 def within(value: float, ranges: dict[str, tuple[float, float]]) -> frozenset[str]:
@@ -114,8 +132,10 @@ def polygon_area(polygons: list[list[float]]) -> float:
     """Pixels within flat polygons [x1, y1, x2, y2, ...], parts added up."""
     total = 0.0
     for flat in polygons:
-        x, y = flat[::2], flat[1::2]
-        total += abs(sum(x[k - 1] * y[k] - x[k] * y[k - 1] for k in range(len(y)))) / 2
+        x = flat[::2]
+        y = flat[1::2]
+        doubled = sum(x[k - 1] * y[k] - x[k] * y[k - 1] for k in range(len(y)))
+        total += abs(doubled) / 2
     return total
 
 
@@ -128,9 +148,11 @@ def objects_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Described]]
     places = [f"{folder}/attributes.json" for folder in FOLDERS]
     if not any(reader.watch(reader.root / place).is_file() for place in places):
         return None
-    images, found = genome_images(reader), {}
-    for record in json_items(reader.file(*places)):
-        image = images.get(record["image_id"] if "image_id" in record else record["id"])
+    images = genome_images(reader)
+    found = {}
+    for record in reader.items(ATTRIBUTES, *places):
+        number = id_of(record, "image_id", "id")
+        image = None if number is None else images.get(number)
         if image is not None and image.coco_id is not None:
             described = described_objects(record["attributes"], image.size)
             found[image.coco_id] = image.size, described
@@ -141,7 +163,8 @@ def described_objects(records: Iterable[Record], size: Size) -> list[Described]:
     """The objects of an image of (H, W) whose boxes have an area inside it."""
     objects = []
     for record in records:
-        box = clip_xywh([record.get(key, 0) for key in ("x", "y", "w", "h")], size)
+        xywh = [record.get(key, 0) for key in ("x", "y", "w", "h")]
+        box = clip_xywh(xywh, size)
         if box is not None:
             objects.append(Described(nouns(record), box, words_of(record)))
     return objects
@@ -156,17 +179,20 @@ def nouns(record: Record) -> set[str]:
 
 def words_of(record: Record) -> set[str]:
     """The single words of an object's attributes, each in one spelling."""
-    words = " ".join(map(str, record.get("attributes") or ())).lower().split()
+    attributes = record.get("attributes") or ()
+    words = " ".join(map(str, attributes)).lower().split()
     return {SAME_WORD.get(word, word) for word in words}
 
 
 def scaled(described: list[Described], size: Size, to: Size) -> list[Described]:
     """Objects of an image of (H, W) `size` with their boxes in pixels of the same image at another size."""
-    x, y = to[1] / size[1], to[0] / size[0]
+    x = to[1] / size[1]
+    y = to[0] / size[0]
     objects = []
     for each in described:
         x0, y0, x1, y1 = each.box
-        objects.append(each._replace(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
+        box = (x0 * x, y0 * y, x1 * x, y1 * y)
+        objects.append(each._replace(box=box))
     return objects
 
 

@@ -18,11 +18,21 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from datamodules.readers.files import inside
-from datamodules.readers.reader import Reader, Record, clip_xywh
-from datamodules.readers.visual_genome import FOLDERS, GenomeImage, genome_images
+from datamodules.readers.official import Official
+from datamodules.readers.reader import Reader
+from datamodules.readers.records import Record, misfit, name_of
+from datamodules.readers.regions import clip_xywh
+from datamodules.readers.visual_genome import FOLDERS, GenomeImage, genome_images, genome_photo
 from vista.data import Annotation, Box
 
 Boxes: TypeAlias = dict[int, tuple[int, Record]]  # by id: number in the file's list, and the box
+IMAGE = {"image_id": int, "filename": str, "split": str, "qa_pairs": [object]}
+PAIR = {"qa_id": int, "question": str, "type": str}
+PAIRS = {
+    "pointing": PAIR | {"answer": int, "multiple_choices": [int]},
+    "telling": PAIR | {"answer": str, "multiple_choices": [str]},
+}
+BOX = {"box_id": int, "x": object, "y": object, "width": object, "height": object}
 NO_LIMIT = (1 << 30, 1 << 30)  # the size of an image that is not known
 
 
@@ -44,18 +54,19 @@ class Visual7WReader(Reader):
             f"visual7w/dataset_v7w_{self.kind}.json",
             f"visual7w/visual7w-{self.kind}/dataset.json",
         )
-        data = self.json(*places)
-        boxes = {box["box_id"]: (number, box) for number, box in enumerate(data.get("boxes", ()))}
+        file = Official(self, self.file(*places))
+        listed = file.records("boxes", BOX) if self.kind == "pointing" else ()
+        boxes = {box["box_id"]: (number, box) for number, box in enumerate(listed)}
         tables = [self.watch(self.root / folder / "image_data.json") for folder in FOLDERS]
         images = genome_images(self) if any(table.exists() for table in tables) else {}
-        for image in data["images"]:
+        for image in file.records("images", IMAGE):
             if image["split"] != self.split:
                 continue
             genome = images.get(image["image_id"])
             for pair in image["qa_pairs"]:
-                why = self._problem(pair, boxes)
+                why = misfit(pair, PAIRS[self.kind]) or self._problem(pair, boxes)
                 if why:
-                    self.leave_out(pair["qa_id"], why)
+                    self.leave_out(name_of(pair, 0), why)
                     continue
                 yield from self._annotation(pair, image, genome, boxes)
 
@@ -94,6 +105,7 @@ class Visual7WReader(Reader):
         options: list,
         boxes: tuple[Box, ...] = (),
     ) -> Annotation:
+        number = image["image_id"]
         return Annotation(
             id=str(pair["qa_id"]),
             images=(inside(f"visual7w/images/{image['filename']}"),),
@@ -104,9 +116,10 @@ class Visual7WReader(Reader):
             extra={
                 "candidates": options,
                 "type": pair["type"],
-                "image_id": image["image_id"],
+                "image_id": number,
                 **(genome.numbers if genome else {"coco_id": None}),
             },
+            photos=(genome.photo(number) if genome else (genome_photo(number),),),
         )
 
 

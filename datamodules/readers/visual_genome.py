@@ -18,11 +18,22 @@ Krishna et al., Visual Genome, IJCV 2017. Splits: https://github.com/jcjohnson/d
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from datamodules.readers.files import inside, json_items
-from datamodules.readers.reader import Reader, clip_xywh
+from datamodules.readers.files import inside
+from datamodules.readers.official import Official, misplaced
+from datamodules.readers.reader import Reader, coco_photo
+from datamodules.readers.records import Record, known_format, misfit, name_of
+from datamodules.readers.regions import clip_xywh, size_of
 from vista.data import Annotation, Size
 
 FOLDERS = ("visual_genome", "visual_genome/1.2", "visual_genome/1.0")
+IMAGE = {
+    "url": str, "height": object, "width": object, "image_id": int | None, "id": int | None, "coco_id": int | None,
+    "flickr_id": int | None,
+}  # fmt: skip
+REGION = {
+    "phrase": str, "x": object, "y": object, "width": object, "height": object, "region_id": int | None,
+    "id": int | None, "image_id": int | None, "image": int | None,
+}  # fmt: skip
 SOURCE = "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html"
 
 
@@ -47,6 +58,18 @@ class GenomeImage:
         """Its ids elsewhere, for `extra`."""
         return {"coco_id": self.coco_id} | ({"flickr_id": self.flickr_id} if self.flickr_id else {})
 
+    def photo(self, image_id: int) -> tuple[str, ...]:
+        """All names of its photograph; `image_id` is Visual Genome's own."""
+        names = [genome_photo(image_id)]
+        names += [coco_photo(self.coco_id)] if self.coco_id else []
+        names += [f"flickr {self.flickr_id}"] if self.flickr_id else []
+        return tuple(names)
+
+
+def genome_photo(image_id: int) -> str:
+    """The name of a photograph of Visual Genome."""
+    return f"vg {image_id}"
+
 
 def genome_images(reader: Reader) -> dict[int, GenomeImage]:
     """All images of Visual Genome by their id.
@@ -57,14 +80,25 @@ def genome_images(reader: Reader) -> dict[int, GenomeImage]:
     Raises:
         FileNotFoundError: `image_data.json` is missing.
     """
-    images = {}
-    for record in reader.json(*(f"{folder}/image_data.json" for folder in FOLDERS)):
-        folder, name = record["url"].split("/")[-2:]
-        path = inside(f"visual_genome/{folder}/{name}")
-        image_id = record["image_id"] if "image_id" in record else record["id"]
-        size = record["height"], record["width"]
-        images[image_id] = GenomeImage(path, size, record.get("coco_id"), record.get("flickr_id"))
+    images: dict[int, GenomeImage] = {}
+    file = Official(reader, reader.file(*(f"{folder}/image_data.json" for folder in FOLDERS)))
+    for record in file.records("", IMAGE):
+        image_id = id_of(record, "image_id", "id")
+        if image_id is None:
+            reader.leave_out(record["url"], f"the image has no id in {file.path.name}")
+            continue
+        path = inside("/".join(["visual_genome", *record["url"].split("/")[-2:]]))
+        size = size_of(reader, record, image_id, file.path)
+        if size is not None:
+            numbers = record.get("coco_id"), record.get("flickr_id")
+            images[image_id] = GenomeImage(path, size, *numbers)
     return images
+
+
+def id_of(record: Record, key: str, older: str) -> int | None:
+    """A number that the versions of Visual Genome call differently."""
+    number: int | None = record[key] if key in record else record.get(older)
+    return number
 
 
 class VisualGenomeReader(Reader):
@@ -81,19 +115,19 @@ class VisualGenomeReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         images = genome_images(self)
-        kept = (
-            images.keys()
-            if self.split == "all"
-            else set(self.json("visual_genome/densecap_splits.json")[self.split])
-        )
+        kept = None if self.split == "all" else self._split()
         places = [f"{folder}/region_descriptions.json" for folder in FOLDERS]
-        for record in json_items(self.file(*places)):
+        for record in self.items({"regions": [object]}, *places):
             for region in record["regions"]:
-                image_id = region["image_id"] if "image_id" in region else region["image"]
-                region_id = region["region_id"] if "region_id" in region else region["id"]
-                if image_id not in kept:
+                why = misfit(region, REGION)
+                if why:
+                    self.leave_out(name_of(region, 0), f"a region {why}")
                     continue
-                if image_id not in images:
+                image_id = id_of(region, "image_id", "image")
+                region_id = id_of(region, "region_id", "id")
+                if kept is not None and image_id not in kept:
+                    continue
+                if region_id is None or image_id is None or image_id not in images:
                     self.leave_out(region_id, f"image {image_id} is not in image_data.json")
                     continue
                 image, phrase = images[image_id], region["phrase"].strip()
@@ -111,4 +145,14 @@ class VisualGenomeReader(Reader):
                     expression=phrase,
                     boxes=(box,),
                     extra={"image_id": image_id, **image.numbers},
+                    photos=(image.photo(image_id),),
                 )
+
+    def _split(self) -> set[int]:
+        """The images of the split."""
+        file = Official(self, self.file("visual_genome/densecap_splits.json"))
+        found = file.table().get(self.split)
+        if misfit(found, [int]):
+            why = f"it has no list of images {self.split!r}"
+            raise misplaced(self, file.path, why, known_format(file.content))
+        return set(found or ())

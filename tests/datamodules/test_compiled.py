@@ -54,6 +54,7 @@ ANNOTATIONS = st.builds(
     segmentations=st.lists(PLAIN, max_size=3).map(tuple),
     label=TEXT,
     extra=st.dictionaries(TEXT, PLAIN, max_size=3),
+    photos=st.lists(st.lists(TEXT, max_size=2).map(tuple), max_size=2).map(tuple),
 )
 
 
@@ -297,7 +298,8 @@ def test_tables_and_lists_are_grouped_and_cleaned_alike(
         problems, watched = [], {}  # type: ignore[var-annotated]
 
         def __iter__(self) -> Iterator[Annotation]:
-            return (Annotation(id=str(k), images=(name,)) for k, name in enumerate(names))
+            for k, name in enumerate(names):
+                yield Annotation(id=str(k), images=(name,), photos=((f"coco {name}",),))
 
     table = compiled(tmp_path_factory.mktemp("compiled"), "x", Origin())
     rows = np.array(sorted(data.draw(st.sets(st.integers(0, 19)))), dtype=int)
@@ -305,13 +307,15 @@ def test_tables_and_lists_are_grouped_and_cleaned_alike(
     some, listed = select(table, rows), [table[i] for i in rows.tolist()]
     assert list(some) == listed
     first, scene = scenes(some)
+    first = list(first)
     shown = [a.images for a in first]
+    assert [a.photos for a in first] == [((f"coco {a.images[0]}",),) for a in first]
     assert [shown[i] for i in scene.tolist()] == [a.images for a in listed]
     assert shown == list(dict.fromkeys(a.images for a in listed))
     groups = [[group.tolist() for group in group_by_image(each, most)] for each in (some, listed)]
     assert groups[0] == groups[1] and sorted(chain(*groups[0])) == list(range(len(rows)))
-    kept, dropped = clean(some, {"b": {"score"}})
-    assert (list(kept), dropped) == clean(listed, {"b": {"score"}})
+    kept, dropped = clean(some, {"coco b": {"score"}})
+    assert (list(kept), dropped) == clean(listed, {"coco b": {"score"}})
     assert list(kept) == [a for a in listed if a.images != ("b",)]
 
 

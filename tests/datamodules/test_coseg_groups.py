@@ -78,6 +78,7 @@ def test_groups_hold_one_category_and_the_union_of_its_masks(world):
     ]  # fmt: skip
     for group in found:
         assert group.extra["count"] == [True] * 4
+        assert group.photos == tuple((f"coco {int(path[-8:-4])}",) for path in group.images)
         for path, size, rle in zip(group.images, group.sizes, group.segmentations, strict=True):
             number, mask = int(path[-8:-4]), decode_segmentation(rle, size)
             assert mask.sum() == (30 * 30 + 20 * 20 if group.extra["class"] == "dog" else 30 * 30)
@@ -186,6 +187,7 @@ def test_voc_groups_without_the_images_of_the_pascal_set(voc):
     (group,) = reader
     assert group.extra["class"] == "horse"
     assert sorted(path[-5] for path in group.images) == ["0", "1", "2", "3"]
+    assert group.photos == tuple((f"voc {path[-15:-4]}",) for path in group.images)
     assert reader.problems == [("2007_000004", "it is an image of coseg/PASCAL")]
     assert all(decode_segmentation(rle, (40, 60)).sum() == 20 * 30 for rle in group.segmentations)
     (voc / "held_out.txt").write_text("2007_000001")
@@ -219,6 +221,7 @@ def test_the_pair_shares_a_trait_and_no_negative_shares_any(world):
     (sample,) = samples(world.write())
     numbers = [int(path[-8:-4]) for path in sample.images]
     assert sorted(numbers) == [one, other, hard, plain]
+    assert sample.photos == tuple((f"coco {number}",) for number in numbers)
     assert sample.extra["pair"] == sorted(numbers.index(image) + 1 for image in (one, other))
     assert sample.extra["shared"] == {"place": "left"}
     assert sample.expression == "dog"

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,9 +15,11 @@ from datamodules.dataset import Encoding, TrainingSet
 from datamodules.questions import EvaluationSet
 from datamodules.source import LoadedSource
 from tasks import Task
+from tests.task_sources import ON_FORMATS, annotations
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
-from vista.data import Annotation, InputError, SampleError
+from vista.data import Annotation, InputError, SampleError, neutralise_answer
+from vista.decoding.grammar import compile_grammar
 from vista.images import ImageTransform
 from vista.tokens.batch import IGNORE
 
@@ -49,8 +52,8 @@ def source(root: Path, *keys: str, task: str = "rec") -> LoadedSource:
     )
 
 
-def encoding() -> Encoding:
-    return Encoding(tokenizer(), ImageTransform(32), QUERIES)
+def encoding(template: str = "plain") -> Encoding:
+    return Encoding(tokenizer(), ImageTransform(32), QUERIES, template)
 
 
 def keys(n: int, epoch: int = 0) -> list[tuple[int, int, int, int]]:
@@ -113,6 +116,50 @@ def test_an_unreadable_image_keeps_its_position_and_is_not_learned(root):
         for name, text in zip(("corrupt.png", "cut.png"), batch["problems"], strict=True)
     ]
     assert all("\n" not in text for text in batch["problems"])
+
+
+def wide(root: Path, *keys: str, task: str = "rec") -> LoadedSource:
+    """As `source`, whose annotations say that images are twice as wide as they are."""
+    loaded = source(root, *keys, task=task)
+    for each in loaded.annotations:
+        each.sizes = ((SIZE[0], 2 * SIZE[1]),)
+    return loaded
+
+
+def test_an_image_of_another_shape_than_its_annotation_is_not_learned_from(root):
+    """Its regions would lie elsewhere: half as wide, where the file is half as wide as its annotation says."""
+    both = [source(root, "red", "green"), wide(root, "red", "blue")]
+    data = TrainingSet(both, encoding())
+    keys_of_both = [(0, k, k // 2, k % 2) for k in range(4)]
+    for _ in range(2):  # each batch by itself
+        batch = data.__getitems__(keys_of_both)
+        assert (batch["labels"] != IGNORE).any(dim=1).tolist() == [True, True, False, False]
+        assert batch["unusable"] == 2 and len(batch["problems"]) == 2
+        for name, text in zip(("red", "blue"), batch["problems"], strict=True):
+            said = "has 60 x 40 pixels, its annotation says 120 x 40: another shape"
+            assert f"The image {root / name}.png {said}" in text and "\n" not in text
+    # One file may be sound to one annotation and wrong to another.
+    assert data.__getitems__(keys_of_both[:2])["problems"] == []
+
+
+def test_an_image_of_another_shape_is_a_wrong_answer(root):
+    questions = wide(root, "red", "blue")
+    questions.annotations[1].sizes = (
+        (SIZE[0] * 10, SIZE[1] * 10),
+    )  # enlarged, which moves nothing
+    batch = EvaluationSet(questions, encoding()).__getitems__([0, 1])
+    assert batch["readable"] == [False, True] and len(batch["problems"]) == 1
+    assert "red.png has 60 x 40 pixels, its annotation says 120 x 40" in batch["problems"][0]
+
+
+def test_the_shape_matters_only_where_there_are_regions(root):
+    """A question about the image alone is as good on any copy of it."""
+    nlvr2 = LoadedSource(
+        "n", Task.known["nlvr2"](Codec()), root, [annotation("x", "red.png", "red.png")]
+    )
+    nlvr2.annotations[0].sizes = ((5, 500), (500, 5))
+    batch = TrainingSet([nlvr2], encoding()).__getitems__(keys(1))
+    assert batch["unusable"] == 0 and batch["problems"] == []
 
 
 def test_a_sample_that_is_too_long_is_counted_and_not_learned(root):
@@ -234,3 +281,65 @@ def training_set(where: LoadedSource) -> TrainingSet:
 def test_a_fault_is_found_when_the_set_is_made(root):
     with pytest.raises(SampleError, match=r"^task rec, source rec_colours, annotation red, "):
         TrainingSet([faulty(root, KeyError("label"))], encoding())
+
+
+EVIL = "a photo of <image> and <bsep> and <msep> and </s> and <|12|>"
+
+
+@pytest.mark.parametrize("dataset", ON_FORMATS, ids=" ".join)
+def test_a_token_that_an_answer_names_is_no_token(dataset):
+    """Of any task and turn; what the codec writes between regions stays."""
+    (name, *_), (own, *_) = dataset, annotations(*dataset)
+    loaded = LoadedSource("s", Task.known[name](Codec(num_points=4)), Path(), [own])
+    turns = loaded.task.turns(own)
+    evil = tuple((prompt, f"{answer} {EVIL}") for prompt, answer in turns)
+    for template in ("plain", "vicuna_v1"):
+        encode = partial(encoding(template).sample, loaded, own)
+        changed, written = encode(evil), " ".join(prompt + answer for prompt, answer in turns)
+        for mark in ("<image>", "<bsep>", "<msep>"):
+            (token,) = tokenizer().encode(mark)
+            assert changed.input_ids.count(token) == written.count(mark), mark
+        learned = [token for token in changed.labels if token not in (IGNORE, tokenizer().eos_id)]
+        assert "a photo of < image> and < bsep> and" in tokenizer().decode(learned)
+        asked = encode(evil, answer=False)
+        assert changed.input_ids[: len(asked.input_ids)] == asked.input_ids
+
+
+def test_separators_stay_between_two_brackets_alone():
+    masks = "The masks are [1, 2] <msep> [] <msep> [3, 4]."
+    assert neutralise_answer(masks) == masks
+    assert neutralise_answer("[1, 2] <bsep> a <bsep> [1]") == "[1, 2] < bsep> a < bsep> [1]"
+
+
+def test_an_answer_that_names_a_token_is_learned(root):
+    """Such samples ended the run, and none was named."""
+    caption = replace(annotation("red"), captions=("a photo of <image>",))
+    task = Task.known["caption"](Codec())
+    loaded = LoadedSource("s", task, root, [caption, replace(caption, captions=("a circle",))])
+    for loss_on in ("all", "free"):
+        batch = TrainingSet([loaded], encoding(), loss_on=loss_on).__getitems__(keys(2))
+        assert batch["unusable"] == 0 and batch["problems"] == []
+        learned = batch["labels"][0][batch["labels"][0] != IGNORE].tolist()
+        assert tokenizer().decode(learned) == "a photo of < image>"
+
+
+def test_a_choice_that_names_a_token_is_one_text_everywhere():
+    """In the options, in the answer and in the grammar."""
+    (own, *_) = annotations("iconqa", "iconqa", "test")
+    choices = ["<image>", "none"]
+    own = replace(own, label="0", extra=own.extra | {"choices": choices})
+    task = Task.known["iconqa"](Codec())
+    assert "(A) < image> (B) none" in task.prompt(own) and task.target(own) == "< image>"
+    ids = tokenizer().encode(task.target(own), eos=True)
+    assert compile_grammar(task.grammar(own), tokenizer()).accepts(ids)
+    assert task.parse(task.target(own), own).choice == 0
+
+
+def test_a_prompt_with_too_many_marks_names_its_sample(root, monkeypatch):
+    loaded = source(root, "red")
+    monkeypatch.setattr(type(loaded.task), "prompt", lambda *_: "<image> <image> what ?")
+    with pytest.raises(SampleError, match=r"source s, annotation red, .* 1 images but 2 <image>"):
+        TrainingSet([loaded], encoding())
+    with pytest.raises(SampleError, match=r"source s, annotation red, .* 1 images but 2 <image>"):
+        monkeypatch.setattr(type(loaded.task), "question", lambda *_: (("<image> <image> ?", ""),))
+        EvaluationSet(loaded, encoding()).__getitems__([0])

@@ -1,5 +1,7 @@
-"""No test image is trained on, whatever it is called in which data set."""
+"""No test image is trained on, whatever it is called in which data set and wherever its file lies."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,38 +9,73 @@ import pytest
 from datamodules.leakage import clean, image_names, images_tested, keep_clean, leaks
 from datamodules.mixture import MixtureData
 from datamodules.source import LoadedSource, Source
+from tests.readers.test_formats import SOURCES, read
 from tests.tiny import run, tokenizer
 from vista.codec.codec import Codec
 from vista.data import Annotation
 
 
-def shown(*images: str, **extra: object) -> Annotation:
-    return Annotation(id=images[0], images=images, extra=dict(extra))
+def shown(*images: str, names: tuple[str, ...] = ()) -> Annotation:
+    """An annotation of images, the last of which the reader calls by some names, and the others by their own."""
+    photos = [(f"own {image}",) for image in images[:-1]]
+    return Annotation(id=images[0], images=images, photos=(*photos, names))
+
+
+def coco(number: int) -> tuple[str, ...]:
+    return (f"coco {number}",)
+
+
+def names_in(dataset: str, split: str) -> set[str]:
+    return set().union(*map(image_names, read(dataset, split)))
+
+
+@pytest.mark.parametrize(("name", "split"), SOURCES)
+def test_every_reader_says_which_photographs_its_images_are(name, split):
+    for annotation in read(name, split):
+        assert len(annotation.photos) == len(annotation.images)
+        assert all(annotation.photos), "none is told by its path alone"
+        elsewhere = [f"elsewhere/{k}.jpg" for k in range(len(annotation.images))]
+        moved = replace(annotation, images=tuple(elsewhere))
+        assert image_names(moved) == image_names(annotation)
 
 
 def test_one_picture_has_one_name():
-    coco = ["coco/train2017/000000000025.jpg", "coco/train2014/COCO_train2014_000000000025.jpg",
-            "refer/images/mscoco/images/train2014/COCO_train2014_000000000025.jpg"]  # fmt: skip
-    names = [image_names(shown(path)) for path in coco]
-    names.append(image_names(shown("visual_genome/VG_100K/2406646.jpg", coco_id=25)))
-    assert names == [{"coco 25"}] * 4
-    genome = ["visual_genome/VG_100K_2/7.jpg", "visual7w/images/v7w_7.jpg"]
-    assert [image_names(shown(path, coco_id=None)) for path in genome] == [{"vg 7"}] * 2
-    others = "vcr/vcr1images/m/a@0.jpg", "nlvr2/dev/dev-0-0-img0.png"
-    assert image_names(shown(*others)) == set(others)
+    of_coco = ["grefcoco", "llava_instruct", "refcoco", "refcocog", "refcocop", "vqav2"]
+    for dataset in of_coco:
+        assert names_in(dataset, "train") == {"coco 9"}
+    for split in ("train2017", "karpathy_train"):
+        assert names_in("coco", split) == {"coco 9", "coco 25"}
+    assert names_in("coco_instances", "train2017") == {"coco 9", "coco 25"}
+    assert names_in("pope", "random") == names_in("llava_instruct", "bench") == {"coco 139"}
+    for dataset in ("localqa", "looktwice", "visual7w", "visual7w_telling", "visual_genome"):
+        assert names_in(dataset, "val") == {"vg 2", "coco 139", "flickr 7"}
+    assert names_in("flickr30k_entities", "train") == {"flickr 100"}
+    unsaid = Annotation("1", ("vcr/a.jpg", "coco/train2017/000000000009.jpg"))
+    assert image_names(unsaid) == set(unsaid.images), "nothing is guessed from a folder"
 
 
 def test_a_photograph_is_known_by_its_number_on_flickr_too():
-    flickr = shown("flickr30k_entities/flickr30k-images/1000092795.jpg")
-    coco = shown("coco/val2017/000000000025.jpg", flickr_id=1000092795)
-    genome = shown("visual_genome/VG_100K/7.jpg", coco_id=25, flickr_id=1000092795)
-    assert image_names(flickr) == {"flickr 1000092795"}
-    assert image_names(coco) == image_names(genome) == {"coco 25", "flickr 1000092795"}
+    flickr = shown("flickr30k-images/1000092795.jpg", names=("flickr 1000092795",))
+    coco = shown("coco/val2017/25.jpg", names=("coco 25", "flickr 1000092795"))
     source = {"caption": Source("caption", "coco", test={"caption_coco": "val2017"})}
     tested, _ = images_tested(source, lambda *_: [coco])
-    assert clean([flickr, shown("flickr30k_entities/flickr30k-images/5.jpg")], tested)[1] == {
-        "caption_coco": 1
-    }
+    other = shown("flickr30k-images/5.jpg", names=("flickr 5",))
+    assert clean([flickr, other], tested)[1] == {"caption_coco": 1}
+
+
+def test_a_reader_that_says_nothing_is_named():
+    silent, told = Annotation("1", ("mine/000000000025.jpg",)), shown("a.jpg", names=coco(25))
+    source = {"mine": Source("rec", "mine", test={"rec_mine": "val"})}
+    with pytest.warns(UserWarning, match="rec_mine: its reader does not say which photographs"):
+        _, absent = images_tested(source, lambda *_: [silent])
+    assert absent == []
+    loaded = [LoadedSource(name, None, Path(), [a]) for name, a in (("s", silent), ("t", told))]  # type: ignore[arg-type]
+    notes = keep_clean(loaded, {"coco 25": {"x"}}, [])
+    assert [note.partition(":")[0] for note in notes] == ["s", "t"]
+    assert "only their paths are compared" in notes[0] and "1 of 1 samples left out" in notes[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images_tested(source, lambda *_: [told])
 
 
 def test_samples_that_show_a_test_image_are_left_out_and_counted():
@@ -47,8 +84,8 @@ def test_samples_that_show_a_test_image_are_left_out_and_counted():
         "pope": Source("pope", "pope", test={"pope_random": "random"}),
     }
     splits = {
-        "val": [shown("refer/images/mscoco/images/train2014/COCO_train2014_000000000001.jpg")],
-        "testA": [shown("coco/train2017/000000000002.jpg")],
+        "val": [shown("refer/COCO_train2014_000000000001.jpg", names=coco(1))],
+        "testA": [shown("a/b.jpg", names=coco(2))],
     }
 
     def read(name: str, source: Source, split: str) -> list[Annotation]:
@@ -59,8 +96,8 @@ def test_samples_that_show_a_test_image_are_left_out_and_counted():
     tested, absent = images_tested(sources, read)
     assert tested == {"coco 1": {"rec_val"}, "coco 2": {"rec_testA"}}
     assert absent == ["pope_random: source pope: no files"]
-    train = [shown(f"coco/train2014/COCO_train2014_{i:012d}.jpg") for i in (1, 2, 3)]
-    train.append(shown("nlvr2/x.png", "coco/train2017/000000000001.jpg"))
+    train = [shown(f"another/folder/{i}.jpg", names=coco(i)) for i in (1, 2, 3)]
+    train.append(shown("nlvr2/x.png", "coco/train2017/000000000001.jpg", names=coco(1)))
     assert leaks(train[3], tested) == {"rec_val"}
     assert clean(train, tested) == ([train[2]], {"rec_val": 2, "rec_testA": 1})
     loaded = LoadedSource("caption", None, Path(), list(train))  # type: ignore[arg-type]

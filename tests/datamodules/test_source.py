@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import warnings
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,21 @@ def test_more_than_one_per_cent_stops_with_the_list(fake, monkeypatch):
         "bad0: its box lies outside the image; 14: the image images/7.png is missing; 15:" in text
     )
     assert messages(fake, allow_missing=True)[0] == 197
+
+
+def test_what_stands_twice_is_named_and_does_not_stop_a_run(fake, monkeypatch):
+    once = Fake._annotations
+    monkeypatch.setattr(Fake, "_annotations", lambda self: chain(once(self), once(self)))
+    count, (message,) = messages(fake)
+    assert count == 200
+    assert message.startswith(
+        "fake (train): 200 of 400 annotations cannot be used: 0: its id stands twice"
+    )
+    (fake / "images" / "7.png").unlink()
+    assert messages(fake)[0] == 200
+    monkeypatch.setattr("datamodules.missing.TOLERATED", 0.004)
+    with pytest.raises(ValueError, match=r"set --data\.allow_missing"):  # of two missing images
+        messages(fake)
 
 
 def test_a_long_list_is_cut(fake):

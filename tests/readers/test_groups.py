@@ -50,6 +50,8 @@ def test_coseg_groups(coseg, split):
     assert first.extra["count"] == [True] * 4
     assert second.extra["count"] == [True, False, False, False]
     assert second.images[1:] == first.images[:3], "filled from the start of the class"
+    assert second.photos[1:] == first.photos[:3] and len(set(first.photos)) == 4
+    assert [f"coseg/{name.removeprefix('coseg ')}" for (name,) in first.photos] == [*first.images]
     assert all((coseg / path).is_file() for path in first.images)
     for number, segmentation in enumerate(first.segmentations):
         assert (decode_segmentation(segmentation, first.sizes[number]) == mask(number)).all()
@@ -89,7 +91,7 @@ def groups(tmp_path, request):
             "anno_id": [],
             "group_id": k // 5,
         }
-        for k in range(7)
+        for k in range(8)
     }
     bare = {
         "sent_id": [5],
@@ -121,7 +123,7 @@ def groups(tmp_path, request):
             0: {
                 "id": 0,
                 "inner_sent_id": [5, 6, 7],
-                "img_id": [0, 1, 2, 3, 4],
+                "img_id": [0, 1, 2, 3, 4, 7],
                 "group_name": "cups",
             },
             1: {"id": 1, "inner_sent_id": [], "img_id": [5, 6], "group_name": "dogs"},
@@ -140,8 +142,10 @@ def test_groupwise_res(groups):
     assert [record for record, _ in reader.problems] == ["14", "7_0"]
     assert (red.id, red.expression, len(red.images)) == ("5_0", "a red cup", 5)
     assert red.images[3] == "groupwise_res/images/g/3.jpg"
+    assert red.photos[3] == ("groupwise_res g/3.jpg",) and len(red.photos) == 5
     assert red.extra["present"] == [True, True, False, True, False]
-    assert blue.extra["present"] == [False] * 5 and blue.segmentations == ([],) * 5
+    assert "groupwise_res/images/g/4.jpg" not in red.images, "nobody knows whether it shows a cup"
+    assert blue.extra["present"] == [False] * 6 and blue.segmentations == ([],) * 6
     drawn = [decode_segmentation(s, hw) for s, hw in zip(red.segmentations, red.sizes, strict=True)]
     assert (
         (drawn[0] == mask(0)).all()
@@ -156,6 +160,7 @@ def test_attcoseg(groups):
     assert [a.id for a in samples] == ["5_0_0_1", "5_0_0_3", "5_0_1_3"]
     for a in samples:
         assert len(a.images) == len(set(a.images)) == 4
+        assert [f"groupwise_res/images/{name.split()[1]}" for (name,) in a.photos] == [*a.images]
         i, j = a.extra["pair"]
         assert 1 <= i < j <= 4
         numbers = {int(a.images[k - 1].split("/")[-1][0]) for k in (i, j)}

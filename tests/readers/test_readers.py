@@ -4,15 +4,22 @@ import itertools
 import json
 import os
 import pickle
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 from datamodules.readers import READERS
 from datamodules.readers.files import inside
 from datamodules.readers.plain_pickle import load_plain_pickle
-from datamodules.readers.reader import clip_box, clip_xywh, segmentation_problem
+from datamodules.readers.reader import REPEATED
+from datamodules.readers.regions import clip_box, clip_xywh, segmentation_problem
+from datamodules.readers.vcr import texts
+from tasks import Task
+from vista.codec.codec import Codec
 
+FORMATS = Path(__file__).parents[1] / "formats"
 SQUARE = [[1, 1, 5, 1, 5, 5, 1, 5]]
 
 
@@ -313,6 +320,69 @@ def test_vqav2_joins_by_id(tmp_path):
     assert next(iter(test)).images[0] == "coco/test2015/COCO_test2015_000000000001.jpg"
 
 
+def test_vqav2_annotations_of_question_id_and_answers_alone(tmp_path):
+    """A form that other tools write: label and type come from the answers, or the record is left out."""
+    given = {
+        1: [{"answer": "maybe"}, *[{"answer": "yes"}] * 6, *[{"answer": "no"}] * 3],
+        2: [2] * 4 + ["two"] * 6,
+        3: ["", "3", "4", "4 ", "3"],
+        4: [{"answer": ""}] * 10,
+        5: [],
+        6: [{"answer": "a cat"}],
+    }
+    answers = [{"question_id": k, "answers": each} for k, each in given.items()]
+    answers[5] |= {"multiple_choice_answer": "cat", "answer_type": "number"}  # as the file says
+    answers.append({"question_id": 7})
+    questions = [{"question_id": k, "image_id": 1, "question": f"Q{k}?"} for k in range(1, 8)]
+    write(tmp_path / "vqav2/v2_OpenEnded_mscoco_train2014_questions.json", {"questions": questions})
+    write(tmp_path / "vqav2/v2_mscoco_train2014_annotations.json", {"annotations": answers})
+    reader = READERS["vqav2"](tmp_path, "train")
+    found = {a.id: (a.label, a.extra["answer_type"]) for a in reader}
+    assert found == {
+        "1": ("yes", "yes/no"), "2": ("two", "other"), "3": ("3", "number"), "6": ("cat", "number"),
+    }  # fmt: skip
+    assert reader.problems == [(k, "it has no answer") for k in "457"]
+    task, annotations = Task.known["vqav2"](Codec()), list(reader)
+    assert [task.target(a) for a in annotations] == ["yes", "two", "3", "cat"]
+    metric = task.evaluator()
+    metric.update(task.baseline(annotations), [task.reference(a) for a in annotations])
+    assert metric.compute()["n"] == 4
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (["person", "'", "s", "mouth", "."], "person's mouth."),
+        (["They", "'", "re", "here", "."], "They're here."),
+        (["I", "don", "'", "t", "know", ",", "I", "'", "m", "new"], "I don't know, I'm new"),
+        ([[0], "'", "s", "hat", "and", [1, 2], "'", "s"], "<0>'s hat and <1> and <2>'s"),
+        (["We", "\u2019", "ll", "see", "what", "he", "\u2019", "d", "do"], "We\u2019ll see what he\u2019d do"),
+        (["do", "n", "'", "t"], "don't"),
+        (["do", "n't", ",", "it", "'s", [0], "'s"], "don't, it's <0>'s"),
+        (["10", "o", "'", "clock", ",", "y", "'", "all"], "10 o'clock, y'all"),
+        (["the", "girls", "'", "room"], "the girls' room"),
+    ],
+)  # fmt: skip
+def test_vcr_apostrophes_join_on_both_sides(tokens, text):
+    assert texts(tokens, "<{}>".format) == text
+
+
+def test_vcr_needs_labels_outside_of_test(tmp_path):
+    shutil.copytree(FORMATS / "vcr", tmp_path / "vcr")
+    path = tmp_path / "vcr/vcr1annots/val.jsonl"
+    record = json.loads(path.read_text())
+    unlabelled = {key: value for key, value in record.items() if key != "rationale_label"}
+    lines = [
+        record,
+        unlabelled | {"annot_id": "val-8"},
+        record | {"annot_id": "val-9", "answer_label": 4},
+    ]
+    write(path, "\n".join(map(json.dumps, lines)))
+    reader = READERS["vcr"](tmp_path, "val")
+    assert [a.id for a in reader] == ["val-0"]
+    assert [name for name, _ in reader.problems] == ["val-8", "val-9"]
+
+
 def test_nlvr2(tmp_path):
     lines = [
         {"identifier": "train-1-2-3", "sentence": "Two dogs.", "label": "True", "directory": 43},
@@ -352,3 +422,53 @@ def test_twenty_thousand_images_are_read_in_seconds(tmp_path):
     start = time.perf_counter()
     assert sum(len(a.boxes) for a in READERS["coco_instances"](tmp_path, "train2017")) == 100_000
     assert time.perf_counter() - start < 10, "about one second is expected"
+
+
+def copied(root, path, change):
+    """A data root that holds a copy of one dataset's files, one of them changed."""
+    folder = path.partition("/")[0]
+    if not (root / folder).exists():
+        shutil.copytree(FORMATS / folder, root / folder)
+    data = json.loads((root / path).read_text())
+    change(data)
+    (root / path).write_text(json.dumps(data))
+    return root
+
+
+def test_an_image_that_stands_twice_is_read_once(tmp_path):
+    path = "coco/annotations/captions_val2017.json"
+    copied(tmp_path, path, lambda data: data["images"].append(data["images"][0]))
+    reader = READERS["coco"](tmp_path, "val2017")
+    assert [a.id for a in reader] == [a.id for a in READERS["coco"](FORMATS, "val2017")]
+    assert reader.problems == [("139", REPEATED)]
+
+
+def test_a_question_that_stands_twice_is_read_once(tmp_path):
+    def twice(data):
+        data["questions"].insert(1, data["questions"][0] | {"question": "Another?"})
+
+    copied(tmp_path, "vqav2/v2_OpenEnded_mscoco_val2014_questions.json", twice)
+    reader = READERS["vqav2"](tmp_path, "val")
+    once = list(READERS["vqav2"](FORMATS, "val"))
+    assert list(reader) == once, "the first is kept"
+    assert reader.problems == [(once[0].id, REPEATED)]
+
+    def answered_twice(data):
+        data["annotations"].append(data["annotations"][0] | {"multiple_choice_answer": "no"})
+
+    copied(tmp_path, "vqav2/v2_mscoco_val2014_annotations.json", answered_twice)
+    assert list(reader) == once
+    assert sorted(reader.problems) == [(a.id, REPEATED) for a in once]
+    again = READERS["vqav2"](tmp_path, "val")
+    assert list(again) == once and again.problems == reader.problems
+
+
+def test_a_caption_may_hold_any_end_of_a_line(tmp_path):
+    folder = tmp_path / "flickr30k_entities"
+    shutil.copytree(FORMATS / "flickr30k_entities", folder)
+    for file in (folder / "Sentences").iterdir():
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace(" ", " \u0085\u2028", 1), encoding="utf-8")
+    there = [a.id for a in READERS["flickr30k_entities"](FORMATS, "train")]
+    reader = READERS["flickr30k_entities"](tmp_path, "train")
+    assert [a.id for a in reader] == there and reader.problems == []
