@@ -28,24 +28,28 @@ class Faults(Callback):
     """Leaves a bad step out on all processes, and names its samples; ends a run that has too many.
 
     A step that is left out changes no weight and no moment of the optimizer, so the checkpoint that is written when
-    the run ends is intact.
+    the run ends is intact. Where fp16 scales the loss, gradients overflow now and then, and its scaler takes a smaller
+    scale: that is no fault, unless the loss itself is not finite or no scale is left.
 
     SIGTERM and Ctrl+C, whichever processes they reach, end the run after the next step. Lightning's own handlers send
     messages between the processes from within the signal, wherever each of them is just then, and can wait for ever.
     """
 
-    def __init__(self, max_skipped: int = 20, slow_step: float = 900.0) -> None:
+    def __init__(self, max_skipped: int = 20, slow_step: float = 900.0, window: int = 1000) -> None:
         """Keep the settings.
 
         Args:
-            max_skipped: steps that are left out before the run ends.
+            max_skipped: steps of a window that are left out before the run ends.
             slow_step: seconds after which a step is said to hang.
+            window: so many steps are looked back upon.
         """
-        self.max_skipped, self.slow_step = max_skipped, slow_step
-        self.skipped = 0
+        self.max_skipped, self.slow_step, self.window = max_skipped, slow_step, window
+        self.skipped = 0  # in all
+        self.recent: list[int] = []  # the last of these since the run began or was resumed
+        self.finite_loss = torch.ones(())  # 0 where a loss of this step is not finite
         self.signal = 0  # the one that this process got
         self.ends = False  # some process got it, and all know
-        self.samples = "none yet"
+        self.ids: list[str] = []  # samples of the step, which may have several batches
         self.timer: threading.Timer | None = None
         self.handler: Handler = None  # of Ctrl+C, outside of training
 
@@ -67,10 +71,23 @@ class Faults(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: TrainingBatch, batch_idx: int
     ) -> None:
         """Remember the samples, and start the clock."""
-        self.samples = " ".join(batch["ids"])
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.ids, self.finite_loss = [], torch.ones((), device=pl_module.device)
+        self.ids += batch["ids"]
         self._start(
             f"rank {trainer.global_rank}: step {trainer.global_step + 1}", "forward and backward"
         )
+
+    @property
+    def samples(self) -> str:
+        """The samples of the step."""
+        return " ".join(self.ids) or "none yet"
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Look at the loss without waiting for it."""
+        self.finite_loss = self.finite_loss * loss.detach().isfinite()
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
@@ -78,27 +95,34 @@ class Faults(Callback):
         """Drop all gradients where one of any process is not finite; ask whether one is to end.
 
         Raises:
-            RuntimeError: too many steps were left out.
+            RuntimeError: too many of the last steps were left out.
         """
         trained = chain.from_iterable(group["params"] for group in optimizer.param_groups)
         parameters = [parameter for parameter in trained if parameter.grad is not None]
         finite = all_finite(parameters)
         goes_on = 1 - finite.new_tensor(bool(self.signal))
-        # One reduction serves both questions: the least of all processes is 0 where any says no.
-        agreed = trainer.strategy.reduce(torch.stack([finite, goes_on]), reduce_op="min")  # (2,)
-        self.ends = bool(agreed[1] == 0)
-        if agreed[0] > 0:
+        answers = torch.stack([finite, goes_on, self.finite_loss.to(finite)])  # (3,)
+        # One reduction serves all questions: the least of all processes is 0 where any says no.
+        finite, goes_on, finite_loss = trainer.strategy.reduce(answers, reduce_op="min")
+        self.ends = bool(goes_on == 0)
+        if finite > 0:
             return
         for parameter in parameters:
             parameter.grad = None
+        if not (finite_loss > 0 and has_scale_left(trainer)):
+            self._leave_out(trainer)
+
+    def _leave_out(self, trainer: Trainer) -> None:
+        step = trainer.global_step + 1
         self.skipped += 1
+        self.recent = [*(before for before in self.recent if before > step - self.window), step]
         self._say(
-            f"rank {trainer.global_rank}: step {trainer.global_step + 1} is left out, its gradient is not finite; "
-            f"samples {self.samples}"
+            f"rank {trainer.global_rank}: step {step} is left out, its gradient is not finite; samples {self.samples}"
         )
-        if self.skipped > self.max_skipped:
+        if len(self.recent) > self.max_skipped:
             raise RuntimeError(
-                f"{self.skipped} steps had a gradient that is not finite; the run ends here"
+                f"{len(self.recent)} steps had a gradient that is not finite, of the last {self.window}; "
+                "the run ends here"
             )
 
     def on_train_batch_end(
@@ -172,3 +196,9 @@ def all_finite(parameters: Sequence[Parameter]) -> Tensor:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     shards = [getattr(gradient, "_local_tensor", gradient) for gradient in gradients]
     return torch.stack([shard.isfinite().all() for shard in shards]).all().float()
+
+
+def has_scale_left(trainer: Trainer) -> bool:
+    """Whether the loss is scaled, and may still be scaled less: what is not finite may then be an overflow."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler is not None and scaler.get_scale() > 1

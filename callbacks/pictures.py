@@ -51,7 +51,10 @@ class Pictures(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(
-                    source.name, sheet, trainer.global_step, dataformats="HWC"
+                    source.name,
+                    sheet,
+                    trainer.global_step,
+                    dataformats="HWC",
                 )
 
     def on_test_batch_end(
@@ -68,7 +71,10 @@ class Pictures(Callback):
 
 
 def draw_question(
-    source: Source, annotation: Annotation, prediction: Prediction, exif: bool = False
+    source: Source,
+    annotation: Annotation,
+    prediction: Prediction,
+    exif: bool = False,
 ) -> np.ndarray:
     """The images side by side with the answer on them, the prompt and the text below the first.
 
@@ -97,7 +103,12 @@ def draw_question(
     return contact_sheet(pictures, columns=len(pictures)) if several else pictures[0]
 
 
-def _image(path: Path, annotation: Annotation, k: int, exif: bool) -> np.ndarray:
+def _image(
+    path: Path,
+    annotation: Annotation,
+    k: int,
+    exif: bool,
+) -> np.ndarray:
     """Pixels of the k-th image, grey ones if it cannot be read."""
     try:
         return load_image(path, exif=exif)

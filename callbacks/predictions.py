@@ -1,20 +1,35 @@
 """Every prediction of `test`, as it is made: `predictions/<source>.jsonl`, one JSON object a line.
 
-While a test runs, `predictions/unfinished.json` says of what. If it is killed, the next test of the same checkpoint
-under the same settings takes the answers that are there and asks for the others only.
+While a test runs, `predictions/unfinished.json` says of what. If it is killed, the next test of the same weights under
+the same settings takes the answers that are there, where the same is asked, and asks for the others only. Of a split
+whose answers are hidden the file for the benchmark's server is written beside: `<source>.submission.json`.
 """
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from lightning import Callback, LightningModule, Trainer
 
+from vista.data import Annotation, Prediction
 from vista.module import VistaModule
-from vista.predictions import Record, read_records, to_record
+from vista.predictions import (
+    Record,
+    from_record,
+    prompt_of,
+    read_records,
+    still_asked,
+    to_record,
+    write_submission,
+)
+from vista.task import Source
 from vista.tokens.batch_types import EvaluationBatch
+from vista.training.checkpoints import identity
 from vista.training.evaluation import eval_sources
 
 
@@ -33,41 +48,48 @@ class Predictions(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hand the answers of a killed test to the model, or begin anew."""
-        names = [source.name for source in eval_sources(trainer)]
+        sources = eval_sources(trainer)
         module = cast(VistaModule, pl_module)
         mark, subject = self.folder / "unfinished.json", subject_of(trainer, module)
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-            resumed = mark.is_file() and mark.read_text() == subject
-            for name in names:
-                self._join(name, resumed)
+            resumed = mark.is_file() and mark.read_text(errors="replace") == subject
+            for source in sources:
+                records = self._records(source.name) if resumed else []
+                self._keep(source.name, still_asked(source, records))
             mark.write_text(subject)
         trainer.strategy.barrier()
-        recorded = {name: self._read(name) for name in names}
-        module.recorded = recorded
-        count = sum(map(len, recorded.values()))
+        module.recorded = {}
+        for source in sources:
+            records = self._records(source.name)
+            module.recorded[source.name] = {record["id"]: record for record in records}
+        count = sum(map(len, module.recorded.values()))
         if trainer.is_global_zero and count:
             print(f"{count} answers of an unfinished test are taken from {self.folder}")
         trainer.strategy.barrier()  # all have read before anyone writes
 
-    def _join(self, name: str, keep: bool) -> None:
-        """Bring the answers of all processes into one file, without a cut line; or remove them."""
-        path = self.folder / f"{name}.jsonl"
-        parts = sorted(self.folder.glob(f"{name}.*jsonl"))
-        records = chain.from_iterable(read_records(part) for part in parts)
-        lines = [as_line(record) for record in records]
+    def _parts(self, name: str) -> list[Path]:
+        """The file of a source, and those of other processes: `x.jsonl` and `x.1.jsonl`, but not `x.testA.jsonl`."""
+        own = re.compile(rf"{re.escape(name)}(\.[0-9]+)?\.jsonl")
+        return sorted(path for path in self.folder.iterdir() if own.fullmatch(path.name))
+
+    def _records(self, name: str) -> list[Record]:
+        """The answers of all processes to the questions of a source."""
+        return list(chain.from_iterable(map(read_records, self._parts(name))))
+
+    def _keep(self, name: str, records: Sequence[Record]) -> None:
+        """Bring the answers of all processes into one file; it is not there where there are none."""
+        path, parts = self.folder / f"{name}.jsonl", self._parts(name)
         # Written aside and renamed: a kill here must not lose what was there.
-        if keep and lines:
-            joined = path.with_suffix(".joined")
-            joined.write_text("".join(dict.fromkeys(lines)), encoding="utf-8")
+        if records:
+            joined = self.folder / f"{name}.joined"
+            lines = dict.fromkeys(map(as_line, records))
+            with _open(joined, "w") as file:
+                file.writelines(lines)
             joined.replace(path)
         for part in parts:
-            if part != path or not keep:
+            if part != path or not records:
                 part.unlink()
-
-    def _read(self, name: str) -> dict[str, Record]:
-        path = self.folder / f"{name}.jsonl"
-        return {record["id"]: record for record in read_records(path)} if path.is_file() else {}
 
     def on_test_batch_end(
         self,
@@ -84,10 +106,10 @@ class Predictions(Callback):
         if source.name not in self.files:
             rank = f".{trainer.global_rank}" if trainer.global_rank else ""
             path = self.folder / f"{source.name}{rank}.jsonl"
-            self.files[source.name] = path.open("a", encoding="utf-8")
+            self.files[source.name] = _open(path, "a")
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
             if annotation.id not in recorded:
-                prompt = source.question(annotation)[0][0]
+                prompt = prompt_of(source.question(annotation))
                 record = to_record(annotation, prompt, prediction)
                 self.files[source.name].write(as_line(record))
         self.files[source.name].flush()  # a killed test leaves whole batches
@@ -100,8 +122,33 @@ class Predictions(Callback):
         trainer.strategy.barrier()
         if trainer.is_global_zero:
             for source in eval_sources(trainer):
-                self._join(source.name, keep=True)
+                records = self._records(source.name)
+                self._keep(source.name, records)
+                if not source.scored:
+                    self._submit(source, records)
             (self.folder / "unfinished.json").unlink(missing_ok=True)
+
+    def _submit(self, source: Source, records: Sequence[Record]) -> None:
+        """Write the file for the benchmark's server beside the folder."""
+        by_id = {record["id"]: record for record in records}
+
+        def answer(annotation: Annotation) -> Prediction:
+            record = by_id.get(annotation.id)
+            if record is None:
+                return Prediction(malformed=True)
+            return from_record(source.task, annotation, record)
+
+        file = write_submission(self.folder.parent / source.name, source, answer)
+        if file is not None:
+            count = len(source.annotations)
+            print(
+                f"{source.name} has no answers in this split; for its server: {file} ({count} questions)"
+            )
+
+
+def _open(path: Path, mode: str) -> TextIO:
+    # Lone surrogates, which no file can hold, are written as JSON's escapes for them.
+    return cast(TextIO, path.open(mode, encoding="utf-8", errors="backslashreplace", newline="\n"))
 
 
 def as_line(record: Record) -> str:
@@ -109,16 +156,33 @@ def as_line(record: Record) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def subject_of(trainer: Trainer, module: VistaModule) -> str:
-    """What the answers depend on, as JSON: the checkpoint, the settings of text and decoding, the sources."""
-    checkpoint = Path(str(trainer.ckpt_path))
-    decoding = asdict(module.decoder.settings)
-    sources = [(s.name, str(s.root), len(s.annotations)) for s in eval_sources(trainer)]
-    modified = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-    subject = {
-        "checkpoint": str(checkpoint),
-        "modified": modified,
-        "decoding": decoding,
-        "sources": sources,
+def weights_of(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """Which weights are tested: where they were read, and the files there."""
+    # The weights of a sharded run are not taken by Lightning, but by the module.
+    named = trainer.ckpt_path or getattr(module, "init_from", None)
+    if named is None:
+        return {"path": "", "files": []}
+    path = Path(named).resolve()
+    return {"path": str(path), "files": identity(path)}
+
+
+def settings_of(trainer: Trainer, module: VistaModule) -> dict[str, Any]:
+    """What else shapes the answers, beside the questions: prompts in token ids, decoding, precision."""
+    encoding = trainer.datamodule.encoding  # type: ignore[attr-defined]
+    return {
+        "precision": str(trainer.precision),
+        "decoding": asdict(module.decoder.settings),
+        "template": encoding.template,
+        "num_queries": encoding.num_queries,
+        "image_size": encoding.transform.image_size,
+        "text": module.text_settings(),
+        # The tokenizer of instructions is in it.
+        "tokenizer": sha256(module.tokenizer.to_json().encode()).hexdigest(),
     }
-    return json.dumps(subject | {"text": module.text_settings()}, default=str)
+
+
+def subject_of(trainer: Trainer, module: VistaModule) -> str:
+    """What the answers depend on, as JSON: the weights, the settings of prompts and decoding, the sources."""
+    sources = [(s.name, str(s.root), len(s.annotations)) for s in eval_sources(trainer)]
+    subject = {"weights": weights_of(trainer, module), "sources": sources}
+    return json.dumps(subject | settings_of(trainer, module), default=str)

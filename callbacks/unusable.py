@@ -31,7 +31,10 @@ class Unusable(Callback):
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             pl_module.log(
-                "data/unusable_samples", float(self.samples), sync_dist=True, reduce_fx="sum"
+                "data/unusable_samples",
+                float(self.samples),
+                sync_dist=True,
+                reduce_fx="sum",
             )
 
     def on_validation_batch_end(

@@ -54,16 +54,18 @@ class AttCoSeg(CoSeg):
         return start, self._regions(2), Literal(".", glued=True)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
-        """The numbers before the first bracket; the k-th mask at the size of the image that the k-th number names."""
+        """The numbers before the masks; the k-th mask at the size of the image that the k-th number names.
+
+        Without masks, or with unreadable ones, the pair alone is read.
+        """
         numbers = image_numbers(text)
         # A mask whose number is beyond the group is scored nowhere; any size will do for it.
         known = range(1, len(annotation.sizes) + 1)
         sizes = [annotation.sizes[number - 1 if number in known else 0] for number in numbers]
-        masks, malformed = self._read_masks(text, sizes)
+        masks, _ = self._read_masks(text, sizes)
         answer = " ".join(map(str, numbers))
-        malformed = malformed or not numbers
         return Prediction(
-            text=text, answer=answer, numbers=numbers, masks=masks, malformed=malformed
+            text=text, answer=answer, numbers=numbers, masks=masks, malformed=not numbers
         )
 
     def reference(self, annotation: Annotation) -> Reference:
@@ -92,8 +94,11 @@ def pair_of(annotation: Annotation) -> list[int]:
 
 
 def image_numbers(text: str) -> list[int]:
-    """The numbers before the first bracket, as written: `"The images are 3 and 1. The masks are [..."` -> `[3, 1]`."""
-    return [int(number) for number in _NUMBER.findall(text.split("[")[0])]
+    """The numbers before the masks, as written: `"The images are 3 and 1. The masks are [..."` -> `[3, 1]`."""
+    head = text.split("[")[0]
+    # Masks without their brackets are numbers too.
+    found = _NUMBER.findall(head.split("masks are")[0]) or _NUMBER.findall(head)
+    return [int(number) for number in found]
 
 
 def _sentence(pair: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vista.answers import extract_answer
-from vista.data import Annotation, InputError, Prediction, Reference
+from vista.data import Annotation, InputError, Prediction, Reference, neutralise
 from vista.decoding.grammar import Choice, Grammar, Text
 from vista.metrics.iconqa import IconQAMetric, choose_option
 from vista.task import Task, letter_options
@@ -42,7 +42,8 @@ class IconQA(Task):
         """Texts; the further images of choose_img are called by their number."""
         if len(annotation.images) > 1:
             return [f"image {k}" for k in range(2, len(annotation.images) + 1)]
-        return [" ".join(choice.split()) for choice in annotation.extra.get("choices", ())]
+        choices = annotation.extra.get("choices", ())
+        return [neutralise(" ".join(choice.split())) for choice in choices]
 
     def target(self, annotation: Annotation) -> str:
         """The right choice."""

@@ -13,8 +13,10 @@ import re
 from collections.abc import Collection
 
 _MARKERS = ("The answer is", "the answer is", "Answer:", "answer:")
-_LETTER_IN_PARENTHESES = re.compile(r"\(\s*([a-zA-Z])\s*\)")
-_LETTER_AFTER_WORD = re.compile(r"\b(answer is|option|choice)\s*:?\s*([a-z])\b(?!')", re.IGNORECASE)
+_ANNOUNCED = re.compile(r"\b(?:answer is(?!\s+not\b)\s*:?|answer:)", re.IGNORECASE)
+_LETTER_IN_PARENTHESES = re.compile(r"(?<!\w)\(\s*([a-zA-Z])\s*\)")  # not the "(s)" of "person(s)"
+_LETTER_AFTER_WORD = re.compile(r"\b(?:option|choice)\s*:?\s*([a-z])\b(?!')", re.IGNORECASE)
+_FIRST_LETTER = re.compile(r"\s*(?:\(\s*([a-zA-Z])\s*\)|(?!(?:a|I)\s+\w)([a-zA-Z])\b(?!'))")
 _SINGLE_LETTER = re.compile(r"\s*([a-zA-Z])\s*[.):]?\s*")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _POPE_NO_WORDS = frozenset(("No", "not", "no"))
@@ -37,8 +39,9 @@ def extract_answer(text: str) -> str:
 def extract_letter(text: str, n_options: int) -> int | None:
     """The chosen option of a multiple-choice question.
 
-    The first rule that applies decides: the last letter in parentheses; a letter after `answer is`, `option` or
-    `choice` (the last such); a text that is one letter with an optional `.`, `)` or `:`. Case does not matter.
+    The first rule that applies decides: the first letter after the last `answer is` or `Answer:`, next to it or in
+    parentheses; the last letter in parentheses; a letter next to the last `option` or `choice`; a text that is one
+    letter with an optional `.`, `)` or `:`. Case does not matter.
 
     Args:
         text: decoded text, e.g. `"The answer is (B)."`.
@@ -47,28 +50,33 @@ def extract_letter(text: str, n_options: int) -> int | None:
     Returns:
         index of the option from 0; None where there is no letter or it lies beyond the options.
     """
-    letter = _last_letter(text)
+    letter = _named_letter(text)
     if letter is None:
         return None
     index = ord(letter.lower()) - ord("a")
     return index if index < n_options else None
 
 
-def _last_letter(text: str) -> str | None:
+def _named_letter(text: str) -> str | None:
+    for announcement in reversed(list(_ANNOUNCED.finditer(text))):
+        if letter := _first_letter(text[announcement.end() :]):
+            return letter
     in_parentheses = _LETTER_IN_PARENTHESES.findall(text)
     if in_parentheses:
         return in_parentheses[-1]
-    named = [m for m in _LETTER_AFTER_WORD.finditer(text) if not _is_article(m, text)]
+    named = _LETTER_AFTER_WORD.findall(text)
     if named:
-        return named[-1].group(2)
+        return named[-1]
     whole = _SINGLE_LETTER.fullmatch(text)
     return whole.group(1) if whole else None
 
 
-def _is_article(match: re.Match[str], text: str) -> bool:
-    # "The answer is a dog" names no option.
-    follows_word = re.match(r"\s+\w", text[match.end() :]) is not None
-    return match.group(1).lower() == "answer is" and match.group(2) == "a" and follows_word
+def _first_letter(text: str) -> str | None:
+    """The letter that a text starts with, or the first in parentheses; "a dog" starts with a word."""
+    if start := _FIRST_LETTER.match(text):
+        return start.group(1) or start.group(2)
+    in_parentheses = _LETTER_IN_PARENTHESES.search(text)
+    return in_parentheses.group(1) if in_parentheses else None
 
 
 def first_word_decision(

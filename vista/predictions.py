@@ -1,18 +1,24 @@
 """Predictions as lines of a file, and back: what `test` writes, `score` reads and a killed test resumes from.
 
-{"id": "423_1203", "prompt": "<image> ...", "text": "[12, 40, 300, 410]", "malformed": false,
+{"id": "423_1203", "prompt": "<image> ...", "images": ["coco/..."], "text": "[12, 40, 300, 410]", "malformed": false,
  "confidence": -0.41, "spreads": [3.1, 7.0, 5.5, 9.2]}
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from vista.data import Annotation, Prediction
-from vista.task import Task
+from vista.data import Annotation, InputError, Prediction, Turns
+from vista.task import Source, Task
 
 Record = dict[str, Any]
+
+
+def prompt_of(turns: Turns) -> str:
+    """All that is asked, as a record keeps it: the prompt of the last turn, after the turns before it."""
+    return "\n".join(chain.from_iterable(turns)).removesuffix("\n")  # the last answer is left empty
 
 
 def to_record(annotation: Annotation, prompt: str, prediction: Prediction) -> Record:
@@ -20,6 +26,7 @@ def to_record(annotation: Annotation, prompt: str, prediction: Prediction) -> Re
     record = {
         "id": annotation.id,
         "prompt": prompt,
+        "images": list(annotation.images),
         "text": prediction.text,
         "malformed": prediction.malformed,
     }
@@ -43,9 +50,64 @@ def from_record(task: Task, annotation: Annotation, record: Record) -> Predictio
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a JSONL file; the last line may be cut, where its writer was killed."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    """The records of a JSONL file; the last line alone may be cut, where its writer was killed.
+
+    Raises:
+        InputError: any other line is no record; names file and line.
+    """
+    # Lines end at line feeds alone: a text may hold U+2028 and others that Python takes for the end of a line, too.
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+            record = json.loads(line.decode())
+        except ValueError as error:  # of the encoding, or of the syntax
+            if number == len(lines):  # no line feed follows it
+                return
+            raise InputError(f"{path}, line {number}: this is not JSON ({error})") from error
+        if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+            raise InputError(f"{path}, line {number}: this is no answer of `test`, it has no `id`")
+        yield record
+
+
+def still_asked(source: Source, records: Iterable[Record]) -> list[Record]:
+    """Those records, in the order of the annotations, that answer what is asked today: the same words and images.
+
+    An answer to an image that could not be read is none: the file may have been repaired.
+    """
+    by_id = {record["id"]: record for record in records}
+    kept = []
+    for annotation in source.annotations if by_id else ():
+        record = by_id.get(annotation.id)
+        if record is not None and _answers(record, source, annotation):
+            kept.append(record)
+    return kept
+
+
+def _answers(record: Record, source: Source, annotation: Annotation) -> bool:
+    asked = {"prompt": prompt_of(source.question(annotation)), "images": list(annotation.images)}
+    same = all(record.get(key) == value for key, value in asked.items())
+    return same and bool(record.get("text") or not record.get("malformed", True))
+
+
+def write_submission(
+    stem: Path, source: Source, answer: Callable[[Annotation], Prediction]
+) -> Path | None:
+    """Write what a benchmark's server takes for a split whose answers are hidden.
+
+    Args:
+        stem: the file without its ending.
+        source: the split.
+        answer: gives the answer to each of its annotations.
+
+    Returns:
+        the file; None where no server is known for the task.
+    """
+    made = source.task.submission((a, answer(a)) for a in source.annotations)
+    if made is None:
+        return None
+    ending, content = made
+    file = stem.with_name(f"{stem.name}.submission{ending}")
+    file.write_text(content, encoding="utf-8")
+    return file

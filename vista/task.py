@@ -38,7 +38,9 @@ class Task(ABC):
         name: the word on the command line, the same as the file's stem.
         datasets: names of the readers that it is meant for; any other with the same fields will do.
         fields: the fields of an annotation that the task needs.
+        answer_fields: those of them that hold the right answer alone; a split without them is asked and not scored.
         headline: the metric that stands in the table of scores.
+        halfway: of a headline that is no percentage the score that counts as 50 in `val/mean`; None: it is one.
         baseline_name: what the baseline beside the score is.
         max_new_tokens: longest answer; needed only where the grammar leaves the length open.
         multi_image: whether it compares images; such tasks are trained in stage 2 (Section 5.2).
@@ -49,7 +51,9 @@ class Task(ABC):
     name: ClassVar[str]
     datasets: ClassVar[frozenset[str]] = frozenset()
     fields: ClassVar[frozenset[str]]
+    answer_fields: ClassVar[frozenset[str]] = frozenset()
     headline: ClassVar[str]
+    halfway: ClassVar[float | None] = None
     baseline_name: ClassVar[str]
     max_new_tokens: ClassVar[int] = 512
     multi_image: ClassVar[bool] = False
@@ -146,6 +150,20 @@ class Task(ABC):
         """
         return ((self.fill(self.templates[template], annotation), ""),)
 
+    def with_hidden_answers(self) -> "Task":
+        """The same task for a split without answers: its predictions have all that `submission` needs."""
+        return self
+
+    def submission(
+        self, answers: Iterable[tuple[Annotation, Prediction]]
+    ) -> tuple[str, str] | None:
+        """What the benchmark's server takes for a split whose answers are hidden.
+
+        Returns:
+            the file's ending, such as `.json`, and its content; None where no server is known.
+        """
+        return None
+
     @abstractmethod
     def target(self, annotation: Annotation) -> str:
         """The right answer as text."""
@@ -179,12 +197,14 @@ class Source(Protocol):
         task: what is asked.
         root: the data root, to which images are relative.
         annotations: what is asked about.
+        scored: whether the right answers are known.
     """
 
     name: str
     task: Task
     root: Path
     annotations: Sequence[Annotation]
+    scored: bool
 
     def question(self, annotation: Annotation) -> Turns:
         """The turns in evaluation, the last answer left empty."""

@@ -4,13 +4,13 @@
     python main.py check-task my_task --plugin my_task.py --config my_source.yaml --data.root data
 
 The task is checked on annotations of its sources, or, where the configs have none, of the data sets that it names.
-Where their files are missing, a small generated world is written to a temporary folder. A task without either gets
-annotations made by hand: every field is filled, but `extra` is empty.
+Where their files are missing or hold no sample, a small generated world is written to a temporary folder. A task
+without either gets annotations made by hand: every field is filled, but `extra` is empty. What cannot be judged, since
+data or codec do not reach so far, is a note.
 """
 
 import re
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -23,13 +23,13 @@ from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.contract import Finding, check_task
 from datamodules.commands.options import CheckTaskOptions
 from datamodules.readers import READERS
-from datamodules.source import Source, check_source, nearest
+from datamodules.source import Source, check_source, lacking_fields, nearest
 from datamodules.splits import Splits
 from datamodules.synthetic.world import write_world
 from tasks import Task
 from vista.app.runs import CONFIGS
 from vista.app.settings import make_part
-from vista.data import Annotation, InputError, MissingFileError
+from vista.data import Annotation, InputError, MissingFileError, neutralise_answer
 from vista.decoding.grammar import Grammar, compile_grammar
 from vista.tokens.tokenizer import Tokenizer
 
@@ -62,7 +62,7 @@ def count_broken(setup: Setup, task: type[Task], limit: int) -> int:
     for what, annotations in annotations_of(setup, task, limit):
         print(f"{task.name} on {what}")
         for finding in check(setup, task, annotations):
-            print(f"  {'ok  ' if finding.ok else 'FAIL'} {finding.law}: {finding.text}")
+            print(f"  {finding.mark:4s} {finding.law}: {finding.text}")
             broken += not finding.ok
     return broken
 
@@ -75,7 +75,8 @@ def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> 
     tokenizer = make_part(Tokenizer, setup.settings, "tokenizer")
 
     def accepts(grammar: Grammar, text: str) -> bool:
-        return compile_grammar(grammar, tokenizer).accepts(tokenizer.encode(text, eos=True))
+        learned = tokenizer.encode(neutralise_answer(text), eos=True)  # as in training
+        return compile_grammar(grammar, tokenizer).accepts(learned)
 
     def length(text: str) -> int:
         return len(tokenizer.encode(text, eos=True))
@@ -84,7 +85,9 @@ def check(setup: Setup, task: type[Task], annotations: Sequence[Annotation]) -> 
 
 
 def annotations_of(
-    setup: Setup, task: type[Task], limit: int
+    setup: Setup,
+    task: type[Task],
+    limit: int,
 ) -> list[tuple[str, list[Annotation]]]:
     """What a task is checked on, with a few words about it.
 
@@ -107,42 +110,61 @@ def annotations_of(
         ]
     if not any(found):
         raise MissingFileError(
-            f"no source of task {task.name} has its files; name their data root by --data.root"
+            f"no source of task {task.name} has files with samples; name their data root by --data.root"
         )
     return [each for each in found if each]
 
 
 def _all_splits(task: str, dataset: str) -> Source:
-    """A source that may be any split of a data set, those for training last, since they are large."""
-    splits = READERS[dataset].splits if dataset in READERS else ()
-    return Source(
-        task,
-        dataset,
-        test={split: split for split in sorted(splits, key=lambda name: "train" in name)},
-    )
+    """A source that may be any split of a data set with the task's fields, those for training last: they are large."""
+    source = Source(task, dataset)
+    known = READERS[dataset].splits if dataset in READERS else ()
+    splits = [split for split in known if not lacking_fields(dataset, source, split)]
+    splits.sort(key=lambda name: "train" in name)
+    return replace(source, test={split: split for split in splits})
 
 
 def _of_source(
-    setup: Setup, name: str, source: Source, limit: int, folder: Path
+    setup: Setup,
+    name: str,
+    source: Source,
+    limit: int,
+    folder: Path,
 ) -> tuple[str, list[Annotation]] | None:
-    """The first split of a source that has its files, in the data root or in a generated world below `folder`."""
-    splits = [split for split in (source.val, *source.test.values(), source.train) if split]
-    missing = ""
-    in_world = Splits(folder, setup.codec, folder / "compiled")
-    for root, reading in ((source.root or setup.root, setup.splits), (folder, in_world)):
-        if root == folder and not (folder / "world.json").exists():
+    """The first split of a source that has samples, in the data root or in a generated world below `folder`."""
+    own = replace(source, root=source.root or setup.root)
+    first = _first_split(setup.splits, name, own)
+    origin = ""
+    if first is None:
+        if not (folder / "world.json").exists():
             write_world(folder, formats="all", num_workers=1, **SMALL_WORLD)
-        for split in splits:
-            try:
-                annotations = reading.read(name, replace(source, root=root), split)
-            except FileNotFoundError as error:
-                missing = missing or str(error)
-                continue
-            origin = " of a small generated world" if root == folder else ""
-            return f"source {name} ({source.dataset}, {split}){origin}", spread(annotations, limit)
-        if root != folder:
-            print(missing)
-    print(f"nor has the generated world the files of source {name}")
+        in_world = Splits(folder, setup.codec, folder / "compiled")
+        first = _first_split(in_world, name, replace(source, root=folder))
+        origin = " of a small generated world"
+    if first is None:
+        return None
+    split, annotations = first
+    return f"source {name} ({source.dataset}, {split}){origin}", spread(annotations, limit)
+
+
+def _first_split(
+    reading: Splits, name: str, source: Source
+) -> tuple[str, Sequence[Annotation]] | None:
+    """The first split of a source that has samples, with its name; else it is said what the first one lacks."""
+    lacking: list[str] = []
+    for split in (source.val, *source.test.values(), source.train):
+        # A split without answers has no right one to be checked.
+        if not split or lacking_fields(name, source, split):
+            continue
+        try:
+            annotations = reading.read(name, source, split)
+        except FileNotFoundError as error:
+            lacking.append(str(error))
+            continue
+        if annotations:
+            return split, annotations
+        lacking.append(f"source {name}: {source.dataset} ({split}) has no sample in {source.root}")
+    print("\n".join(lacking[:1]))
     return None
 
 
@@ -158,9 +180,7 @@ def spread(annotations: Sequence[Annotation], limit: int) -> list[Annotation]:
 
 def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
     """Annotations with every field filled, and as many images as the task's instructions have marks."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        texts = getattr(task, "templates", ())
+    texts = getattr(task, "templates", ())
     if not isinstance(texts, list | tuple):  # a law of its own complains of it
         texts = ()
     marks = [len(re.findall("<image>", text)) for text in texts]
@@ -168,8 +188,10 @@ def by_hand(task: type[Task], count: int = 6) -> list[Annotation]:
 
 
 def _by_hand(number: int, num_images: int) -> Annotation:
-    height, width = 90 + number, 120
-    left, top = 10.0 + 5 * number, 12.0
+    height = 90 + number
+    width = 120
+    left = 10.0 + 5 * number
+    top = 12.0
     box = (left, top, left + 40, top + 30)
     polygon = [left, top, left + 40, top, left + 40, top + 30, left, top + 30]
     color = ("red", "blue", "green")[number % 3]

@@ -22,7 +22,8 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 
 # Of `datamodules.mixture.MixtureData`.
-DEFAULT_ROOT, DEFAULT_CACHE = Path("data/world"), Path("data/compiled")
+DEFAULT_ROOT = Path("data/world")
+DEFAULT_CACHE = Path("data/compiled")
 
 
 @dataclass
@@ -61,10 +62,12 @@ def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]
         load_plugin(path)
     settings = stack([*defaults(configs), *configs])
     data = settings.get("data") or {}
-    sources = {name: _source(name, values) for name, values in (data.get("sources") or {}).items()}
+    by_name = data.get("sources") or {}
+    sources = {name: _source(name, values) for name, values in by_name.items()}
     codec = make_part(Codec, settings, "codec")
     root = root or Path(data.get("root") or DEFAULT_ROOT)
-    splits = Splits(root, codec, Path(data.get("cache") or DEFAULT_CACHE), name_left_out)
+    cache = Path(data.get("cache") or DEFAULT_CACHE)
+    splits = Splits(root, codec, cache, name_left_out)
     return Setup(settings, sources, root, codec, splits)
 
 
@@ -76,4 +79,6 @@ def _source(name: str, values: Any) -> Source:
             f"source {name}: it needs task and dataset and takes {takes}; it is {values}"
         )
     given = {key: value for key, value in values.items() if value is not None}
-    return Source(**given | ({"root": Path(given["root"])} if "root" in given else {}))
+    if "root" in given:
+        given["root"] = Path(given["root"])
+    return Source(**given)

@@ -1,4 +1,8 @@
-"""What the laws of a task are checked on: the task, its annotations, and how a broken law says where it broke."""
+"""What the laws of a task are checked on: the task, its annotations, and how a law says where and why it does not hold.
+
+A law that does not hold is broken by the task, or cannot be judged: the masks are more than the codec's points can
+draw, or the annotations are too few. The one is a fault of the task, the other tells of data and settings.
+"""
 
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from vista.codec.codec import Codec
 from vista.data import Annotation, Prediction
 from vista.decoding.grammar import Grammar
 from vista.task import Task
@@ -31,6 +36,7 @@ class Short(reprlib.Repr):
 
 
 SHORT = Short()
+ENOUGH = 5  # annotations
 
 
 class BrokenLaw(Exception):
@@ -40,6 +46,10 @@ class BrokenLaw(Exception):
     def at(cls, annotation: Annotation, text: str) -> "BrokenLaw":
         """What failed on one annotation."""
         return cls(f"annotation {annotation.id}: {text}")
+
+
+class BeyondLimits(Exception):
+    """A law cannot be judged, since data or codec do not reach so far; the text says what they lack."""
 
 
 @dataclass
@@ -87,8 +97,20 @@ class Case:
             raise BrokenLaw(f"{given}; expected is a Prediction for each")
         return preds
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the annotations are too few for scores to mean anything: CIDEr of one image is always 0."""
+        return len(self.annotations) < ENOUGH
+
+    def under(self, codec: Codec) -> "Case":
+        """The same task on the same annotations, with regions written by another codec."""
+        return Case(type(self.task)(codec), self.annotations, self.accepts, self.length)
+
     def _of_each(
-        self, name: str, method: Callable[[Annotation], Result], kind: type
+        self,
+        name: str,
+        method: Callable[[Annotation], Result],
+        kind: type,
     ) -> list[Result]:
         """A method's results on all annotations, each of the type that the contract says."""
         results = []
@@ -110,7 +132,7 @@ def name_in_errors(annotation: Annotation, method: str) -> Iterator[None]:
     """Name the annotation and the method in whatever is raised inside."""
     try:
         yield
-    except BrokenLaw:
+    except (BrokenLaw, BeyondLimits):
         raise
     except Exception as error:  # a task from outside may raise anything
         raise BrokenLaw.at(annotation, f"{method} raises {one_line(error)}") from error

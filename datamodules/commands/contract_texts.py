@@ -6,7 +6,15 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from datamodules.commands.contract_case import SHORT, BrokenLaw, Case, Law, name_in_errors
+from datamodules.commands.contract_case import (
+    SHORT,
+    BeyondLimits,
+    BrokenLaw,
+    Case,
+    Law,
+    name_in_errors,
+)
+from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.task import MARK, NUM_UNSEEN, Task
 
@@ -16,6 +24,7 @@ TOKENS = ("<bsep>", "<msep>")  # marks that are tokens, which a template may spe
 HOSTILE = "what is <image> [1, 2] <msep> </s>?"  # what a data set may hold
 NUM_FILLED = 10  # annotations that every template is filled with; the others fill the first one
 NUM_SEEDS = 3
+FEW_POINTS = 4  # masks are as short as they get
 
 
 def names_law(case: Case) -> str:
@@ -84,7 +93,8 @@ def _require_prompt(task: Task, template: str, annotation: Annotation) -> None:
 
 
 def _require_images(prompt: str, annotation: Annotation, what: str) -> None:
-    num_marks, num_images = prompt.count(IMAGE), len(annotation.images)
+    num_marks = prompt.count(IMAGE)
+    num_images = len(annotation.images)
     if num_marks != num_images:
         problem = f"the prompt {what} has {num_marks} <image>, the annotation {num_images} images"
         raise BrokenLaw.at(annotation, f"{problem}: {SHORT.repr(prompt)}")
@@ -118,7 +128,6 @@ def turns_law(case: Case) -> str:
 
 def grammar_law(case: Case) -> str:
     """The right answer, and the last answer of a conversation, are legal."""
-    most = case.task.max_new_tokens
     for annotation, target in zip(case.annotations, case.targets, strict=True):
         with name_in_errors(annotation, "grammar"):
             grammar = case.task.grammar(annotation)
@@ -128,11 +137,30 @@ def grammar_law(case: Case) -> str:
                 if not case.accepts(grammar, text):
                     problem = f"its {what} {SHORT.repr(text)} is no legal answer"
                     raise BrokenLaw.at(annotation, f"{problem} under {SHORT.repr(grammar)}")
-        needed = case.length(target)
-        if needed > most:
-            problem = f"its target has {needed} tokens, more than max_new_tokens {most}"
-            raise BrokenLaw.at(annotation, f"{problem}: {SHORT.repr(target)}")
+    _require_lengths(case)
     return f"{len(case.targets)} right answers are legal"
+
+
+def _require_lengths(case: Case) -> None:
+    """No right answer is cut; a few long ones are the data's, many points are the codec's."""
+    most = case.task.max_new_tokens
+    lengths = np.array([case.length(target) for target in case.targets])  # (annotations,)
+    num_long = np.count_nonzero(lengths > most)
+    if not num_long:
+        return
+    longest = int(lengths.argmax())
+    annotation, target = case.annotations[longest], case.targets[longest]
+    problem = f"its target has {lengths[longest]} tokens, more than max_new_tokens {most}"
+    if 2 * num_long <= len(lengths):
+        few = f"{num_long} of {len(lengths)} right answers are longer than the task allows"
+        raise BeyondLimits(f"{few}: annotation {annotation.id}: {problem}")
+    with_few_points = [
+        case.length(text) for text in case.under(Codec(num_points=FEW_POINTS)).targets
+    ]
+    if max(with_few_points) <= most:
+        points = f"a mask of {case.task.codec.num_points} points is long"
+        raise BeyondLimits(f"{points}: annotation {annotation.id}: {problem}")
+    raise BrokenLaw.at(annotation, f"{problem}: {SHORT.repr(target)}")
 
 
 TEXT_LAWS: dict[str, Law] = {

@@ -10,9 +10,9 @@ from itertools import chain
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.expected import EXPECTED
 from datamodules.commands.options import DataOptions
-from datamodules.leakage import clean, images_tested, names_of
+from datamodules.leakage import clean, images_tested, names_of, unnamed
 from datamodules.source import Source, nearest
-from vista.data import Annotation, InputError
+from vista.data import Annotation, InputError, SampleError
 
 
 def main(options: DataOptions) -> None:
@@ -52,23 +52,33 @@ def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
         except FileNotFoundError as error:
             absent.append(f"{name}: {error}")
             continue
+        absent += filter(None, [unnamed(name, annotations)])
         kept, dropped = clean(annotations, tested)
         images: dict[str, set[str]] = {}  # path -> all names of the image
         for annotation in annotations:
             images |= names_of(annotation)
-        leaks = sum(not tested.keys().isdisjoint(names) for names in images.values())
-        print(f"{name} ({source.train}): {len(annotations) - len(kept):,} of {len(annotations):,} samples and "
-              f"{leaks:,} of {len(images):,} images are tested on")  # fmt: skip
+        num_leaks = sum(not tested.keys().isdisjoint(names) for names in images.values())
+        num_lost = len(annotations) - len(kept)
+        lost_samples = f"{num_lost:,} of {len(annotations):,} samples"
+        lost_images = f"{num_leaks:,} of {len(images):,} images"
+        print(f"{name} ({source.train}): {lost_samples} and {lost_images} are tested on")
         for score, number in sorted(dropped.items()):
             print(f"    {score}: {number:,} samples")
     _say_absent(absent)
 
 
 def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
-    """Print the number of samples of each split, beside the number that the data set's authors state."""
-    absent, wrong, seen = [], 0, set()
+    """Print the number of samples of each split, beside the number that the data set's authors state.
+
+    What is missing or damaged is named at the end, when all others have been looked at.
+    """
+    absent: list[str] = []
+    damaged: list[str] = []
+    wrong = 0
+    seen = set()
     for name, source in chosen_sources(setup, tasks).items():
-        for split in dict.fromkeys([source.train, source.val, *source.test.values()]):
+        splits = [source.train, source.val, *source.test.values()]
+        for split in dict.fromkeys(splits):
             if not split or (source.dataset, split) in seen:
                 continue
             seen.add((source.dataset, split))
@@ -77,14 +87,21 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
             except FileNotFoundError as error:
                 absent.append(f"{source.dataset} ({split}): {error}")
                 continue
+            except (InputError, SampleError, OSError) as error:
+                damaged.append(f"{source.dataset} ({split}): {error}")
+                continue
             what, number = EXPECTED.get((source.dataset, split), ("samples", 0))
             found = _count(annotations, what)
             verdict = ""
-            if number:  # else the authors state none
-                verdict = ", as stated" if found == number else f", {number:,} are stated"
-            wrong += bool(number) and found != number
+            if number and found == number:  # where the authors state one
+                verdict = ", as stated"
+            elif number:
+                verdict = f", {number:,} are stated"
+                wrong += 1
             print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
-    print(f"{wrong} splits have another number than stated")
+    print(f"{wrong} splits have another number than stated, {len(damaged)} cannot be read")
+    for sentence in damaged:
+        print(f"cannot be read: {sentence}")
     _say_absent(absent)
 
 
@@ -92,7 +109,8 @@ def _count(annotations: Sequence[Annotation], what: str) -> int:
     """The number of samples, or that of different images."""
     if what != "images":
         return len(annotations)
-    return len(set(chain.from_iterable(annotation.images for annotation in annotations)))
+    images = chain.from_iterable(annotation.images for annotation in annotations)
+    return len(set(images))
 
 
 def _say_absent(absent: list[str]) -> None:

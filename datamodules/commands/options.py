@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from vista.app.parser import parse
 
-Form = Literal["jsonl", "vqa", "coco_caption", "pope"]
+Form = Literal["jsonl", "vqa", "coco_caption", "pope", "llava"]
 
 
 @dataclass(frozen=True)

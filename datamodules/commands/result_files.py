@@ -1,20 +1,24 @@
-"""Answers in files: those that `test` writes, and the official result files of three benchmarks.
+"""Answers in files: those that `test` writes, the official result files of three benchmarks, and LLaVA's.
 
 jsonl           {"id": "423_1203", "text": "[12, 40, 300, 410]"}            one JSON object a line, other keys allowed
 vqa             [{"question_id": 262148000, "answer": "red"}, ...]          VQAv2 and TextVQA, as EvalAI takes them
 coco_caption    [{"image_id": 139, "caption": "a room with a table"}, ...]  as COCO's caption server takes them
 pope            {"question": "Is there a dog in the image?", "answer": "no"}    JSON lines, in the order of the official
                 file; or with "question_id" in any order
+llava           {"question_id": 10000001, "prompt": "Is there ...", "text": "No"}   JSON lines, see `llava_answers`
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datamodules.commands.llava_answers import LlavaAnswer, match
 from vista.data import Annotation, InputError
 
+LLAVA = frozenset({"question_id", "prompt", "text"})  # keys of LLaVA's own form
 Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]  # where each stands, and what it says
 
@@ -38,18 +42,27 @@ class Answer:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def read_answers(path: Path, form: str, annotations: Sequence[Annotation]) -> list[Answer]:
+def read_answers(
+    path: Path,
+    form: str,
+    annotations: Sequence[Annotation],
+    task: str = "",
+) -> list[Answer]:
     """All answers of a file.
 
     Args:
         path: the file.
-        form: one of `FORMS`.
-        annotations: what is answered; only a POPE file without ids needs them.
+        form: `llava` or one of `FORMS`.
+        annotations: what is answered; POPE's and LLaVA's files need them.
+        task: its name; LLaVA's file needs it.
 
     Raises:
         FileNotFoundError: it is not there.
         InputError: it is not of that form; names the line or record.
     """
+    if form == "llava":
+        pairs = match(list(_of_llava(path)), annotations, task)
+        return [Answer(each.location, identifier, each.text) for identifier, each in pairs]
     return list(FORMS[form](path, annotations))
 
 
@@ -57,9 +70,36 @@ def _from_jsonl(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answe
     for location, record in _lines(path):
         text = _get(record, "text", location)
         identifier = _get(record, "id", location)
+        malformed = record.get("malformed", False)
+        if not isinstance(malformed, bool):
+            raise InputError(f"{location}: `malformed` is {malformed!r}, not true or false")
         # A well-formed empty answer may be right ("no such object"); that of an unreadable image never is.
-        unreadable = not text and bool(record.get("malformed"))
-        yield Answer(location, identifier, text, unreadable, record.get("scores") or {})
+        yield Answer(location, identifier, text, malformed and not text, _scores(record, location))
+
+
+def _scores(record: Record, location: str) -> dict[str, float]:
+    scores = record.get("scores", {})
+    if not isinstance(scores, dict) or not all(map(_is_number, scores.values())):
+        given = json.dumps(scores)[:80]
+        raise InputError(
+            f'{location}: `scores` is {given}; likelihoods by name are expected, such as {{"yes": 0.7}}'
+        )
+    return scores
+
+
+def _is_number(value: object) -> bool:
+    # To Python, True is an int, and JSON's NaN a number.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+
+
+def _of_llava(path: Path) -> Iterator[LlavaAnswer]:
+    for location, record in _lines(path):
+        prompt = record.get("prompt", "")
+        if not isinstance(prompt, str):
+            raise InputError(f"{location}: the record has 'prompt' {prompt!r}, which is no text")
+        answer = _answer(location, record, "question_id", "text")
+        yield LlavaAnswer(location, answer.id, prompt, answer.text)
 
 
 def _from_vqa(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
@@ -78,7 +118,8 @@ def _from_pope(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer
         for location, record in records:
             yield _answer(location, record, "question_id", "answer")
         return
-    num_answers, num_questions = len(records), len(annotations)
+    num_answers = len(records)
+    num_questions = len(annotations)
     if num_answers != num_questions:
         raise InputError(
             f"{path} has {num_answers} answers without `question_id`, but the split has {num_questions} questions"
@@ -99,7 +140,12 @@ FORMS: dict[str, Callable[[Path, Sequence[Annotation]], Iterator[Answer]]] = {
 }
 
 
-def _answer(location: str, record: Record, id_key: str, text_key: str) -> Answer:
+def _answer(
+    location: str,
+    record: Record,
+    id_key: str,
+    text_key: str,
+) -> Answer:
     return Answer(location, _get(record, id_key, location), _get(record, text_key, location))
 
 
@@ -108,7 +154,8 @@ def _get(record: Record, key: str, location: str) -> str:
     value = record.get(key)
     if value is None:
         known = ", ".join(f"`{name}`" for name in record) or "nothing"
-        raise InputError(f"{location}: the record has no {key!r} but {known}")
+        hint = "; LLaVA's form is read by --format llava" if record.keys() >= LLAVA - {key} else ""
+        raise InputError(f"{location}: the record has no {key!r} but {known}{hint}")
     # To Python, True is an int.
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise InputError(f"{location}: the record has {key!r} {value!r}, which is no text")
@@ -116,7 +163,8 @@ def _get(record: Record, key: str, location: str) -> str:
 
 
 def _lines(path: Path) -> Records:
-    with path.open(encoding="utf-8") as file:
+    # As bytes, whose lines end at line feeds alone; a text has other ends of lines, too.
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 location = f"{path}, line {number}"
@@ -124,7 +172,7 @@ def _lines(path: Path) -> Records:
 
 
 def _items(path: Path) -> Records:
-    content = _json(path.read_text(encoding="utf-8"), str(path))
+    content = _json(path.read_bytes(), str(path))
     if not isinstance(content, list):
         raise InputError(f"{path} is no JSON list of records")
     for number, item in enumerate(content, start=1):
@@ -132,10 +180,10 @@ def _items(path: Path) -> Records:
         yield location, _record(item, location)
 
 
-def _json(text: str, location: str) -> object:
+def _json(text: bytes, location: str) -> object:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return json.loads(text.decode("utf-8-sig"))
+    except ValueError as error:  # of the encoding, or of the syntax
         raise InputError(f"{location}: this is not JSON ({error})") from error
 
 

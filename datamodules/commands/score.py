@@ -2,6 +2,7 @@
 
     python main.py score --task gres --predictions runs/stage1/predictions/gres_testA.jsonl
     python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
+    python main.py score --config eval --task pope --format llava --predictions llava-v1.5-13b.jsonl
 
 A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
 counted, or every one that `test --data.scoring.max_test N` asks about: one without an answer is wrong. All scores go to
@@ -24,6 +25,7 @@ from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
 from vista.app.report import Row, print_table, score_row
 from vista.data import Annotation, InputError, Prediction
+from vista.predictions import write_submission
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
 BATCH = 64  # references that stand in memory at once; masks are large
@@ -41,7 +43,8 @@ def main(options: ScoreOptions) -> None:
     setup = read_setup(configs, options.data.root, options.plugin)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
-        files[choose_score(setup, options.task, options.source, path)].append(path)
+        for name in choose_scores(setup, options.task, options.source, path, options.format):
+            files[name].append(path)
     most = options.data.scoring.max_test
     rows = [score_files(setup, name, own, options.format, most) for name, own in files.items()]
     print_table(rows)
@@ -54,6 +57,30 @@ def _run_config(predictions: Path) -> list[str]:
     return [str(config)] if folder.name == "predictions" and config.is_file() else []
 
 
+def choose_scores(
+    setup: Setup, tasks: Sequence[str], source: str, path: Path, form: str
+) -> list[str]:
+    """The names of the scores that a file is for: one, but all settings of POPE where a LLaVA file names none.
+
+    Raises:
+        InputError: nothing or too much fits, see `choose_score`.
+    """
+    of_pope: list[str] = []
+    for name, each in setup.sources.items():
+        if each.task == "pope" and source in ("", name):
+            of_pope += each.test
+    asked = list(tasks) == ["pope"] or (source and of_pope)
+    if form == "llava" and asked and not {source, *stems(path)} & set(of_pope):
+        return of_pope
+    return [choose_score(setup, tasks, source, path)]
+
+
+def stems(path: Path) -> list[str]:
+    """What a file's name may name, the longest first: `rec.testA.1.jsonl` -> `rec.testA.1`, `rec.testA`, `rec`."""
+    parts = path.stem.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
 def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) -> str:
     """The name of the score that a file is for: `--source`, else the file's stem, else the tasks' only score.
 
@@ -61,7 +88,8 @@ def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) ->
         setup: the sources.
         tasks: names of those that may be meant; empty: any.
         source: the name of a score, or of a source with one score; or empty.
-        path: of the file; `x.1.jsonl`, another process's part of `x.jsonl`, is for the same score.
+        path: of the file; `x.1.jsonl`, another process's part of `x.jsonl`, is for the same score, unless there is a
+            score `x.1`.
 
     Raises:
         InputError: nothing or too much fits.
@@ -75,7 +103,7 @@ def choose_score(setup: Setup, tasks: Sequence[str], source: str, path: Path) ->
     fitting = [
         score for score, name in known.items() if not tasks or setup.sources[name].task in tasks
     ]
-    wanted = source or path.name.partition(".")[0]
+    wanted = source or next(filter(known.__contains__, stems(path)), "")
     if wanted in known:
         if wanted not in fitting:
             task = setup.sources[known[wanted]].task
@@ -142,14 +170,20 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    files = [read_answers(path, form, scored.annotations) for path in paths]
+    files = [read_answers(path, form, scored.annotations, scored.task.name) for path in paths]
     answers = by_id(scored, chain.from_iterable(files))
     unanswered = total - len(answers)
-    note = f", {unanswered} of them without an answer: wrong" if unanswered else ""
+    note = f", {unanswered} of them without an answer" if unanswered else ""
+    note += ": wrong" if unanswered and scored.scored else ""
     if unanswered and most is None:
         note += " (--data.scoring.max_test N scores what `test` with the same option asks)"
     print(f"{name}: {total} annotations{note}")
-    metrics = {f"test/{name}/{key}": value for key, value in score(scored, answers, form).items()}
+    if scored.scored:
+        found = score(scored, answers, form)
+    else:
+        found = {}
+        submit(scored, answers, paths[0].parent, form)
+    metrics = {f"test/{name}/{key}": value for key, value in found.items()}
     row = score_row(scored, "test", metrics)
     if row is None:
         raise InputError(
@@ -160,13 +194,28 @@ def score_files(
     return row
 
 
+def submit(scored: LoadedSource, answers: dict[str, Answer], folder: Path, form: str) -> None:
+    """Write what the benchmark's server takes for a split whose answers are hidden."""
+    file = write_submission(
+        folder / scored.name,
+        scored,
+        lambda annotation: predict(scored.task, annotation, answers.get(annotation.id), form),
+    )
+    if file is not None:
+        count = len(scored.annotations)
+        print(
+            f"{scored.name} has no answers in this split; for its server: {file} ({count} questions)"
+        )
+
+
 def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:
     """The answers by the id of their annotation.
 
     Raises:
         InputError: an id stands twice, or no annotation of the split has it.
     """
-    known, found = {a.id for a in scored.annotations}, dict[str, Answer]()
+    known = {a.id for a in scored.annotations}
+    found = dict[str, Answer]()
     for answer in answers:
         if answer.id not in known:
             raise InputError(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
 
 from callbacks.faults import Faults
@@ -34,8 +35,8 @@ class Line(LightningModule):
         return torch.optim.AdamW(self.parameters(), 0.1, weight_decay=0.1)
 
 
-def fit(faults: Faults, **settings: Any) -> Line:
-    module = Line()
+def fit(faults: Faults, module: Line | None = None, **settings: Any) -> Line:
+    module = module or Line()
     trainer = Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, callbacks=[faults], gradient_clip_val=1.0, **settings,
@@ -62,6 +63,67 @@ def test_a_bad_step_changes_nothing_and_is_named(capsys):
 def test_too_many_bad_steps_end_the_run():
     with pytest.raises(RuntimeError, match="2 steps had a gradient that is not finite"):
         fit(Faults(max_skipped=1))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_faults_far_apart_end_no_run_and_a_resumed_run_counts_anew():
+    faults = Faults(max_skipped=1, window=2)  # steps 4 and 6 are bad
+    fit(faults)
+    assert faults.skipped == 2 and faults.recent == [6]
+    resumed = Faults(max_skipped=1)
+    resumed.load_state_dict(faults.state_dict())
+    assert resumed.skipped == 2 and resumed.recent == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_samples_of_a_step_of_several_batches_are_all_named(capsys):
+    fit(Faults(), accumulate_grad_batches=3)
+    said = capsys.readouterr().err
+    assert said.count("is left out") == 1 and "samples s:3 s:4 s:5\n" in said
+
+
+class Steep(Line):
+    """A small loss with a large gradient, which overflows while the scale is large."""
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        self.weights.append(self.weight.detach().clone())
+        return (1000 * self.weight).sum() - 1999.5
+
+
+class Corner(Line):
+    """A finite loss whose gradient is not finite, whatever the scale."""
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        return (0 * self.weight).abs().sqrt().sum()
+
+
+def scaled(scale: float) -> MixedPrecision:
+    """Gradients of fp16: the loss is multiplied by a scale, which is halved after an overflow."""
+    return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_overflows_of_the_scaler_are_no_faults(capsys):
+    faults = Faults(max_skipped=1)
+    weights = torch.stack(fit(faults, Steep(), plugins=[scaled(2.0**123)]).weights)
+    moved = (weights[1:] != weights[:-1]).any(1).tolist()
+    assert moved == [False] * 5 + [True] * 2 and weights.isfinite().all()
+    assert faults.skipped == 0 and "left out" not in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_loss_that_is_not_finite_is_a_fault_under_a_scaler_too(capsys):
+    faults = Faults()
+    fit(faults, plugins=[scaled(64.0)])
+    assert faults.skipped == 2 and "samples s:3" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_scaler_without_a_scale_left_does_not_hide_faults():
+    faults = Faults(max_skipped=1)
+    with pytest.raises(RuntimeError, match="2 steps had a gradient that is not finite"):
+        fit(faults, Corner(), plugins=[scaled(4.0)])
+    assert faults.recent == [3, 4]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

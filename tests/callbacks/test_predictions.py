@@ -1,17 +1,23 @@
 """A test that was killed goes on where its answers end; a finished one, or one of another subject, begins anew."""
 
 import json
+import os
 import shutil
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch.distributed import checkpoint as distributed_checkpoint
 
 from callbacks import predictions
+from datamodules.source import LoadedSource, check_names
+from tasks import Task
 from tests.tiny import run
+from vista.codec.codec import Codec
 from vista.data import Annotation, Prediction
 from vista.decoding.decoder import Decoder
-from vista.predictions import from_record, read_records, to_record
+from vista.predictions import from_record, prompt_of, read_records, still_asked, to_record
 
 
 @pytest.fixture
@@ -84,6 +90,92 @@ def test_goes_on_where_the_answers_end(tested, monkeypatch):
     assert test() == total and contents(folder) == before
 
 
+@pytest.fixture
+def subjects(monkeypatch):
+    """Of what each test was, in order."""
+    found, subject_of = [], predictions.subject_of
+    monkeypatch.setattr(
+        predictions, "subject_of", lambda *a: found.append(subject_of(*a)) or found[-1]
+    )
+    return found
+
+
+def as_shards(file, folder):
+    """A checkpoint as `ModelParallelStrategy` writes it."""
+    content = torch.load(file, weights_only=True)
+    weights = {"state_dict": content.pop("state_dict")}
+    writer = distributed_checkpoint.FileSystemWriter(folder)
+    distributed_checkpoint.save(weights, storage_writer=writer, no_dist=True)
+    torch.save(content, folder / "meta.pt")
+    return folder
+
+
+def test_answers_of_another_checkpoint_of_a_sharded_run_are_not_taken(tested, subjects):
+    folder, test, whole = tested
+    total, checkpoints = sum(whole.values()), folder / "checkpoints"
+    first, second = (as_shards(checkpoints / "best.ckpt", checkpoints / f"{k}.ckpt") for k in "ab")
+    assert test(f"--ckpt_path={first}") == total
+    kill(folder, subjects[-1])
+    assert test(f"--ckpt_path={second}") == total
+    kill(folder, subjects[0])
+    assert test(f"--ckpt_path={first}") < total, "of the same weights they are"
+    # The same folder, written anew by a training that went on.
+    kill(folder, subjects[0])
+    os.utime(first / "meta.pt", (1, 1))
+    assert test(f"--ckpt_path={first}") == total
+
+
+@pytest.mark.parametrize(
+    "change", [[], ["--data.template=vicuna_v1"], ["--trainer.precision=bf16-true"]]
+)
+def test_answers_are_taken_under_the_same_settings_alone(tested, subjects, change):
+    folder, test, whole = tested
+    test()
+    kill(folder, subjects[-1])
+    assert (test(*change) == sum(whole.values())) is bool(change)
+
+
+def test_an_answer_to_another_question_is_not_taken(tested, subjects):
+    folder, test, whole = tested
+    test()
+    file = folder / "predictions" / "rec_refcoco_val.jsonl"
+    before = contents(folder)
+    kill(folder, subjects[-1])
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    records[0]["prompt"] = records[0]["prompt"].replace("the ", "a ", 1)
+    records[-1]["images"] = ["another.png"]
+    file.write_text("".join(predictions.as_line(record) for record in records))
+    # One batch of four is taken of testA, none of testB; of the first source two batches are asked again.
+    last_batch = (whole["rec_refcoco_val"] - 1) % 4 + 1
+    rest = sum(whole.values()) - whole["rec_refcoco_val"] - 4
+    assert test() == rest + 4 + last_batch
+    after = contents(folder)
+    assert sorted(after[1]["rec_refcoco_val.jsonl"].splitlines()) == sorted(
+        before[1]["rec_refcoco_val.jsonl"].splitlines()
+    ), "each question has one answer, the one of today"
+
+
+def test_what_is_still_asked(tmp_path):
+    turns = [["What is it?", "A cup."], ["Is it full?", "No."]]
+    several = Annotation("2", ("b.png",), answers=("A cup.", "No."), extra={"turns": turns})
+    one = Annotation("1", ("a.png",), question="Why?", answers=("because",), extra={})
+    for task, annotation in (("vqav2", one), ("llava", several)):
+        source = LoadedSource("s", Task.known[task](Codec()), tmp_path, [annotation])
+        asked = source.question(annotation)
+        prompt = prompt_of(asked)
+        assert prompt == "\n".join(text for turn in asked for text in turn if text)
+        record = to_record(annotation, prompt, Prediction(text="x"))
+        stale: list[dict] = [
+            {**record, "prompt": prompt.replace("?", "??", 1)},
+            {**record, "images": ["c.png"]},
+            {**record, "text": "", "malformed": True},  # the image could not be read
+            {**record, "id": "3"},
+            {"id": record["id"]},
+        ]
+        assert still_asked(source, [record]) == [record]
+        assert [still_asked(source, [each]) for each in stale] == [[]] * len(stale)
+
+
 def test_without_a_grammar_nothing_is_forced(tested):
     folder, test, _ = tested
     texts = [
@@ -133,7 +225,7 @@ def test_answers_of_all_processes_end_in_one_file(tmp_path):
     trainer: Any = SimpleNamespace(
         strategy=SimpleNamespace(barrier=lambda: None),
         is_global_zero=True,
-        datamodule=SimpleNamespace(eval_sources=[SimpleNamespace(name="rec_val")]),
+        datamodule=SimpleNamespace(eval_sources=[SimpleNamespace(name="rec_val", scored=True)]),
     )
     predictions.Predictions(tmp_path).on_test_end(trainer, None)  # type: ignore[arg-type]
     assert sorted(r["id"] for r in read_records(folder / "rec_val.jsonl")) == ["1", "2", "3"]
@@ -146,3 +238,55 @@ def test_answers_of_all_processes_end_in_one_file(tmp_path):
 def test_a_cut_line_ends_the_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": "1"}\n{"id": "2"}\n{"id": "3", "te')
     assert [r["id"] for r in read_records(tmp_path / "a.jsonl")] == ["1", "2"]
+    (tmp_path / "a.jsonl").write_bytes('{"id": "1"}\n{"id": "é'.encode()[:-1])
+    assert [r["id"] for r in read_records(tmp_path / "a.jsonl")] == ["1"]
+
+
+@pytest.mark.parametrize("bad", ['{"id": "2", "te', '["2"]', '{"id": 2}', "\x1c", "{}"])
+def test_any_other_bad_line_is_named(tmp_path, bad):
+    for end in ("\n", '\n{"id": "3"}\n', '\n{"id": "3"}'):
+        (tmp_path / "a.jsonl").write_text(f'{{"id": "1"}}\n{bad}{end}')
+        with pytest.raises(ValueError, match=r"a\.jsonl, line 2: this is no"):
+            list(read_records(tmp_path / "a.jsonl"))
+
+
+ENDS = (
+    "a\u2028b\u2029c\u0085d\x0be\x1cf\rg\nh\ud800"  # of a line to Python, and what no file can hold
+)
+
+
+def test_a_text_may_hold_any_end_of_a_line(tmp_path):
+    callback = predictions.Predictions(tmp_path)
+    callback.folder.mkdir()
+    records = []
+    for k in range(40):
+        annotation, prediction = Annotation(str(k), ()), Prediction(text=ENDS if k == 3 else "x")
+        records.append(to_record(annotation, ENDS, prediction))
+    callback._keep("s", records)
+    assert callback._records("s") == records
+    assert len((callback.folder / "s.jsonl").read_bytes().split(b"\n")) == 41
+
+
+def test_names_that_differ_in_dots_have_files_of_their_own(tmp_path):
+    names = ["rec", "rec.testA", "rec.testB"]
+    callback = predictions.Predictions(tmp_path)
+    callback.folder.mkdir()
+    for name in names:
+        for part in (f"{name}.jsonl", f"{name}.1.jsonl"):
+            (callback.folder / part).write_text(f'{{"id": "{part}"}}\n')
+    trainer: Any = SimpleNamespace(
+        strategy=SimpleNamespace(barrier=lambda: None),
+        is_global_zero=True,
+        datamodule=SimpleNamespace(eval_sources=[SimpleNamespace(name=n, scored=True) for n in names]),
+    )  # fmt: skip
+    callback.on_test_end(trainer, None)  # type: ignore[arg-type]
+    assert {f.name for f in callback.folder.iterdir()} == {f"{name}.jsonl" for name in names}
+    for name in names:
+        found = [r["id"] for r in read_records(callback.folder / f"{name}.jsonl")]
+        assert sorted(found) == [f"{name}.1.jsonl", f"{name}.jsonl"]
+    task: Any = None
+    sources = [LoadedSource(name, task, tmp_path, []) for name in names]
+    check_names(sources)
+    for clash in ("rec.1", "rec"):
+        with pytest.raises(ValueError, match="'rec"):
+            check_names([*sources, LoadedSource(clash, task, tmp_path, [])])

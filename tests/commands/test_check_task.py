@@ -1,5 +1,6 @@
 """The verb `check-task` and the laws behind it: good tasks pass, each kind of broken task is told what is wrong."""
 
+import pickle
 import shutil
 import sys
 from dataclasses import replace
@@ -286,6 +287,127 @@ def test_unreadable_samples_must_earn_nothing(setup, color):
         "accuracy is 100.0 where all samples are unreadable; expected is 0"
         in broken(setup, task)["unreadable"]
     )
+
+
+def noted(setup, task, annotations):
+    """What cannot be judged, by law; nothing is broken."""
+    findings = check(setup, task, annotations)
+    assert all(finding.ok for finding in findings), findings
+    return {finding.law: finding.text for finding in findings if finding.is_limit}
+
+
+def comb(number, teeth=12, size=240):
+    """A mask as those of stuff are: a bar with many thin teeth, at another place for each number."""
+    left, width = 4.0 + number, 2 * teeth
+    points = [(left, 20.0), (left + 9 * width, 20.0)]
+    for tooth in range(width - 1, -1, -1):
+        depth = 30.0 if tooth % 2 else size - 20.0
+        points += [(left + 9 * (tooth + 1), depth), (left + 9 * tooth, depth)]
+    polygon = [value for point in points for value in point]
+    (annotation,) = by_hand(Task.known["res"], 1)
+    images = {"images": (f"{number}.jpg",), "sizes": ((size, size),)}
+    box = (left, 20.0, left + 9 * width, size - 20.0)
+    return replace(annotation, id=str(number), segmentations=([polygon],), boxes=(box,), **images)
+
+
+def test_masks_that_few_points_cannot_hold_are_no_fault_of_the_task(setup):
+    """Combs at 8 points: right answers have less than 75, as the codec draws them."""
+    annotations = [comb(number) for number in range(8)]
+    assert setup.codec.num_points == 8
+    notes = noted(setup, Task.known["res"], annotations)
+    assert list(notes) == ["ceiling"]
+    assert notes["ceiling"].startswith("8 points (adaptive, largest) hold these regions to mIoU ")
+    assert notes["ceiling"].endswith(": a limit of the codec")
+
+
+def test_a_task_that_loses_more_than_the_codec_is_still_broken(setup):
+    class Halved(Task.known["res"]):
+        name = "halved"
+        templates = ("<image> Where is <expr>?",)
+
+        def parse(self, text, annotation):
+            pred = super().parse(text, annotation)
+            return replace(
+                pred, masks=[mask & (np.indices(mask.shape)[0] > 100) for mask in pred.masks]
+            )
+
+    try:
+        assert "ceiling" in broken(setup, Halved, [comb(number) for number in range(8)])
+    finally:
+        del Task.known["halved"]
+
+
+def test_few_annotations_tell_nothing_of_scores(setup, color):
+    """CIDEr of one image is 0 by its own definition, and an answer of two may be that of both."""
+    caption = by_hand(Task.known["caption"], 1)
+    notes = noted(setup, Task.known["caption"], caption)
+    assert notes["ceiling"] == "right answers have CIDEr 0.0; too few annotations to tell: 1"
+    same = [replace(annotation, label="red") for annotation in by_hand(color, 2)]
+    task = type("Sure", (color,), {"parse": parse_counts_everything})
+    assert set(noted(setup, task, same)) == {"garbage"}
+
+
+def test_a_source_without_a_sample_breaks_nothing(setup, color, known):
+    (finding,) = check(setup, color, [])
+    assert (finding.law, finding.ok, finding.is_limit) == ("regroup", True, True)
+    assert finding.text == "there are no annotations"
+
+
+def test_data_that_a_task_refuses_break_nothing(setup):
+    """The task itself says in a sentence what it cannot take: no image sizes, groups of two."""
+    pairs = [replace(a, segmentations=()) for a in by_hand(Task.known["bqa"])]
+    (finding,) = check(setup, Task.known["bqa"], [replace(a, sizes=()) for a in pairs])
+    assert (
+        finding.is_limit
+        and "task bqa needs image sizes, but 6 annotations have none" in finding.text
+    )
+
+
+def test_an_id_that_stands_twice_in_the_data_is_theirs(setup, color):
+    annotations = by_hand(color)
+    notes = noted(setup, color, [*annotations, annotations[0]])
+    assert notes == {"regroup": "2 annotations of the data have the id by-hand-0"}
+
+
+def test_a_few_long_answers_are_the_data_s(setup, known):
+    task = Task.known["vqav2"]
+    long = " ".join(["a very long answer"] * 9)
+    annotations = by_hand(task, 8)
+    annotations[3] = replace(annotations[3], label=long, answers=(long,) * 10)
+    grammar = {finding.law: finding for finding in check(setup, task, annotations)}["grammar"]
+    assert grammar.is_limit and grammar.text.startswith(
+        "1 of 8 right answers are longer than the task allows: annotation by-hand-3: its target has 64"
+    )
+    all_long = [replace(a, label=long, answers=(long,) * 10) for a in annotations]
+    assert "annotation by-hand-0: its target has 64" in broken(setup, task, all_long)["grammar"]
+
+
+def test_long_masks_are_the_codec_s(setup):
+    setup.codec.num_points = 300
+    notes = noted(setup, Task.known["res"], [comb(number) for number in range(8)])
+    assert notes["grammar"].startswith(
+        "a mask of 300 points is long: annotation 0: its target has 603"
+    )
+
+
+def test_a_split_without_a_sample_gives_way_to_the_next(tmp_path, capsys):
+    """An empty file is no broken contract; where all are empty, the generated world stands in."""
+    refer = tmp_path / "data" / "refer" / "refcoco"
+    shutil.copytree(FORMATS / "refer" / "refcoco", refer)
+    refs = pickle.loads((refer / "refs(unc).p").read_bytes())
+    others = [ref for ref in refs if ref["split"] != "testB"]
+    (refer / "refs(unc).p").write_bytes(pickle.dumps(others, protocol=2))
+    source = {"task": "rec", "dataset": "refcoco", "val": "testB", "train": "train"}
+    content = {"data": {"root": str(tmp_path / "data"), "sources": {"mine": source}}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    main(["rec", "--config", str(tmp_path / "mine.yaml")])
+    assert "rec on source mine (refcoco, train)\n" in capsys.readouterr().out
+    del source["train"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    main(["rec", "--config", str(tmp_path / "mine.yaml"), "--limit", "5"])
+    out = capsys.readouterr().out
+    assert f"source mine: refcoco (testB) has no sample in {tmp_path / 'data'}" in out
+    assert "rec on source mine (refcoco, testB) of a small generated world" in out
 
 
 def test_a_class_that_cannot_be_built_is_one_finding(setup, known):

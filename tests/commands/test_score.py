@@ -1,6 +1,7 @@
 """The verb `score`: answers in files of several forms, scored as `test` scores them, without a model."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from tasks.caption import Caption
 from vista.app.report import print_table, score_row
 from vista.app.settings import stack
 from vista.codec.codec import Codec
-from vista.data import Annotation
+from vista.data import Annotation, InputError
 from vista.metrics.caption import CaptionMetric
+from vista.metrics.vqa import vqa_accuracy
 
 ROOT = Path(__file__).parents[2]
 FORMATS = ROOT / "tests" / "formats"
@@ -123,13 +125,67 @@ def test_several_files_and_scores_in_one_table(setup, config, tmp_path, capsys):
         ([{"id": "1_2", "text": ["a"]}], r"has 'text' \['a'\], which is no text"),
         ("{", r"line 1: this is not JSON"),
         ("[1]", r"line 1: a record is a JSON object, not list"),
+        (
+            [{"question_id": 1, "prompt": "", "text": ""}],
+            r"has no 'id' but .*; LLaVA's form is read by --format llava",
+        ),
+        *(
+            ([{"id": "1_2", "text": "", "scores": scores}], r"rec_val\.jsonl, line 1: `scores` is")
+            for scores in (
+                {"yes": "0.7"}, {"yes": None}, {"yes": [0.7]}, {"yes": True}, {"yes": float("nan")},
+                {"yes": float("inf")}, {"yes": 10**400}, None, [0.7], "0.7", 0.7,
+            )
+        ),
+        ([{"id": "1_2", "text": "", "malformed": "no"}], r"line 1: `malformed` is 'no', not true or"),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_fit_is_said_in_one_sentence(config, tmp_path, records, sentence):
     file = write(tmp_path / "rec_val.jsonl", records)
     with pytest.raises(ValueError, match=sentence) as error:
         main(["--predictions", str(file), "--config", config])
     assert "\n" not in str(error.value)
+
+
+def test_bytes_that_are_no_text_are_said_in_one_sentence(config, tmp_path):
+    file = tmp_path / "rec_val.jsonl"
+    file.write_bytes(b'{"id": "1_2", "text": "\xe9"}\n')
+    with pytest.raises(ValueError, match=r"rec_val\.jsonl, line 1: this is not JSON"):
+        main(["--predictions", str(file), "--config", config])
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe[]")
+    with pytest.raises(InputError, match=r"a\.json: this is not JSON"):
+        read_answers(tmp_path / "a.json", "vqa", [])
+
+
+def test_scores_that_are_numbers_are_taken(tmp_path):
+    record = {"id": 1, "text": "Yes", "scores": {"yes": 0.7, "no": 1}}
+    (answer,) = read_answers(write(tmp_path / "a.jsonl", [record]), "jsonl", [])
+    assert answer.scores == {"yes": 0.7, "no": 1}
+
+
+def test_lines_end_at_line_feeds_alone(setup, config, tmp_path, capsys):
+    answers = rec_answers(setup)
+    answers[0]["prompt"] = "a\u2028b\u2029c\u0085d"
+    lines = "\n".join(json.dumps(record, ensure_ascii=False) for record in answers)
+    main(["--predictions", str(write(tmp_path / "rec_val.jsonl", lines)), "--config", config])
+    assert scores_of(tmp_path / "rec_val.scores.json")["test/rec_val/pr50"] == 100.0
+    assert "without an answer" not in capsys.readouterr().out
+
+
+def test_a_file_with_a_question_that_stands_twice_is_scored(tmp_path, capsys):
+    root = tmp_path / "root"
+    shutil.copytree(FORMATS / "vqav2", root / "vqav2")
+    file = root / "vqav2/v2_OpenEnded_mscoco_val2014_questions.json"
+    questions = json.loads(file.read_text())
+    questions["questions"] += questions["questions"]
+    file.write_text(json.dumps(questions))
+    content = {"data": {"root": str(root), "sources": {"vqav2": VQA}}}
+    config = str(write(tmp_path / "vqa.yaml", yaml.safe_dump(content)))
+    with pytest.warns(UserWarning, match="its id stands twice"):
+        scored = read_scored(read_setup([config], None, []), "vqav2_val")
+    answers = [{"id": a.id, "text": a.label} for a in scored.annotations]
+    assert len(answers) == 2
+    main(["--predictions", str(write(tmp_path / "vqav2_val.jsonl", answers)), "--config", config])
+    assert scores_of(tmp_path / "vqav2_val.scores.json")["test/vqav2_val/n"] == 2
 
 
 @pytest.mark.parametrize(("malformed", "expected"), [(False, 100.0), (True, 0.0)])
@@ -219,6 +275,157 @@ def test_pope_answers_to_other_questions_are_refused(tmp_path):
         read_answers(write(tmp_path / "pope.json", swapped), "pope", QUESTIONS)
 
 
+POPE = {
+    "task": "pope",
+    "dataset": "pope",
+    "test": {"pope_random": "random", "pope_popular": "popular", "pope_adversarial": "adversarial"},
+}
+ASKED = {  # the same objects that are there, others that are not
+    "random": ["a cup", "a dog", "a bed", "a zebra"],
+    "popular": ["a cup", "a car", "a bed", "a chair"],
+    "adversarial": ["a cup", "a plate", "a bed", "an umbrella"],
+}
+SAID = {"random": "yes no yes no", "popular": "yes yes yes no", "adversarial": "no yes no no"}
+OFFSETS = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}
+
+
+@pytest.fixture
+def pope(tmp_path):
+    """POPE's three files, and the answers to all of them in one file of LLaVA's form."""
+    lines = {}
+    for setting, things in ASKED.items():
+        records = []
+        for number, thing in enumerate(things, start=1):
+            text = f"Is there {thing} in the {'imange' if 'umbrella' in thing else 'image'}?"
+            image, label = "COCO_val2014_000000000009.jpg", "yes" if number % 2 else "no"
+            records.append({"question_id": number, "image": image, "text": text, "label": label})
+            lines[setting, number] = {
+                "question_id": OFFSETS[setting] + number,
+                "prompt": f"{text}\nAnswer the question using a single word or phrase.",
+                "text": SAID[setting].split()[number - 1].capitalize(),
+                "answer_id": "x",
+                "model_id": "llava-v1.5-13b",
+                "metadata": {},
+            }
+        file = tmp_path / "root" / "pope" / f"coco_pope_{setting}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, records)
+    content = {"data": {"root": str(tmp_path / "root"), "sources": {"pope": POPE, "vqav2": VQA}}}
+    return str(write(tmp_path / "pope.yaml", yaml.safe_dump(content))), lines
+
+
+# Of two with yes and two without: (accuracy, precision, recall, f1)
+LLAVA_SCORES = {
+    "random": (100.0, 100.0, 100.0, 100.0),
+    "popular": (75.0, 200 / 3, 100.0, 80.0),
+    "adversarial": (25.0, 0.0, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("words", [["--task", "pope"], ["--source", "pope"]])
+def test_one_llava_file_answers_all_settings_of_pope(pope, tmp_path, words, capsys):
+    config, lines = pope
+    file = write(tmp_path / "llava-v1.5-13b.jsonl", list(lines.values()))
+    main([*words, "--format", "llava", "--predictions", str(file), "--config", config])
+    for setting, expected in LLAVA_SCORES.items():
+        name = f"pope_{setting}"
+        scores = scores_of(tmp_path / f"{name}.scores.json")
+        found = [scores[f"test/{name}/{key}"] for key in ("accuracy", "precision", "recall", "f1")]
+        assert found == pytest.approx(list(expected)), setting
+        assert scores[f"test/{name}/n"] == 4
+    assert capsys.readouterr().out.count("4 annotations\n") == 3
+
+
+def test_a_llava_file_of_one_setting(pope, tmp_path):
+    config, lines = pope
+    only = [line for (setting, _), line in lines.items() if setting == "popular"]
+    words = ["--source", "pope_popular", "--format", "llava", "--config", config, "--predictions"]
+    main([*words, str(write(tmp_path / "a.jsonl", only))])
+    assert scores_of(tmp_path / "pope_popular.scores.json")["test/pope_popular/f1"] == 80.0
+    own = [line | {"question_id": line["question_id"] % 10_000_000} for line in only]
+    own[0]["prompt"] = own[0]["prompt"].replace("image", "imange")
+    main([*words, str(write(tmp_path / "a.jsonl", own[:3]))])
+    scores = scores_of(tmp_path / "pope_popular.scores.json")
+    assert scores["test/pope_popular/parse_failures"] == 1
+
+
+def test_llava_answers_to_other_questions_are_refused(pope, tmp_path):
+    config, lines = pope
+    words = ["--format", "llava", "--config", config, "--predictions"]
+    random = [line for (setting, _), line in lines.items() if setting == "random"]
+    file = str(write(tmp_path / "a.jsonl", random))
+    with pytest.raises(
+        InputError, match=r"no ids are of this setting of POPE: .*line 2: .*a car in"
+    ):
+        main(["--source", "pope_popular", *words, file])
+    twice = random + [line | {"question_id": line["question_id"] + 10**7} for line in random]
+    file = str(write(tmp_path / "a.jsonl", twice))
+    with pytest.raises(InputError, match=r"from .*line 1 on and those from .*line 5 on both fit"):
+        main(["--source", "pope_random", *words, file])
+    file = str(write(tmp_path / "a.jsonl", [random[0] | {"question_id": 10_000_009}]))
+    with pytest.raises(InputError, match=r"line 1: pope_random has no annotation '9' among its 4"):
+        main(["--source", "pope_random", *words, file])
+    for bad in ({"prompt": 3}, {"text": None}, {"question_id": None}):
+        file = str(write(tmp_path / "a.jsonl", [random[0] | bad]))
+        with pytest.raises(InputError, match=r"a\.jsonl, line 1: the record has"):
+            main(["--source", "pope_random", *words, file])
+
+
+def test_llava_answers_of_other_tasks(setup, config, tmp_path):
+    scored = read_scored(setup, "vqav2_val", "llava")
+    end = "\nAnswer the question using a single word or phrase."
+    records = [
+        {"question_id": int(a.id), "prompt": a.question + end, "text": a.label}
+        for a in scored.annotations
+    ]
+    words = ["--task", "vqav2", "--format", "llava", "--config", config, "--predictions"]
+    main([*words, str(write(tmp_path / "a.jsonl", records))])
+    right = [vqa_accuracy(a.label, a.answers) for a in scored.annotations]
+    scores = scores_of(tmp_path / "vqav2_val.scores.json")
+    assert scores["test/vqav2_val/accuracy"] == pytest.approx(100 * sum(right) / len(right))
+    records[1]["prompt"] = "Is it another?" + end
+    with pytest.raises(InputError, match=r"line 2: the question 139001 is .* not in the prompt"):
+        main([*words, str(write(tmp_path / "a.jsonl", records))])
+
+
+def test_llavas_ids_for_textvqa_are_those_of_images(tmp_path):
+    questions = ("what is this?", "what is this? a brand or a name?", "who?")
+    annotations = [
+        Annotation(str(k), (f"textvqa/train_images/{'ab'[k == 2]}1.jpg",), question=question)
+        for k, question in enumerate(questions)
+    ]
+    records = [
+        {"question_id": "a1", "prompt": f"{questions[1]}\nReference OCR token: x", "text": "one"},
+        {"question_id": "a1", "prompt": f"{questions[0]}\nReference OCR token: x", "text": "none"},
+        {"question_id": 2, "prompt": questions[2], "text": "two"},
+    ]
+    file = write(tmp_path / "a.jsonl", records)
+    answers = read_answers(file, "llava", annotations, "textvqa")
+    assert [(a.id, a.text) for a in answers] == [("1", "one"), ("0", "none"), ("2", "two")]
+    records[0]["prompt"] = "where?"
+    with pytest.raises(InputError, match="not in the prompt 'where"):
+        read_answers(write(file, records), "llava", annotations, "textvqa")
+
+
+REAL = Path(os.environ.get("VISTA_REALDATA", "")).parent / "answers"
+
+
+@pytest.mark.skipif(
+    not (REAL / "llava_pope_raw_first20.jsonl").is_file(),
+    reason="beside VISTA_REALDATA lie no answers of LLaVA",
+)
+def test_llavas_own_lines(tmp_path):
+    file = REAL / "llava_pope_raw_first20.jsonl"
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    annotations = [
+        Annotation(str(k), ("a.jpg",), question=record["prompt"].partition("\n")[0], label="yes")
+        for k, record in enumerate(records, start=1)
+    ]
+    answers = read_answers(file, "llava", annotations, "pope")
+    assert [a.id for a in answers] == [str(k) for k in range(1, 21)]
+    assert [a.text for a in answers[:3]] == ["No", "No", "Yes"]
+
+
 def test_official_forms_are_lists_of_records(tmp_path):
     with pytest.raises(ValueError, match="is no JSON list"):
         read_answers(write(tmp_path / "a.json", "{}"), "vqa", [])
@@ -235,10 +442,28 @@ def test_official_forms_are_lists_of_records(tmp_path):
         ([], "rec_val", "mine.jsonl", "rec_val"),
         (["vqav2"], "", "mine.jsonl", "vqav2_val"),  # the task's only score
         ([], "vqav2", "mine.jsonl", "vqav2_val"),  # the source's only score
+        ([], "", "rec_val.x.jsonl", "rec_val"),
     ],
 )
 def test_which_score_a_file_is_for(setup, tasks, source, file, expected):
     assert choose_score(setup, tasks, source, Path(file)) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("rec.jsonl", "rec"),
+        ("rec.3.jsonl", "rec"),
+        ("rec.testA.jsonl", "rec.testA"),
+        ("rec.testA.1.jsonl", "rec.testA"),
+        ("rec.testB.jsonl", "rec.testB"),
+    ],
+)
+def test_scores_whose_names_differ_in_dots(tmp_path, file, expected):
+    source = REC | {"test": {"rec": "val", "rec.testA": "testA", "rec.testB": "testB"}}
+    content = {"data": {"root": str(FORMATS), "sources": {"rec": source}}}
+    config = str(write(tmp_path / "a.yaml", yaml.safe_dump(content)))
+    assert choose_score(read_setup([config], None, []), [], "", Path(file)) == expected
 
 
 @pytest.mark.parametrize(

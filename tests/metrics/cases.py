@@ -11,9 +11,11 @@ from torchmetrics import Metric
 from vista.answers import says_yes
 from vista.data import Prediction
 from vista.metrics.attcoseg import AttCoSegMetric
+from vista.metrics.bqa import BQAMetric
 from vista.metrics.caption import CaptionMetric
 from vista.metrics.coseg import CoSegMetric
 from vista.metrics.counting import PointingQAMetric
+from vista.metrics.evaluator import CorpusEvaluator
 from vista.metrics.grec import GRECMetric
 from vista.metrics.gres import GRESMetric
 from vista.metrics.hateful_memes import HatefulMemesMetric
@@ -103,6 +105,10 @@ def _visual7w(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, A
     return pred, {"boxes": boxes, "label": k % 4}
 
 
+def _bqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
+    return _counting(rng, k) if k % 2 else _visual7w(rng, k)
+
+
 def _textvqa(rng: np.random.Generator, k: int) -> tuple[Prediction, dict[str, Any]]:
     answers = [str(a) for a in rng.choice(["Nokia's", "nokia", "7,000", "stop?"], 10)]
     return Prediction(answer=answers[0].upper()), {"answers": answers}
@@ -184,6 +190,7 @@ CASES: dict[str, tuple[Callable[[], Metric], Callable[..., tuple[Prediction, dic
     "vcr": (VCRMetric, _vcr),
     "counting": (PointingQAMetric, _counting),
     "visual7w": (Visual7WMetric, _visual7w),
+    "bqa": (BQAMetric, _bqa),
     "textvqa": (TextVQAMetric, _textvqa),
     "iconqa": (IconQAMetric, _iconqa),
     "hateful_memes": (HatefulMemesMetric, _hateful),
@@ -213,8 +220,23 @@ def score(metric: Metric, made: Samples, batch: int = N) -> dict[str, float]:
     return {key: float(value) for key, value in metric.compute().items()}
 
 
+def in_calls(metric: Metric, made: Samples, batch: int) -> list[dict[str, float]]:
+    """What an evaluator says when it is called on one batch after the other."""
+    values = []
+    for start in range(0, len(made), batch):
+        part = made[start : start + batch]
+        scores = metric([pred for pred, _ in part], [ref for _, ref in part])
+        values.append({key: float(value) for key, value in scores.items()})
+    return values
+
+
 def _fail() -> float:
-    raise ValueError("the first process failed")
+    raise ValueError("the first process failed" if dist.get_rank() == 0 else "the second was asked")
+
+
+def _fail_together(metric: CorpusEvaluator) -> None:
+    with metric.sync_context():
+        metric.on_first(_fail)
 
 
 def score_in_process(rank: int, world: int, folder: str) -> None:
@@ -225,12 +247,18 @@ def score_in_process(rank: int, world: int, folder: str) -> None:
     )
     results = {}
     for name, (make, _) in CASES.items():
-        results[name] = score(make(), samples(name)[rank::world], batch=2)
+        own = samples(name)[rank::world]
+        results[name] = score(make(), own, batch=2)
+        # Seven samples in seven calls and six in six: whoever waited for the other would wait for ever.
+        metric = make()
+        results[f"{name} in calls"] = in_calls(metric, own, batch=1)
+        results[f"{name} after calls"] = {k: float(v) for k, v in metric.compute().items()}
+        results[f"{name} of one"] = score(make(), samples(name) if rank == 0 else [])
     metric = CaptionMetric(metrics=("CIDEr",), tokenizer="python")
     metric.update([Prediction(answer="a dog")], [{"id": "the same on both", "captions": ["a dog"]}])
     for key, function in (
         ("duplicate", metric.compute),
-        ("failure", lambda: metric.on_first(_fail)),
+        ("failure", lambda: _fail_together(NLVR2Metric())),
     ):
         try:
             function()

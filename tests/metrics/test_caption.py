@@ -217,6 +217,22 @@ def test_meteor():
     assert 30 < found["METEOR"] < 100
 
 
+@needs_java
+@pytest.mark.parametrize("variable", ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"])
+@pytest.mark.parametrize("locale", ["de DE", "tr TR"])
+def test_meteor_under_a_locale_with_decimal_commas(monkeypatch, variable, locale):
+    language, country = locale.split()
+    # No such locale need be installed: Java takes it from here as from the environment.
+    options = f"-Duser.language={language} -Duser.country={country}"
+    arguments = (["a man riding a horse"], [["a man on a horse"]], ("METEOR",), "python")
+    usual = caption_scores(*arguments)
+    monkeypatch.setenv(variable, options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert caption_scores(*arguments) == usual
+    assert usual["METEOR"] > 0 and os.environ[variable] == options
+
+
 def test_llava_is_rouge_of_the_answer():
     made = [
         (Prediction(answer="a red dog"), {"answer": "A red dog."}),

@@ -206,6 +206,42 @@ def test_iconqa_choice(text, choices, index):
     assert choose_option(text, choices) == index
 
 
+@pytest.mark.parametrize(
+    ("text", "choices", "index"),
+    [
+        ("3.5", ["3", "4"], None),
+        ("The answer is 3.5.", ["3", "5"], None),
+        ("12:30", ["12", "1"], None),
+        ("it is 12:30 now", ["12", "30"], None),
+        ("1/2", ["1", "3"], None),
+        ("1 / 2", ["1", "3"], None),
+        ("2 1/2", ["2", "1/2"], None),
+        ("$1.50", ["$1", "$2"], None),
+        ("1,500", ["1", "500"], None),
+        ("1,5", ["15", "1"], None),  # VQA's normal form takes the comma
+        ("-5", ["5", "4"], None),  # and the sign
+        (".5", ["5", "4"], None),
+        ("2^3", ["2", "3"], None),
+        ("3-4", ["3", "5"], None),
+        ("twenty-five", ["five", "six"], None),
+        ("two hundred and five", ["two", "six"], None),
+        ("two and a half", ["two", "three"], None),
+        ("it is 3.", ["3", "4"], 0),  # whole numbers
+        ("3, not 3.5", ["3", "4"], 0),
+        ("3.5, not 3", ["3", "4"], 0),
+        ("at 12:30 sharp", ["12:30", "12"], 0),
+        ("-5 degrees", ["-5", "5"], 0),
+        ("$3", ["3", "4"], 0),
+        ("about 1,000 dogs", ["1,000", "1"], 0),
+        ("1,000", ["1000", "100"], 0),
+        ("twenty-five dogs", ["twenty-five", "five"], 0),
+        ("5 + 3 = 8", ["5 + 3", "5"], 0),
+    ],
+)
+def test_iconqa_a_part_of_a_number_is_another_number(text, choices, index):
+    assert choose_option(text, choices) == index
+
+
 def test_iconqa_metric():
     def ask(label, skills, text="", **fields):
         fields = {"choice": choose_option(text, ["cat", "dog"])} | fields

@@ -5,17 +5,22 @@ import random
 
 import pytest
 import torch
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 
 from datamodules.source import LoadedSource
 from tasks import Task
-from tests.metrics.cases import CASES, N, samples, score, score_in_process
+from tests.metrics.cases import CASES, N, in_calls, samples, score, score_in_process
 from vista.app.report import score_row
 from vista.codec.codec import Codec
 from vista.data import Annotation, Prediction
+from vista.metrics.caption import CaptionMetric
 from vista.metrics.rec import RECMetric
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* VCR questions have only one")
+
+
+def near(scores):
+    return pytest.approx(scores, rel=1e-12, abs=1e-12)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +48,18 @@ def test_two_processes_say_what_one_says(name, two_processes):
     assert two_processes[0][name] == two_processes[1][name]
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_score_their_own_batches(name, two_processes):
+    """A call scores the batch of its own process; `compute` scores all, also where one process has none of them."""
+    make, _ = CASES[name]
+    whole = score(make(), samples(name))
+    for rank in range(2):
+        alone = [score(make(), [sample]) for sample in samples(name)[rank::2]]
+        assert two_processes[rank][f"{name} in calls"] == [near(scores) for scores in alone]
+        for key in (f"{name} after calls", f"{name} of one"):
+            assert two_processes[rank][key] == near(whole)
+
+
 def test_both_processes_raise_where_one_finds_an_error(two_processes):
     for result in two_processes:
         assert "more than one caption" in result["duplicate"]["raised"]
@@ -57,6 +74,63 @@ def test_batch_size_and_order_do_not_matter(name):
     assert score(make(), made, batch=1) == pytest.approx(whole, rel=1e-12)
     random.Random(0).shuffle(made)
     assert score(make(), made, batch=4) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_scores_its_samples_alone_and_adds_them(name):
+    make, _ = CASES[name]
+    made, metric = samples(name), make()
+    parts = [made[start : start + 5] for start in range(0, N, 5)]
+    alone = [score(make(), part) for part in parts]
+    assert in_calls(metric, made, batch=5) == [near(scores) for scores in alone]
+    assert score(metric, []) == near(score(make(), made))
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
+@pytest.mark.parametrize("name", CASES)
+def test_merged_evaluators_say_what_one_says(name):
+    make, _ = CASES[name]
+    made = samples(name)
+    whole, metric, by_state = near(score(make(), made)), make(), make()
+    others = [make(), make()]
+    score(metric, made[:3])  # a score that was asked for before is forgotten
+    score(others[0], made[3:8], batch=2)
+    in_calls(others[1], made[8:], batch=2)
+    for other in others:
+        metric.merge_state(other)
+        by_state.merge_state(other.metric_state)
+    assert score(metric, []) == whole
+    by_state.update([pred for pred, _ in made[:3]], [ref for _, ref in made[:3]])
+    assert score(by_state, []) == whole
+    assert score(others[0], []) == near(score(make(), made[3:8]))
+
+
+def test_a_state_without_records_is_refused():
+    metric, other = (CASES["nlvr2"][0]() for _ in range(2))
+    score(other, samples("nlvr2"))
+    sums = {key: value for key, value in other.metric_state.items() if key.startswith("sum_")}
+    with pytest.raises(ValueError, match="stored"):
+        metric.merge_state(sums)
+
+
+def test_evaluators_of_a_collection_share_their_records():
+    """Of metrics with the same state torchmetrics updates one and hands its state to the others."""
+    both = {name: CaptionMetric((name,), tokenizer="python") for name in ("CIDEr", "ROUGE_L")}
+    made, collection = samples("caption"), MetricCollection(both)
+    for start in range(0, N, 4):
+        part = made[start : start + 4]
+        collection.update([pred for pred, _ in part], [ref for _, ref in part])
+    whole = score(CASES["caption"][0](), made)
+    for name, metric in collection.items():
+        assert float(metric.compute()[name]) == pytest.approx(whole[name])
+
+
+def test_a_batch_that_is_refused_leaves_nothing_behind():
+    metric, made = CASES["vcr"][0](), samples("vcr")
+    refused = [(made[2][0], made[2][1]), (made[3][0], made[3][1] | {"mode": "no mode"})]
+    with pytest.raises(ValueError, match="mode"):
+        score(metric, refused)
+    assert score(metric, made) == score(CASES["vcr"][0](), made)
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")

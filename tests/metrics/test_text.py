@@ -48,6 +48,15 @@ def test_extract_answer(text, answer):
         ("B or C", None),
         ("", None),
         ("the answer is (dog)", None),
+        ("The answer is (B) the person(s) left.", 1),  # the first after the words that announce it
+        ("The answer is B: person(s) (c) and (d).", 1),
+        ("The answer is (B), not option (C).", 1),
+        ("the answer is a cup (D)", 3),
+        ("Answer: (C), since (a) is far away", 2),
+        ("Answer: b", 1),
+        ("The answer is not (A) but (B).", 1),
+        ("(B) the person(s) left", 1),  # "(s)" is no letter
+        ("The answer is (B). No: the answer is (D).", 3),
     ],
 )
 def test_extract_letter(text, index):

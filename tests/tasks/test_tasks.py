@@ -210,6 +210,33 @@ def test_words_around_an_answer_do_not_matter():
     assert scores["pair_acc"] == 0 and 30 < scores["J"] < 60
 
 
+def test_a_pair_counts_without_its_masks():
+    """Without masks, or with masks that cannot be read, J is 0, and the answer is counted as a parse failure."""
+    attcoseg = Task.known["attcoseg"](CODECS[0])
+    group = annotations("attcoseg", "attcoseg", "by hand")[1]
+    right, (one, other) = attcoseg.target(group), attcoseg.reference(group)["pair"]
+    sentence = f"The images are {one} and {other}."
+    assert right.startswith(sentence)
+    for text in (
+        sentence,
+        f"{sentence} The masks are 1, 2, 3, 4, 5, 6.",
+        right[:-2],
+        right.replace("]", "", 1),
+    ):
+        scores = score(attcoseg, [attcoseg.parse(text, group)], [group])[1]
+        assert (scores["pair_acc"], scores["J"]) == (100, pytest.approx(0, abs=1e-6)), text
+        assert scores["parse_failures"] == 1
+    scores = score(attcoseg, [attcoseg.parse("The masks are [1, 2].", group)], [group])[1]
+    assert (scores["pair_acc"], scores["parse_failures"]) == (0, 1)
+
+
+def test_a_vcr_answer_may_speak_of_persons_in_parentheses():
+    vcr = Task.known["vcr"](CODECS[0])
+    annotation = annotations("vcr", "vcr", "val")[0]
+    prediction = vcr.parse("The answer is (B) the person(s) left.", annotation)
+    assert (prediction.choice, prediction.malformed) == (1, False)
+
+
 def test_coseg_needs_one_bracket_for_each_image():
     for name in ("coseg", "attcoseg"):
         with pytest.raises(ValueError, match="one bracket"):

@@ -63,9 +63,9 @@ class Row(TypedDict):
     Attributes:
         name: of the source.
         metric: the task's headline.
-        score: of the model's answers.
+        score: of the model's answers, None where the right ones are hidden.
         baseline: the same score of the task's baseline.
-        what: what the baseline is.
+        what: what the baseline is, or why there is no score.
         paper: the paper's score, None where there is none.
         n: samples.
         parse_failures: malformed answers.
@@ -73,16 +73,16 @@ class Row(TypedDict):
 
     name: str
     metric: str
-    score: float
-    baseline: float
+    score: float | None
+    baseline: float | None
     what: str
     paper: float | None
     n: int
-    parse_failures: int
+    parse_failures: int | None
 
 
 def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row | None:
-    """One line of the table, or None where the source was not scored.
+    """One line of the table, or None where the source was not asked.
 
     Args:
         source: what was scored; its baseline is computed here.
@@ -90,6 +90,8 @@ def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row |
         metrics: all scores as `<stage>/<source>/<metric>`.
     """
     headline = source.task.headline
+    if not source.scored:
+        return _unscored(source)
     score = metrics.get(f"{stage}/{source.name}/{headline}")
     if score is None:
         return None
@@ -116,21 +118,33 @@ def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row |
     }
 
 
+def _unscored(source: Source) -> Row:
+    """The line of a source whose answers are hidden."""
+    return {
+        "name": source.name,
+        "metric": source.task.headline,
+        "score": None,
+        "baseline": None,
+        "what": "no answers in this split",
+        "paper": None,
+        "n": len(source.annotations),
+        "parse_failures": None,
+    }
+
+
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows as a table on the terminal; columns for the paper and the stage before where numbers are known."""
     more = [name for name in ("stage before", "paper") if _is_known(name, rows)]
     table = Table("source", "metric", "score", "baseline", "baseline is", *more, "n", "malformed")
     for row in rows:
-        cells = [
-            row["name"],
-            row["metric"],
-            f"{row['score']:.1f}",
-            f"{row['baseline']:.1f}",
-            row["what"],
-        ]
-        cells += ["" if row.get(name) is None else f"{row[name]:.1f}" for name in more]
-        table.add_row(*cells, str(row["n"]), str(row["parse_failures"]))
+        scores = [_cell(row.get(name), ".1f") for name in ("score", "baseline", *more)]
+        counts = [_cell(row[name], "d") for name in ("n", "parse_failures")]
+        table.add_row(row["name"], row["metric"], *scores[:2], row["what"], *scores[2:], *counts)
     Console(width=120).print(table)
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _is_known(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:

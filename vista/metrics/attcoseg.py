@@ -17,7 +17,10 @@ from vista.metrics.overlap import union_mask
 
 
 def pair_overlap(
-    numbers: Sequence[int], masks: Sequence[Mask], pair: Sequence[int], truth: Sequence[Mask]
+    numbers: Sequence[int],
+    masks: Sequence[Mask],
+    pair: Sequence[int],
+    truth: Sequence[Mask],
 ) -> tuple[float, float]:
     """P and J of one group, over the images that are true or predicted.
 
@@ -41,7 +44,8 @@ def pair_overlap(
     values = []
     for number, parts in drawn.items():
         true = truth[number - 1]
-        values.append(precision_and_jaccard(image_overlap(union_mask(parts, true.shape), true)))
+        mask = union_mask(parts, true.shape)
+        values.append(precision_and_jaccard(image_overlap(mask, true)))
     precision, jaccard = np.mean(values, axis=0)
     return float(precision), float(jaccard)
 
@@ -49,8 +53,8 @@ def pair_overlap(
 class AttCoSegMetric(Evaluator):
     """Accuracy of the pair, P and J. Reference: `{"pair": [i, j], "masks": [bool (H, W) per image]}`, i and j from 1.
 
-    Prediction: `numbers` of images, and `masks`, one for each number. A malformed answer names no image. Keys:
-    `pair_acc`, `P`, `J`.
+    Prediction: `numbers` of images, and `masks`, one for each number. A malformed answer names no image. One without
+    masks has its pair and empty masks, and counts as a parse failure. Keys: `pair_acc`, `P`, `J`.
     """
 
     def __init__(self) -> None:
@@ -64,7 +68,7 @@ class AttCoSegMetric(Evaluator):
             "pair": set(numbers) == set(ref["pair"]),
             "precision": precision,
             "jaccard": jaccard,
-            "parse_failures": not numbers,
+            "parse_failures": not numbers or not pred.masks,
         }
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:

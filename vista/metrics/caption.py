@@ -23,7 +23,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 
 from vista.data import InputError, Prediction, Reference
 from vista.metrics.evaluator import CorpusEvaluator
-from vista.metrics.ptb import java_problem, tokenize
+from vista.metrics.ptb import java_options, java_problem, tokenize
 from vista.metrics.spice import spice_problem, spice_score
 
 METRICS = ("CIDEr", "METEOR", "ROUGE_L", "BLEU", "SPICE")
@@ -126,7 +126,8 @@ def _bleu(gts: Corpus, res: Corpus) -> list[float]:
 
 def _meteor(gts: Corpus, res: Corpus) -> list[float]:
     gts = {i: _without_bars(refs) for i, refs in gts.items()}
-    scorer = Meteor()
+    with java_options():
+        scorer = Meteor()
     try:
         return [scorer.compute_score(gts, res)[0]]
     finally:

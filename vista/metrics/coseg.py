@@ -72,7 +72,8 @@ def coseg_scores(images: Iterable[tuple[str, ImageOverlap]]) -> dict[str, float]
         of_class = np.array([precision_and_jaccard(overlap) for overlap in overlaps])  # (N, 2)
         per_class[name] = of_class.mean(axis=0)  # (2,)
         per_image.extend(of_class)
-        pooled.append(precision_and_jaccard(ImageOverlap(*np.sum(overlaps, axis=0).tolist())))
+        pixels = np.sum(overlaps, axis=0)  # (4,)
+        pooled.append(precision_and_jaccard(ImageOverlap(*pixels.tolist())))
     scores: dict[str, float] = {}
     means = {
         "": np.array(list(per_class.values())),  # (classes, 2)

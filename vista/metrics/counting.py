@@ -50,7 +50,8 @@ class PointingQAMetric(Evaluator):
         granularity = ref.get("granularity", "")
         name = GRANULARITIES.get(granularity, granularity)
         if name in self.granularities:
-            added |= {f"right_{name}": right, f"n_{name}": 1}
+            added[f"right_{name}"] = right
+            added[f"n_{name}"] = 1
         return added
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:

@@ -5,13 +5,17 @@ records, for scores that need the whole set at once (CIDEr, AUROC, consistency).
 `update(preds: list[Prediction], target: list[dict])` and returns a flat dict of scalar tensors, percentages 0-100, with
 `n` (samples) and `parse_failures` (answers without the task's form) beside the scores.
 
+    scores = metric(preds, target)      of these samples alone; they are added to all others
+    metric.merge_state(other)           adds the samples of another evaluator of the same class
+
 Samples repeated to even out the processes must be dropped before `update`.
 """
 
+import io
+import pickle
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -49,12 +53,15 @@ class Evaluator(Metric):
     tokenizer: str = "auto"
 
     def __init__(self, *sums: str) -> None:
-        super().__init__(distributed_available_fn=_distributed)
+        # Not cached: the library does not forget what it computed when another's samples are merged in.
+        super().__init__(distributed_available_fn=_distributed, compute_with_cache=False)
         # float64: float32 would lose single samples and pixels beyond 16 million.
         self.sums = ("n", "parse_failures", *sums)
         for name in self.sums:
             self.add_state(
-                f"sum_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum"
+                f"sum_{name}",
+                torch.zeros((), dtype=torch.float64),
+                dist_reduce_fx="sum",
             )
 
     def sample(self, pred: Prediction, ref: Reference) -> Mapping[str, float]:
@@ -100,28 +107,58 @@ class Evaluator(Metric):
 
 
 class CorpusEvaluator(Evaluator):
-    """An evaluator that also keeps one record per sample (any picklable tuple), for scores of the whole set."""
+    """An evaluator that also keeps records (any picklable tuples), for scores of the whole set.
+
+    They are kept as bytes, in a state of torchmetrics: so they go wherever the sums go, between processes, into
+    `forward`, `merge_state` and a `MetricCollection`.
+
+    Attributes:
+        records: those of the samples that are being added; `sample` appends to it.
+        stored: of each call of `update` the pickled records, uint8 (bytes,).
+    """
+
+    stored: list[Tensor] | Tensor  # one tensor while the states of all processes are together
 
     def __init__(self, *sums: str) -> None:
         super().__init__(*sums)
         self.records: list[tuple[Any, ...]] = []
+        self.add_state("stored", [], dist_reduce_fx="cat")
 
-    def reset(self) -> None:
-        """Forget all samples."""
-        super().reset()
+    def update(self, preds: Sequence[Prediction], target: Sequence[Reference]) -> None:
+        """Add samples; see `Evaluator.update`."""
+        self.records = []
+        super().update(preds, target)
+        self.store(self.records)
         self.records = []
 
+    def store(self, records: Sequence[tuple[Any, ...]]) -> None:
+        """Keep records beside those that there are."""
+        data = torch.frombuffer(bytearray(pickle.dumps(list(records))), dtype=torch.uint8)
+        assert isinstance(self.stored, list)
+        self.stored.append(data.to(self.device))
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Put the states of all processes together, as `compute` does."""
+        # One without samples has no bytes; what the library would send in their place is no bytes at all, but a float.
+        if not len(self.stored):
+            self.stored = [torch.empty(0, dtype=torch.uint8, device=self.device)]
+        super().sync(*args, **kwargs)
+
     def gathered(self) -> list[tuple[Any, ...]]:
-        """The records of all processes, sorted, so that no score depends on their order; the same on every process."""
-        if not self.distributed_available_fn():
-            return sorted(self.records)
-        parts: list[Any] = [None] * dist.get_world_size(self.process_group)
-        dist.all_gather_object(parts, self.records, group=self.process_group)
-        return sorted(chain.from_iterable(parts))
+        """All records, sorted, so that no score depends on their order; in `compute` those of all processes."""
+        parts = [self.stored] if isinstance(self.stored, Tensor) else self.stored
+        data = io.BytesIO(b"".join(part.cpu().numpy().tobytes() for part in parts))
+        records: list[tuple[Any, ...]] = []
+        while data.tell() < len(data.getbuffer()):
+            records += pickle.load(data)
+        return sorted(records)
 
     def on_first(self, function: Callable[[], T]) -> T:
-        """Call a function on the first process only and give every process its result, or its exception."""
-        if not self.distributed_available_fn():
+        """Call a function on the first process only and give every process its result, or its exception.
+
+        Where the processes are not together, as in `forward`, each calls it for itself.
+        """
+        if not self._is_synced:
             return function()
         outcome: list[Any] = [None, None]
         if dist.get_rank(self.process_group) == 0:

@@ -102,6 +102,6 @@ class GRESMetric(Evaluator):
             "t_acc": percent(total["filled_found"], filled) if total["empty"] else 0.0,
         }
         scores |= {f"pr{x}": percent(total[f"above_{x}"], filled) for x in THRESHOLDS}
-        return scores | (
-            {"paper_style_gIoU": percent(total["paper_style"], n)} if self.paper_style else {}
-        )
+        if self.paper_style:
+            scores["paper_style_gIoU"] = percent(total["paper_style"], n)
+        return scores

@@ -20,7 +20,8 @@ _SCORE_OF = {True: 1.0, False: 0.0, None: 0.5}
 
 def yes_share(scores: Mapping[str, float]) -> float | None:
     """P(yes) / (P(yes) + P(no)) from the probabilities `yes` and `no`; None where they are missing or no numbers."""
-    yes, no = scores.get("yes", math.nan), scores.get("no", math.nan)
+    yes = scores.get("yes", math.nan)
+    no = scores.get("no", math.nan)
     if not (0 <= yes < math.inf and 0 <= no < math.inf):
         return None
     return yes / (yes + no) if yes + no else 0.5

@@ -12,11 +12,12 @@ from vista.data import Box, Mask, Size, box_area, box_intersection, box_iou
 
 def box_giou(a: Box, b: Box) -> float:
     """IoU - (C - U) / C, C being the area of the enclosing box; -1..1. The IoU (0) where C is 0."""
+    iou = box_iou(a, b)
     union = box_area(a) + box_area(b) - box_intersection(a, b)
     hull = box_area(enclosing_box((a, b)))
     if not hull:
-        return box_iou(a, b)
-    return box_iou(a, b) - (hull - union) / hull
+        return iou
+    return iou - (hull - union) / hull
 
 
 def enclosing_box(boxes: Iterable[Box]) -> Box:
@@ -37,7 +38,9 @@ def mask_intersection_and_union(a: Mask, b: Mask) -> tuple[int, int]:
     """
     if a.shape != b.shape:
         raise ValueError(f"masks of sizes {a.shape} and {b.shape} cannot be compared")
-    return int(np.count_nonzero(a & b)), int(np.count_nonzero(a | b))
+    shared = np.count_nonzero(a & b)
+    union = np.count_nonzero(a | b)
+    return int(shared), int(union)
 
 
 def mask_iou(a: Mask, b: Mask) -> float:

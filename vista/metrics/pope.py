@@ -12,7 +12,12 @@ from vista.data import Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 
 # (the answer is yes, the label is yes) -> a cell of the confusion table
-CELLS = {(True, True): "tp", (True, False): "fp", (False, True): "fn", (False, False): "tn"}
+CELLS = {
+    (True, True): "tp",
+    (True, False): "fp",
+    (False, True): "fn",
+    (False, False): "tn",
+}
 
 
 class POPEMetric(Evaluator):
@@ -34,7 +39,10 @@ class POPEMetric(Evaluator):
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """The ratios of the confusion table."""
-        tp, fp, fn, n = total["tp"], total["fp"], total["fn"], total["n"]
+        tp = total["tp"]
+        fp = total["fp"]
+        fn = total["fn"]
+        n = total["n"]
         return {
             "accuracy": percent(tp + total["tn"], n),
             "precision": percent(tp, tp + fp),

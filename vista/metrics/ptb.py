@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pycocoevalcap.tokenizer.ptbtokenizer as ptbtokenizer
@@ -22,6 +22,7 @@ from vista.data import InputError
 
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": " ", "\u201d": " "})
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
+ENGLISH = "-Duser.language=en -Duser.country=US"
 _DROPPED = frozenset(ptbtokenizer.PUNCTUATIONS)
 
 
@@ -51,11 +52,9 @@ def tokenize(captions: Sequence[str], tokenizer: str = "auto") -> list[str]:
     # would shift all later captions to the wrong image.
     # Lone surrogates, which no file can hold, become question marks.
     lines = [" ".join(caption.encode("utf-8", "replace").decode().split()) for caption in captions]
-    return (
-        tokenize_python(lines)
-        if tokenizer == "python" or problem is not None
-        else tokenize_java(lines)
-    )
+    if tokenizer == "python" or problem is not None:
+        return tokenize_python(lines)
+    return tokenize_java(lines)
 
 
 def java_problem() -> OSError | None:
@@ -68,6 +67,28 @@ def java_problem() -> OSError | None:
             f"pycocoevalcap writes temporary files into {folder}, which is not writable"
         )
     return None
+
+
+@contextlib.contextmanager
+def java_options(options: str = "") -> Iterator[None]:
+    """Java processes that are started meanwhile speak English, whatever the locale: numbers have no decimal commas.
+
+    Args:
+        options: others for Java 9 and newer.
+    """
+    # Java 8 knows the second variable alone; the first one would overrule it.
+    added = {"JDK_JAVA_OPTIONS": f"{ENGLISH} {options}", "JAVA_TOOL_OPTIONS": ENGLISH}
+    before = {name: os.environ.get(name) for name in added}
+    for name, value in added.items():
+        os.environ[name] = f"{before[name] or ''} {value}".strip()
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = old
 
 
 def tokenize_java(captions: Sequence[str]) -> list[str]:
@@ -111,7 +132,6 @@ def tokenize_python(captions: Sequence[str]) -> list[str]:
     for caption in captions:
         # A final run of dots is one full stop to the Stanford tokenizer; nltk leaves "chair.." together.
         text = re.sub(r"\.+\s*$", " .", caption.lower().translate(_QUOTES))
-        words.append(
-            " ".join(_BRACKETS.get(word, word) for word in cut(text) if word not in _DROPPED)
-        )
+        kept = [_BRACKETS.get(word, word) for word in cut(text) if word not in _DROPPED]
+        words.append(" ".join(kept))
     return words

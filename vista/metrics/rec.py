@@ -14,7 +14,9 @@ from vista.metrics.evaluator import Evaluator, percent
 
 def rec_iou(boxes: Sequence[Box], truth: Box) -> float:
     """IoU of the one predicted box (xyxy, pixels), 0..1; 0 unless there is exactly one."""
-    return box_iou(boxes[0], truth) if len(boxes) == 1 else 0.0
+    if len(boxes) != 1:
+        return 0.0
+    return box_iou(boxes[0], truth)
 
 
 class RECMetric(Evaluator):
@@ -35,4 +37,7 @@ class RECMetric(Evaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Means over all expressions."""
         n = total["n"]
-        return {"pr50": percent(total["above_50"], n), "mean_iou": percent(total["iou"], n)}
+        return {
+            "pr50": percent(total["above_50"], n),
+            "mean_iou": percent(total["iou"], n),
+        }

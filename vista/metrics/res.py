@@ -27,7 +27,11 @@ class RESMetric(Evaluator):
 
     def __init__(self, paper_style: bool = True) -> None:
         super().__init__(
-            "iou", "shared", "union", "paper_style", *(f"above_{x}" for x in THRESHOLDS)
+            "iou",
+            "shared",
+            "union",
+            "paper_style",
+            *(f"above_{x}" for x in THRESHOLDS),
         )
         self.paper_style = paper_style
 
@@ -49,6 +53,6 @@ class RESMetric(Evaluator):
             "oIoU": percent(total["shared"], total["union"]),
         }
         scores |= {f"pr{x}": percent(total[f"above_{x}"], n) for x in THRESHOLDS}
-        return scores | (
-            {"paper_style_mIoU": percent(total["paper_style"], n)} if self.paper_style else {}
-        )
+        if self.paper_style:
+            scores["paper_style_mIoU"] = percent(total["paper_style"], n)
+        return scores

@@ -9,11 +9,12 @@ import io
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pycocoevalcap.spice.spice as library
+
+from vista.metrics.ptb import java_options
 
 _FOLDER = Path(library.__file__).parent
 _JARS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -55,7 +56,7 @@ def spice_score(references: dict[int, list[str]], captions: dict[int, list[str]]
         OSError: the jars could not be fetched.
         subprocess.CalledProcessError: Java failed.
     """
-    with _java_options(), contextlib.redirect_stdout(io.StringIO()):
+    with java_options(_JAVA_OPTIONS), contextlib.redirect_stdout(io.StringIO()):
         _, per_image = library.Spice().compute_score(references, captions)
     values = np.array([score["All"]["f"] for score in per_image], dtype=np.float64)
     missing = int(np.isnan(values).sum())
@@ -65,16 +66,3 @@ def spice_score(references: dict[int, list[str]], captions: dict[int, list[str]]
             stacklevel=2,
         )
     return float(np.nanmean(values)) if missing < len(values) else 0.0
-
-
-@contextlib.contextmanager
-def _java_options() -> Iterator[None]:
-    before = os.environ.get("JDK_JAVA_OPTIONS")
-    os.environ["JDK_JAVA_OPTIONS"] = f"{before} {_JAVA_OPTIONS}" if before else _JAVA_OPTIONS
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["JDK_JAVA_OPTIONS"]
-        else:
-            os.environ["JDK_JAVA_OPTIONS"] = before

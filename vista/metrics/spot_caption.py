@@ -15,7 +15,16 @@ from vista.metrics.caption import caption_scores, without_java
 from vista.metrics.evaluator import CorpusEvaluator, percent
 from vista.metrics.overlap import enclosing_box
 
-TYPES = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
+TYPES = (
+    "people",
+    "clothing",
+    "bodyparts",
+    "animals",
+    "vehicles",
+    "instruments",
+    "scene",
+    "other",
+)
 MATCH_IOU = 0.5
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -47,7 +56,8 @@ def spotted_phrases(phrases: Sequence[str], boxes: Sequence[Box]) -> list[tuple[
 
 
 def link_phrases(
-    spotted: Sequence[tuple[list[str], Box]], phrases: Sequence[str]
+    spotted: Sequence[tuple[list[str], Box]],
+    phrases: Sequence[str],
 ) -> dict[int, Box]:
     """Give each annotated phrase the box of the predicted phrase with the same words.
 
@@ -80,7 +90,8 @@ def phrase_hits(box: Box | None, truth: Sequence[Box]) -> tuple[bool, bool]:
     if box is None:
         return False, False
     best = max(box_iou(box, true) for true in truth)
-    return best >= MATCH_IOU, box_iou(box, enclosing_box(truth)) >= MATCH_IOU
+    merged = box_iou(box, enclosing_box(truth))
+    return best >= MATCH_IOU, merged >= MATCH_IOU
 
 
 class SpotCaptionMetric(CorpusEvaluator):
@@ -96,12 +107,15 @@ class SpotCaptionMetric(CorpusEvaluator):
     """
 
     def __init__(
-        self, metrics: Sequence[str] = ("CIDEr", "METEOR"), tokenizer: str = "auto"
+        self,
+        metrics: Sequence[str] = ("CIDEr", "METEOR"),
+        tokenizer: str = "auto",
     ) -> None:
         hits = [f"hit_{name}" for name in TYPES]
         counts = [f"phrases_{name}" for name in TYPES]
         super().__init__("hit", "hit_merged", "phrases", *hits, *counts)
-        self.metrics, self.tokenizer = tuple(metrics), tokenizer
+        self.metrics = tuple(metrics)
+        self.tokenizer = tokenizer
 
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """Hits and phrases of one sentence, in all and by type; the caption is kept."""

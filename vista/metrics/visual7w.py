@@ -21,9 +21,10 @@ def nearest_candidate(box: Box, candidates: Sequence[Box]) -> int | None:
 
 def candidate_at(x: float, y: float, candidates: Sequence[Box]) -> int | None:
     """The candidate that holds a point (pixels), the smallest of several; None where none does."""
-    holding = [
-        i for i, (x0, y0, x1, y1) in enumerate(candidates) if x0 <= x <= x1 and y0 <= y <= y1
-    ]
+    holding = []
+    for i, (x0, y0, x1, y1) in enumerate(candidates):
+        if x0 <= x <= x1 and y0 <= y <= y1:
+            holding.append(i)
     return min(holding, key=lambda i: box_area(candidates[i]), default=None)
 
 
@@ -40,9 +41,9 @@ def chosen_candidate(pred: Prediction, candidates: Sequence[Box]) -> int | None:
     if pred.malformed or len(pred.boxes) > 1:
         return None
     if not pred.boxes:
-        return (
-            pred.choice if pred.choice is not None else extract_letter(pred.text, len(candidates))
-        )
+        if pred.choice is not None:
+            return pred.choice
+        return extract_letter(pred.text, len(candidates))
     x0, y0, x1, y1 = pred.boxes[0]
     if (x0, y0) == (x1, y1):  # a point
         return candidate_at(x0, y0, candidates)

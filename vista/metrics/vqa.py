@@ -38,8 +38,12 @@ def normalize(text: str) -> str:
     Returns:
         lower-case words joined by one space, e.g. `"2 dogs"`; may be empty.
     """
-    words = (_DIGITS.get(word, word) for word in strip_punctuation(text).lower().split())
-    return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+    words = []
+    for word in strip_punctuation(text).lower().split():
+        word = _DIGITS.get(word, word)
+        if word not in _ARTICLES:
+            words.append(CONTRACTIONS.get(word, word))
+    return " ".join(words)
 
 
 def strip_punctuation(text: str) -> str:
@@ -48,10 +52,12 @@ def strip_punctuation(text: str) -> str:
     A mark that stands beside a space anywhere in the text, or any mark in a text with a number like `1,000`, is deleted
     wherever it occurs; else it becomes a space. A full stop goes unless a digit follows.
     """
-    out, grouped = text, _DIGIT_COMMA_DIGIT.search(text) is not None
+    out = text
+    grouped = _DIGIT_COMMA_DIGIT.search(text) is not None
     for mark in _MARKS:
         beside_space = f"{mark} " in text or f" {mark}" in text
-        out = out.replace(mark, "" if beside_space or grouped else " ")
+        replacement = "" if beside_space or grouped else " "
+        out = out.replace(mark, replacement)
     return _PERIOD.sub("", out)
 
 
@@ -68,20 +74,24 @@ def soft_score(answer: str, references: Sequence[str]) -> float:
     matches = sum(reference == answer for reference in references)
     # Each person is left out in turn: how many of the others gave this answer.
     among_others = [matches - (reference == answer) for reference in references]
-    return sum(min(1.0, others / 3) for others in among_others) / len(references)
+    scores = [min(1.0, others / 3) for others in among_others]
+    return sum(scores) / len(references)
 
 
 def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """The official accuracy of one answer, 0..1; normalises only where the references differ."""
-    answer, references = strip_spaces(answer), [strip_spaces(reference) for reference in references]
+    answer = strip_spaces(answer)
+    references = [strip_spaces(reference) for reference in references]
     # The official script leaves answers on which all ten agree as they are.
     if len(set(references)) > 1:
-        answer, references = normalize(answer), [normalize(reference) for reference in references]
+        answer = normalize(answer)
+        references = [normalize(reference) for reference in references]
     return soft_score(answer, references)
 
 
 def evalai_results(
-    question_ids: Sequence[int], preds: Sequence[Prediction]
+    question_ids: Sequence[int],
+    preds: Sequence[Prediction],
 ) -> list[dict[str, Any]]:
     """The rows of the result file for splits with hidden answers (test-dev, test-std).
 
@@ -116,7 +126,8 @@ class VQAMetric(Evaluator):
         added = {"right": right}
         kind = ANSWER_TYPES.get(ref.get("answer_type", ""))
         if kind:
-            added |= {f"right_{kind}": right, f"n_{kind}": 1}
+            added[f"right_{kind}"] = right
+            added[f"n_{kind}"] = 1
         return added
 
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
