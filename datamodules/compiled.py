@@ -2,10 +2,10 @@
 
     record    '["1234", ["coco/train2017/000000000009.jpg"], [[480, 640]], "the man on the left", ...]'
     scene     7
-    picture   '[["coco/train2017/000000000009.jpg"], null]'
+    picture   '[["coco/train2017/000000000009.jpg"], [["coco 9"]]]'
 
 A record is an `Annotation` in JSON, field by field. `scene` numbers its images in order of first occurrence; `picture`
-stands in the first annotation of a scene only: its images, and the number that COCO gives them where a reader says so.
+stands in the first annotation of a scene only: its images, and the names of their photographs as the reader says them.
 A last, empty record batch says what the table was made of: the records left out, and the stamps of the files.
 """
 
@@ -24,11 +24,10 @@ import pyarrow as pa
 from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, InputError, annotation_from_json, annotation_to_json
 
-VERSION = 3  # raise it when the same annotations give another table
+VERSION = 4  # raise it when the same annotations give another table
 SCHEMA = pa.schema(
     [("record", pa.large_string()), ("scene", pa.int32()), ("picture", pa.large_string())]
 )
-NUMBERS = ("coco_id", "flickr_id")  # keys of `extra` that tell which picture it is, see leakage.py
 ROWS = 1 << 14  # annotations in a record batch
 
 
@@ -161,5 +160,4 @@ def row(annotation: Annotation, scenes: dict[tuple[str, ...], int]) -> tuple[str
     scene = scenes.setdefault(annotation.images, known)
     if scene < known:
         return record, scene, None
-    numbers = {key: annotation.extra[key] for key in NUMBERS if key in annotation.extra}
-    return record, scene, json.dumps([annotation.images, numbers])
+    return record, scene, json.dumps([annotation.images, annotation.photos])

@@ -16,15 +16,16 @@ from torch.utils.data import Dataset
 
 from datamodules.order import Key
 from datamodules.source import LoadedSource
-from vista.data import Annotation, Example, Turns, located
+from vista.data import Annotation, Example, Size, Turns, located, neutralise_answer
 from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
-from vista.images import ImageError, ImageTransform, load_image
-from vista.tokens.batch import IGNORE, Sample, collate, encode_example
+from vista.images import ImageError, ImageTransform, load_image, same_shape
+from vista.tokens.batch import IGNORE, Sample, check_marks, collate, encode_example
 from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
 LossOn = Literal["all", "free"]
+REGIONS = frozenset({"boxes", "segmentations", "sizes"})  # what a task with regions needs
 PROBED = 100  # samples that tell how long a source's answers are
 
 
@@ -51,35 +52,60 @@ class Encoding:
         self.tokenizer, self.transform, self.num_queries = tokenizer, transform, num_queries
         self.template, self.exif = template, exif
         self.unreadable: dict[str, str] = {}  # file -> why, in one sentence
+        self.shapes: dict[str, Size] = {}  # (H, W) of each image that was read last
 
     def sample(
         self, source: LoadedSource, annotation: Annotation, turns: Turns, answer: bool = True
     ) -> Sample:
-        """An annotation in token ids; the keys of its images are their files."""
+        """An annotation in token ids; the keys of its images are their files.
+
+        Raises:
+            ValueError: the prompts have not one `<image>` for each image.
+        """
         files = tuple(str(source.root / image) for image in annotation.images)
-        return encode_example(Example(files, turns), self.tokenizer, self.template, answer)
+        # Answers are texts of a data set, too. Here all of them pass, whatever task has written them.
+        safe = tuple((prompt, neutralise_answer(answer)) for prompt, answer in turns)
+        sample = encode_example(Example(files, safe), self.tokenizer, self.template, answer)
+        check_marks(sample, self.tokenizer.image_id)
+        return replace(sample, sizes=annotation.sizes) if REGIONS & source.task.fields else sample
 
     def images(self, samples: Sequence[Sample], seed: int = 0) -> dict[str, Tensor]:
         """Tensors (3, S, S) of all images of a batch by file, each read once; an unreadable file becomes grey."""
+        self.shapes = {}
         return {file: self._image(file, seed) for file in files_of(samples)}
 
     def _image(self, file: str, seed: int) -> Tensor:
         if file not in self.unreadable:
             try:
-                return self.transform(load_image(Path(file), exif=self.exif), seed)
+                image = load_image(Path(file), exif=self.exif)
+                self.shapes[file] = (image.shape[0], image.shape[1])
+                return self.transform(image, seed)
             except ImageError as error:
                 self.unreadable[file] = str(error)
         return torch.zeros(3, self.transform.image_size, self.transform.image_size)
 
     def readable(self, sample: Sample) -> bool:
-        """Whether all images of a sample could be read."""
-        return self.unreadable.keys().isdisjoint(sample.images)
+        """Whether all images of a sample of the batch could be read, and are what its regions were drawn on."""
+        return self.unreadable.keys().isdisjoint(sample.images) and not self._misshapen(sample)
 
     def problems(self, samples: Sequence[Sample]) -> list[str]:
-        """A sentence for each file of a batch that could not be read."""
+        """A sentence for each file of a batch that could not be read, or is of another shape than its annotation's."""
         unreadable = [file for file in files_of(samples) if file in self.unreadable]
         # Missing files were named when the run began.
-        return [self.unreadable[file] for file in unreadable if Path(file).exists()]
+        named = [self.unreadable[file] for file in unreadable if Path(file).exists()]
+        misshapen = chain.from_iterable(map(self._misshapen, samples))
+        return [*named, *dict.fromkeys(misshapen)]
+
+    def _misshapen(self, sample: Sample) -> list[str]:
+        """A sentence for each image on which the regions of a sample lie elsewhere."""
+        stated = zip(sample.images, sample.sizes, strict=False)
+        pairs = ((file, size, self.shapes.get(file, size)) for file, size in stated)
+        return [
+            f"The image {file} has {shape[1]} x {shape[0]} pixels, its annotation says {size[1]} x {size[0]}: "
+            "another shape, so its regions lie elsewhere."
+            for file, size, shape in pairs
+            if not same_shape(size, shape)
+        ]
 
 
 def files_of(samples: Sequence[Sample]) -> list[str]:

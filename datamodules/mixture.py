@@ -3,11 +3,11 @@
 MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning import LightningDataModule
@@ -22,7 +22,7 @@ from datamodules.order import GlobalBatches, Order
 from datamodules.questions import EvaluationSet, limit, of_a_person, with_unseen_prompts
 from datamodules.readers import READERS
 from datamodules.settings import SampleOrder, Scoring, World
-from datamodules.source import LoadedSource, Source
+from datamodules.source import LoadedSource, Source, check_names
 from datamodules.splits import Splits
 from datamodules.synthetic.files import WorldError
 from datamodules.synthetic.world import write_world
@@ -33,6 +33,7 @@ from vista.data import InputError, MissingFileError
 from vista.images import ImageTransform
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
+from vista.training.resume import Position
 
 T = TypeVar("T")
 
@@ -101,8 +102,9 @@ class MixtureData(LightningDataModule):
         self.splits = Splits(root, codec, cache, check)
         self.question_images: list[str] = []
         self.question_text = ""
-        self.position = 0, 0  # epoch, and batch in it, at which training begins
+        self.resumed: Position | None = None  # where training begins, if not at its beginning
         self.batches: GlobalBatches | None = None
+        self.order_of: dict[str, Any] = {}  # what decides the order of samples
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
         # A split may have fewer questions than there are processes.
@@ -175,6 +177,14 @@ class MixtureData(LightningDataModule):
             self.order.epoch_samples,
             self.order.sorted_epochs,
         )
+        self.order_of = {
+            "--data.order.seed": self.order.seed,
+            "--data.order.sorted_epochs": self.order.sorted_epochs,
+        }
+        for source, samples in zip(self.train_sources, self.train_order.described(), strict=True):
+            line = self.sources[source.name]
+            what = f"{line.task} on {line.dataset} {line.train}, {samples}"
+            self.order_of[f"source {source.name}"] = what
 
     def _drop_test_images(self) -> None:
         """Leave out, and count, what `python main.py data audit` finds."""
@@ -186,6 +196,7 @@ class MixtureData(LightningDataModule):
     def _setup_test(self) -> None:
         """Load what `test` scores, and the same in prompts that are never trained on."""
         self.eval_sources = self.splits.load(self.choice.scored(), "test")
+        check_names(self.eval_sources)
         # Before the limit: each of the two has one of its own.
         unseen = with_unseen_prompts(self.eval_sources) if self.scoring.unseen_prompts else []
         limit(self.eval_sources, self.scoring.max_test)
@@ -219,31 +230,57 @@ class MixtureData(LightningDataModule):
         if trainer is None:
             return self._loader(dataset, GlobalBatches(self.train_order, self.batch_size))
         # A resumed run begins at its position; later epochs from their first batch.
-        epoch, start = max(self.position, (trainer.current_epoch, 0))
+        began = (self.resumed.epoch, self.resumed.batch) if self.resumed else (0, 0)
+        epoch, start = max(began, (trainer.current_epoch, 0))
         self.batches = GlobalBatches(
             self.train_order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start
         )
         return self._loader(dataset, self.batches)
 
-    def state_dict(self) -> dict[str, int]:
-        """Where a run resumes from the checkpoint that is being saved."""
-        assert self.trainer is not None
-        loop = self.trainer.fit_loop
-        epochs, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
-        if batches.is_last_batch:
-            return {"epoch": epochs, "batch": 0}
-        done: int = batches.current.processed  # type: ignore[attr-defined]
-        return {"epoch": max(0, epochs - 1), "batch": done}
+    def state_dict(self) -> dict[str, Any]:
+        """Where a run resumes from the checkpoint that is being saved: at a sample, of batches of any size.
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        The samples of a step that is not yet made, or of some of its batches only, come again.
+        """
+        assert self.trainer is not None
+        loop, each = self.trainer.fit_loop, self.trainer.accumulate_grad_batches
+        epochs, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
+        done: int = batches.current.processed  # type: ignore[attr-defined]
+        ended = batches.is_last_batch and done == batches.current.ready
+        place = (epochs, 0) if ended else (max(0, epochs - 1), done - done % each)
+        return {
+            "epoch": place[0],
+            "sample": place[1] * self.batch_size,
+            "step": each * self.batch_size,
+            "order": self.order_of,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Resume there, with a loader that is there already, too.
 
         Lightning's own counters come too late: the schedule asks for the loader before them. A sharded run restores
         even this only after its loader was made.
+
+        Raises:
+            InputError: no step of this run begins there, or its samples come in another order.
         """
-        self.position = state_dict["epoch"], state_dict["batch"]
+        assert self.trainer is not None
+        if self.trainer.state.fn != "fit":
+            return
+        check_order(state_dict.get("order", {}), self.order_of)
+        step = self.trainer.accumulate_grad_batches * self.batch_size
+        # Checkpoints of earlier releases count batches of the size that the run has.
+        sample = state_dict.get("sample", state_dict.get("batch", 0) * self.batch_size)
+        if sample % step:
+            raise InputError(
+                f"the checkpoint stands at sample {sample} of its epoch, where no step of {step} samples begins; "
+                f"resume with the {state_dict.get('step', self.batch_size)} samples a step that it was made with "
+                "(--data.batch_size), or with a number that goes into both"
+            )
+        same = state_dict.get("step", step) == step
+        self.resumed = Position(state_dict["epoch"], sample // self.batch_size, same)
         if self.batches is not None:
-            self.batches.epoch, self.batches.start = self.position
+            self.batches.epoch, self.batches.start = self.resumed.epoch, self.resumed.batch
 
     def val_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """One loader for each scored source."""
@@ -267,6 +304,25 @@ class MixtureData(LightningDataModule):
     def _loader(self, dataset: Dataset[T], batches: Iterable[list]) -> DataLoader[T]:
         kind = TimedLoader if self.num_workers else DataLoader
         return kind(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
+
+
+def check_order(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to resume in another order of samples: some would come twice, and others never.
+
+    Args:
+        saved: what decided the order when the checkpoint was made; nothing in those of earlier releases.
+        now: what decides it in this run.
+
+    Raises:
+        InputError: names the first difference.
+    """
+    for name in {**saved, **now} if saved else ():
+        then, given = (order.get(name, "not there") for order in (saved, now))
+        if then != given:
+            raise InputError(
+                f"{name} is {given}, but it was {then} when the checkpoint was made, and in another order some samples "
+                "would come twice; take it back, or begin a new run with --model.init_from"
+            )
 
 
 def _as_is(batch: T) -> T:

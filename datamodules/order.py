@@ -7,6 +7,7 @@ anywhere by its position alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -68,6 +69,16 @@ class Order:
             self.counts[most] = max(1, self.counts[most] + epoch_samples - sum(self.counts))
         self.length = sum(self.counts)
 
+    def described(self) -> list[str]:
+        """What decides the order of each source: how many samples of how many an epoch has, and their groups."""
+        texts = []
+        for groups, count in zip(self.groups, self.counts, strict=True):
+            number = crc32(groups.indices.tobytes(), crc32(groups.starts.tobytes()))
+            texts.append(
+                f"{count} of {len(groups.indices)} samples in an epoch (groups {number:08x})"
+            )
+        return texts
+
     def samples(self, epoch: int) -> np.ndarray:
         """The epoch's samples in order, int (length, 2): source and index.
 
@@ -86,7 +97,9 @@ class Order:
         # Stable after a shuffle: pieces of the same depth stay mixed.
         if epoch < self.sorted_epochs:
             order = order[np.argsort(depth[order], kind="stable")]
-        source, start, length = source[order], start[order], length[order]
+        source = source[order]
+        start = start[order]
+        length = length[order]
         first = length.cumsum() - length  # where each piece begins in the epoch
         steps = np.arange(self.length) - np.repeat(first, length)  # 0, 1, ... in each piece
         indices = np.concatenate([groups.indices for groups in self.groups])
@@ -112,13 +125,16 @@ class Order:
             sizes = np.diff(groups.starts)  # (G,)
             ends = sizes[shuffle].cumsum()  # of each group in the shuffled pass, (G,)
             # The groups that overlap first..last - 1; only the outermost two can be cut.
-            from_, to = int(ends.searchsorted(first, side="right")), int(ends.searchsorted(last))
-            group, end = shuffle[from_ : to + 1], ends[from_ : to + 1]
+            from_ = int(ends.searchsorted(first, side="right"))
+            to = int(ends.searchsorted(last))
+            group = shuffle[from_ : to + 1]
+            end = ends[from_ : to + 1]
             begin = end - sizes[group]
             length = np.minimum(end, last) - np.maximum(begin, first)
             start_inside = groups.starts[group] + np.maximum(first - begin, 0)
             yield np.full(len(group), source), before + start_inside, length, group / len(groups)
-            start, count = start + last - first, count - (last - first)
+            start += last - first
+            count -= last - first
 
 
 class GlobalBatches(Sampler[list[Key]]):
@@ -176,7 +192,8 @@ class GlobalBatches(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         """Keys of this process's samples, batch by batch; neighbours of a group stay on one process."""
-        samples, share = self.order.samples(self.epoch), self.batch_size // self.world_size
+        samples = self.order.samples(self.epoch)
+        share = self.batch_size // self.world_size
         for batch in range(self.start, len(self)):
             first = batch * self.batch_size + self.rank * share
             rows = enumerate(samples[first : first + share].tolist(), start=first)

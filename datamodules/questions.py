@@ -75,11 +75,11 @@ def of_a_person(task: Task, images: Sequence[str], text: str) -> LoadedSource:
 
 
 def with_unseen_prompts(sources: Sequence[LoadedSource]) -> list[LoadedSource]:
-    """The sources once more, in all prompts in turn that are never trained on, where their tasks have such."""
+    """The scored sources once more, in all prompts in turn that are never trained on, where their tasks have such."""
     found = []
     for source in sources:
         task = source.task.in_unseen_words()
-        if task is not None:
+        if task is not None and source.scored:
             # Each annotation is asked in one of them, so that all are used: see `LoadedSource.question`.
             name, wordings = f"{source.name}_unseen_wording", len(task.templates)
             found.append(replace(source, name=name, task=task, wordings=wordings))

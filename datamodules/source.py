@@ -47,6 +47,7 @@ class LoadedSource:
         root: the data root of its images.
         annotations: what it is asked about.
         wordings: how many of the task's templates evaluation uses.
+        scored: whether the split has the right answers; else it is asked, and nothing is scored.
     """
 
     name: str
@@ -54,6 +55,7 @@ class LoadedSource:
     root: Path
     annotations: Sequence[Annotation]
     wordings: int = 1
+    scored: bool = True
 
     def question(self, annotation: Annotation) -> Turns:
         """The turns in evaluation, in one of the task's first `wordings` templates, decided by the annotation."""
@@ -75,7 +77,7 @@ def nearest(name: str, known: Sequence[str], what: str) -> str:
 
 
 def check_source(name: str, source: Source) -> None:
-    """Refuse a source whose task, dataset or fields do not fit together.
+    """Refuse a source whose task, dataset, splits or fields do not fit together.
 
     Raises:
         InputError: with one sentence that says what is wrong.
@@ -84,9 +86,52 @@ def check_source(name: str, source: Source) -> None:
         raise InputError(f"source {name}: {nearest(source.task, list(Task.known), 'task')}")
     if source.dataset not in READERS:
         raise InputError(f"source {name}: {nearest(source.dataset, list(READERS), 'dataset')}")
-    lacking = Task.known[source.task].fields - READERS[source.dataset].fields
+    task = Task.known[source.task]
+    lacking = task.fields - READERS[source.dataset].fields
     if lacking:
-        needed = ", ".join(sorted(lacking))
         raise InputError(
-            f"source {name}: task {source.task} needs {needed}; reader {source.dataset} gives none"
+            f"source {name}: {_needs(task, lacking)} reader {source.dataset} gives none"
         )
+    for split in filter(None, dict.fromkeys([source.train, source.val, *source.test.values()])):
+        lacking = lacking_fields(name, source, split)
+        known = lacking <= task.answer_fields
+        if lacking and (not known or split in (source.train, source.val)):
+            hidden = ", it can only be asked, as one of `test`" if known else ""
+            given = f"the split {split} of reader {source.dataset} gives none{hidden}"
+            raise InputError(f"source {name}: {_needs(task, lacking)} {given}")
+
+
+def _needs(task: type[Task], fields: frozenset[str]) -> str:
+    return f"task {task.name} needs {', '.join(sorted(fields))};"
+
+
+def lacking_fields(name: str, source: Source, split: str) -> frozenset[str]:
+    """What the task needs and a split does not give, such as `answers` where they are hidden.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    try:
+        # A split may give less than its data set. Nothing is read before the reader is iterated over.
+        reader = READERS[source.dataset](source.root or "", split)
+    except InputError as error:
+        raise InputError(f"source {name}: {error}") from error
+    return Task.known[source.task].fields - reader.fields
+
+
+def check_names(sources: Sequence[LoadedSource]) -> None:
+    """Refuse scores whose answers would end in one file: `x` twice, or `x` and `x.1` (another process's part of `x`).
+
+    Raises:
+        InputError: names both.
+    """
+    names = [source.name for source in sources]
+    for name in names:
+        stem, _, number = name.rpartition(".")
+        other = stem if number.isdecimal() else ""
+        if names.count(name) > 1:
+            raise InputError(f"two sources have a score {name!r}; give one of them another name")
+        if other in names:
+            raise InputError(
+                f"the scores {other!r} and {name!r} would share a file; give one another name"
+            )

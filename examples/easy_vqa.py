@@ -60,8 +60,9 @@ class EasyVQAReader(Reader):
             elif self.split != "train_words" or answer not in ("yes", "no"):
                 images = (f"{below}/images/{image}.png",)
                 yield Annotation(
-                    str(number), images, sizes=((64, 64),), question=question, label=answer
-                )
+                    str(number), images, sizes=((64, 64),), question=question, label=answer,
+                    photos=((f"easy_vqa {folder.name}/{image}",),),
+                )  # fmt: skip
 
 
 class Accuracy(Evaluator):

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Stage 1 at the paper's size on 4 nodes of 8 GPUs, taken up again after every pre-emption: sbatch examples/slurm.sh
 # Two minutes before the time is over SLURM sends SIGTERM, the run saves `last.ckpt` and ends, the job is queued again
-# and goes on from the newest sound checkpoint of its run. Not run on a cluster yet.
+# and goes on from the newest sound checkpoint of its own runs: those below runs/job<number>, which it keeps when it is
+# queued again. Stage 2 begins with `--model.init_from job<number>/stage1`. Not run on a cluster yet.
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=8
 #SBATCH --gpus-per-node=8
@@ -11,13 +12,16 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
-newest=$(ls -td runs/stage1*/ 2>/dev/null | head -1)
+name="job$SLURM_JOB_ID/stage1"
+newest=$(ls -td "runs/$name"*/checkpoints/*.ckpt 2>/dev/null | head -1)
 resume=()
-if [ -d "${newest}checkpoints" ] && [ ! -e "${newest}done.json" ]; then
-    resume=(--ckpt_path "${newest%/}")
+if [ -n "$newest" ]; then
+    resume=(--ckpt_path "${newest%/checkpoints/*}")
 fi
 srun python main.py fit --config stage1.yaml --config vicuna_7b.yaml --config coinit.yaml --config fsdp.yaml \
-    --trainer.num_nodes 4 --save_every 500 "${resume[@]}"
-if [ ! -e "$(ls -td runs/stage1*/ | head -1)done.json" ]; then
+    --trainer.num_nodes 4 --save_every 500 --name "$name" "${resume[@]}"
+status=$?
+if [ "$status" -eq 143 ]; then # SIGTERM; after an error there is nothing to go on with
     scontrol requeue "$SLURM_JOB_ID"
 fi
+exit "$status"

@@ -1,6 +1,9 @@
 """Training of VistaLLM (Section 5.2) as a LightningModule; its evaluation stands in `vista/training/evaluation.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,12 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
+from torch.optim import Optimizer
 
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
+from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
@@ -19,9 +24,11 @@ from vista.models.weights import check_shapes, load_part, load_queries
 from vista.task import Source
 from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
+from vista.training.accumulation import Window
 from vista.training.checkpoints import read_checkpoint
 from vista.training.evaluation import EvaluationModule
 from vista.training.optimizer import Muon, Optimization, parameter_groups
+from vista.training.resume import go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
 
@@ -96,6 +103,7 @@ class VistaModule(EvaluationModule):
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False
         self.new_words: set[str] = set()
+        self.window = Window(self._mean_over_processes)  # of a step that has several batches
         self.init_from = init_from
         if init_from is not None:
             checkpoint = read_checkpoint(init_from)
@@ -121,35 +129,73 @@ class VistaModule(EvaluationModule):
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
 
     def on_train_start(self) -> None:
-        """Sums behind the mean loss of each source."""
+        """Sums behind the mean loss of each source; and what a resumed run does otherwise than before."""
         count = len(train_sources(self.trainer))
         self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and tokens of each
+        resumed = getattr(self.trainer.datamodule, "resumed", None)  # type: ignore[attr-defined]
+        if resumed is not None:
+            go_on(self.trainer, resumed, self.groups)
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
 
-        Not by the length of each answer: "none" would then be many times likelier than any list of masks.
+        Not by the length of each answer: "none" would then be many times likelier than any list of masks. Where a step
+        has several batches, it is the mean of all their tokens (`vista/training/accumulation.py`).
         """
         loss = self.model(batch)  # (B, T - 1)
         learned = batch["labels"][:, 1:] >= 0
         lengths = learned.sum(1)  # (B,)
         weights = batch["usual_length"] ** -self.length_power
-        # DDP averages gradients over processes: dividing by the mean of all makes this one mean over all processes.
-        total_weight = self.trainer.strategy.reduce(
-            (weights * lengths).sum(), reduce_op="mean"
-        ).clamp(min=1e-6)
+        weight, total = (weights * lengths).sum(), (loss.sum(1) * weights).sum()
         self._note_words(self._target_words(batch["labels"]))
-        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"])
-        total = (loss.sum(1) * weights).sum() / total_weight
-        self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
-        return total
+        ends = self._ends_step(batch_idx)
+        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"], ends)
+        batches = self.trainer.accumulate_grad_batches
+        if batches == 1:
+            # DDP averages gradients over processes: divided by the mean of all this is one mean over all processes.
+            mean = total / self._mean_over_processes(weight).clamp(min=1e-6)
+            shown = mean.detach()
+        else:
+            if batch_idx % batches == 0:
+                self.window = Window(self._mean_over_processes)
+            mean = self.window.add(total, weight)
+            shown = self.window.loss
+        self.log("train/loss", shown, prog_bar=True, sync_dist=True)
+        return mean
 
-    def _log_losses(self, loss: Tensor, learned: Tensor, source_index: Tensor) -> None:
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """A step; where it has several batches, its gradients are set right once the last one has gone backward."""
+        closure = optimizer_closure
+        if closure is not None and self.trainer.accumulate_grad_batches > 1:
+            closure = partial(self._last_of_window, optimizer, closure)
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+
+    def _last_of_window(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Any:
+        loss = closure()
+        trained = chain.from_iterable(group["params"] for group in optimizer.param_groups)
+        self.window.correct(trained, self.trainer.accumulate_grad_batches)
+        return loss
+
+    def _ends_step(self, batch_idx: int) -> bool:
+        """Whether weights change after this batch: windows are counted from the first batch of an epoch."""
+        full = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+        return full or self.trainer.is_last_batch
+
+    def _mean_over_processes(self, number: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(number.clone(), reduce_op="mean")  # it works in place
+
+    def _log_losses(self, loss: Tensor, learned: Tensor, source_index: Tensor, ends: bool) -> None:
         """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
         sums = torch.stack([loss, learned], dim=1)  # (B, 2)
         self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if not every or (self.global_step + 1) % every:
+        if not ends or not every or (self.global_step + 1) % every:
             return
         totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
         for source, (nats, tokens) in zip(train_sources(self.trainer), totals, strict=True):
@@ -181,7 +227,7 @@ class VistaModule(EvaluationModule):
         """The optimizer under a cosine with warm-up.
 
         Raises:
-            InputError: Muon is asked to train sharded matrices.
+            InputError: Muon is asked to train sharded matrices, or the training has no end.
         """
         settings = self.optimization
         if settings.optimizer == "muon" and self.device_mesh is not None:
@@ -193,8 +239,15 @@ class VistaModule(EvaluationModule):
         groups = parameter_groups(self.model, head.weight, settings.weight_decay)
         kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
         optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
-        num_steps = int(self.trainer.estimated_stepping_batches)
-        return warmup_cosine(optimizer, num_steps, settings.warmup_share)
+        num_steps = self.trainer.estimated_stepping_batches
+        if not isfinite(num_steps):
+            raise InputError(
+                "the learning rate falls to zero at the last step, so that there must be one: set --trainer.max_epochs "
+                "or --trainer.max_steps; --trainer.max_time may end the run before"
+            )
+        scheduled = warmup_cosine(optimizer, int(num_steps), settings.warmup_share)
+        self.groups = settings_of(optimizer)
+        return scheduled
 
     # Checkpoints
 
@@ -211,6 +264,7 @@ class VistaModule(EvaluationModule):
         Raises:
             InputError: names the setting or the parameter, and both values.
         """
+        reopen_epoch(checkpoint)
         saved = checkpoint.get("vista", {}).get("settings", {})
         for name, value in self.text_settings().items():
             if saved.get(name, value) != value:
@@ -226,10 +280,10 @@ class VistaModule(EvaluationModule):
             check_shapes(checkpoint["state_dict"], self.state_dict())
 
     def text_settings(self) -> dict[str, Any]:
-        """Settings of tokenizer and codec that a checkpoint depends on."""
+        """Settings of tokenizer, codec and parts that a checkpoint depends on, and no shape of a weight tells."""
         names = ("num_bins", "num_points", "method", "multipart", "scale")
         codec = {name: getattr(self.codec, name) for name in names}
-        return {**self.tokenizer.settings, **codec}
+        return {**self.tokenizer.settings, **codec, **unseen_settings(self.model)}
 
 
 def train_sources(trainer: Trainer) -> Sequence[Source]:

@@ -223,7 +223,8 @@ def test_answers_weigh_by_the_usual_length_of_their_source(monkeypatch, power, w
     monkeypatch.setattr(VistaModule, "log", lambda *_, **__: None)
     strategy = SimpleNamespace(reduce=lambda value, reduce_op: value)
     monkeypatch.setattr(type(own.model), "forward", lambda self, batch: cost)
-    monkeypatch.setattr(VistaModule, "trainer", SimpleNamespace(strategy=strategy))
+    trainer = SimpleNamespace(strategy=strategy, accumulate_grad_batches=1)
+    monkeypatch.setattr(VistaModule, "trainer", trainer)
     source, usual = torch.zeros(2, dtype=torch.long), torch.tensor([2.0, 8.0])
     total = own.training_step({"labels": labels, "source_index": source, "usual_length": usual}, 0)
     first, second = weights

@@ -105,6 +105,8 @@ def test_the_encoder_is_written_and_can_be_taken_by_fit(scenes, tiny_world, tmp_
         "fit", *taken, "--data.tasks=[rec]", "--data.batch_size=4", "--trainer.fast_dev_run=true"
     )
     assert outcome.code == 0, outcome.err
+    outcome = run("fit", *taken, "--encoder.num_heads=4")
+    assert "num_attention_heads is 2 there and 4 here (--encoder.num_heads)" in outcome.err
 
 
 def test_weights_of_another_size_are_one_sentence(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -10,9 +11,18 @@ import pytest
 import torch
 import yaml
 from lightning import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
+from callbacks.pictures import Pictures
+from callbacks.predictions import Predictions
+from callbacks.unusable import Unusable
+from datamodules.mixture import MixtureData
 from tests.conftest import FinishedRun
 from tests.tiny import FLAGS, run
+from vista.app.cli import is_first_process
+from vista.app.run_folder import OneFolder, RunFolder
+from vista.app.runs import new_run
+from vista.data import InputError
 
 
 @pytest.fixture
@@ -269,3 +279,86 @@ def test_a_finished_run_goes_on_from_its_last_checkpoint(trained):
     assert min(row["step"] for row in table(folder)) >= 20
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["ckpt_path"] == "runs/stage1/checkpoints/last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            "--model.optimization.optimizer=adamw",
+            "--model.optimization.optimizer is adamw, but it was muon when the checkpoint was made",
+        ),
+        ("--seed_everything=1", "--seed_everything is 1, but it was 0"),
+        ("--model.trainable=[tokenizer]", "--model.trainable is ['tokenizer'], but it was"),
+        ("--model.coordinate_init=mean", "--model.coordinate_init is mean, but it was sinusoid"),
+        ("--llm.num_heads=4", "--llm.num_heads is 4, but it was 2"),
+        ("--data.order.seed=1", "--data.order.seed is 1, but it was 0"),
+        ("--data.tasks=[rec,res]", "source vqav2 is not there, but it was vqav2 on vqav2 train, "),
+        ("--data.order.epoch_samples=80", "samples in an epoch (groups "),
+    ],
+)
+def test_a_resume_that_cannot_use_a_setting_refuses_it(trained, words, sentence):
+    outcome = run("fit", "--ckpt_path=stage1", "--trainer.max_epochs=3", "--name=refused", words)
+    assert outcome.code == 2 and sentence in outcome.err, outcome.err
+    assert "--model.init_from" in outcome.err and "Traceback" not in outcome.err
+    assert not (trained.cwd / "runs" / "refused").exists()
+
+
+def test_a_resume_uses_the_settings_that_it_writes_down(trained):
+    changed = ["--model.optimization.learning_rate=1e-5", "--data.batch_size=8"]
+    words = ["--ckpt_path=stage1", "--trainer.max_epochs=3", "--name=changed", *changed]
+    outcome = run("fit", *words, "--trainer.limit_val_batches=0")
+    assert outcome.code == 0, outcome.err
+    folder = trained.cwd / "runs" / "changed"
+    done = json.loads((folder / "done.json").read_text())
+    assert done["step"] == 20 + 20  # an epoch of 160 samples, eight a step
+    rates = [row["lr-Muon/pg1"] for row in table(folder) if "lr-Muon/pg1" in row]
+    # Two thirds of a cosine from 1e-5 are over.
+    assert rates == sorted(rates, reverse=True) and 0 < rates[-1] < rates[0] < 2.5e-6
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["model"]["optimization"]["learning_rate"] == 1e-5
+
+
+def test_training_without_an_end_is_refused(tiny_world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = [f"--data.root={tiny_world}", "--data.tasks=[rec]", "--data.batch_size=4"]
+    data.append(f"--data.cache={tiny_world.parent / 'compiled'}")
+    endless = ["--trainer.max_epochs=-1", "--trainer.max_time=00:00:01:00"]
+    outcome = run("fit", "--config", "stage1", *FLAGS, *data, *endless)
+    assert outcome.code == 2 and "Traceback" not in outcome.err
+    assert "set --trainer.max_epochs or --trainer.max_steps" in outcome.err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_of_a_run_is_its_own_before_anything_is_read(tmp_path, monkeypatch):
+    """And it is taken away where nothing was written into it."""
+    monkeypatch.chdir(tmp_path)
+
+    def read(self: MixtureData) -> None:
+        assert new_run("stage1") == Path("runs/stage1-2")  # another job that begins now
+        raise InputError("nothing more")
+
+    monkeypatch.setattr(MixtureData, "prepare_data", read)
+    outcome = run("fit", "--config", "stage1", *FLAGS)
+    assert outcome.code == 2 and "error: nothing more" in outcome.err, outcome.err
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["stage1-2"]
+
+
+def test_the_other_processes_of_a_run_learn_where_they_write(monkeypatch):
+    guess, folder = Path("/w/runs/a"), Path("/w/runs/a-2")
+    callbacks = [Predictions(guess), Pictures(guess), RunFolder(guess, "{}"), Unusable()]
+    strategy = SimpleNamespace(broadcast=lambda _: folder)
+    trainer: Any = SimpleNamespace(strategy=strategy, callbacks=callbacks)
+    OneFolder(guess).setup(trainer, None, "fit")  # type: ignore[arg-type]
+    assert [getattr(callback, "folder", None) for callback in callbacks] == [
+        folder / "predictions",
+        folder,
+        folder,
+        None,
+    ]
+    assert is_first_process()
+    monkeypatch.setenv("NODE_RANK", "1")
+    assert not is_first_process()
+    monkeypatch.setenv("NODE_RANK", "0")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert not is_first_process()

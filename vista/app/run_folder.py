@@ -1,16 +1,22 @@
 """The folder of a run: its settings, its checkpoints, and the file that says it has ended."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from vista.training.checkpoints import write_checkpoint
+from vista.app.resume import fixed_settings
+from vista.training.checkpoints import copy_checkpoint, read_states, write_checkpoint
 
 
 class CheckpointFile(TorchCheckpointIO):
@@ -27,8 +33,70 @@ class CheckpointFile(TorchCheckpointIO):
         write_checkpoint(checkpoint, Path(path))
 
 
+class OneFolder(Callback):
+    """All processes of a run work in the folder that the first one has made; no other one knows its name before."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the folder.
+
+        Args:
+            folder: of the run; only the first process has made it.
+        """
+        self.folder = folder
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Ask the first process; callbacks keep where they write in `folder`."""
+        guess, folder = self.folder, trainer.strategy.broadcast(self.folder)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            own = getattr(callback, "folder", None)
+            if isinstance(own, Path) and own.is_relative_to(guess):
+                callback.folder = folder / own.relative_to(guess)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """The best checkpoint; that of a run which is resumed is brought along, so that it is not forgotten."""
+
+    before: Mapping[str, Any] = MappingProxyType({})  # what the resumed run knew
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Lightning takes no score from a checkpoint in another folder."""
+        self.before = state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Copy the file into the folder of this run, and remember its score."""
+        super().on_train_start(trainer, pl_module)
+        before, self.before = self.before, {}
+        if not before.get("best_model_path"):
+            return
+        score, path = before["best_model_score"], self.format_checkpoint_name({})
+        taken = trainer.is_global_zero and self._bring(before, Path(str(trainer.ckpt_path)), path)
+        if not trainer.strategy.broadcast(taken):
+            rank_zero_warn(
+                f"the best checkpoint so far, whose {self.monitor} is {float(score):.4g}, is not at "
+                f"{before['best_model_path']} any more; the best one from here on is kept"
+            )
+            return
+        self.best_k_models = {path: score}
+        self.best_model_path = self.kth_best_model_path = path
+        self.best_model_score = self.kth_value = score
+
+    def _bring(self, before: Mapping[str, Any], resumed: Path, path: str) -> bool:
+        """Whether the file is there, and is not one that was written in its place after the resumed one."""
+        named = Path(before["best_model_path"])
+        for source in (named, resumed.with_name(named.name)):  # a run's folder may have been moved
+            if source.exists():
+                own = read_states(source).get("callbacks", {}).get(self.state_key, {})
+                if own.get("best_model_score") == before["best_model_score"]:
+                    copy_checkpoint(source, Path(path))
+                    return True
+        return False
+
+
 class LastCheckpoint(ModelCheckpoint):
     """Also written when a run breaks off, if every process is there to write it."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The last checkpoint of a resumed run stays where it is."""
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -38,6 +106,26 @@ class LastCheckpoint(ModelCheckpoint):
             super().on_exception(trainer, pl_module, exception)
 
 
+class RecentCheckpoints(ModelCheckpoint):
+    """Written now and then, between two steps."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Those of a resumed run stay where they are."""
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save after the last batch of a step alone: what others have added to its gradients would be lost."""
+        full = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if full or trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
 class RunFolder(Callback):
     """Writes `config.yaml` when training begins and `done.json` when it has ended, so that `test` finds the run."""
 
@@ -45,22 +133,26 @@ class RunFolder(Callback):
         """Keep what is written.
 
         Args:
-            folder: of the run; made when the data was read without a complaint.
+            folder: of the run.
             config: all settings as YAML.
             save_every: steps from one checkpoint to the next, beside those of each epoch; 0: one every half hour.
         """
         self.folder, self.config = folder, config
         # Two callbacks: with `save_last` Lightning keeps only those last checkpoints that are the best, too.
-        self.best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/mean", mode="max")
+        self.best = BestCheckpoint(folder / "checkpoints", "best", monitor="val/mean", mode="max")
         self.last = LastCheckpoint(
             folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True,
             save_on_exception=True,
         )  # fmt: skip
         # Two of them: the older one is there while the newer one is written.
-        self.recent = ModelCheckpoint(
+        self.recent = RecentCheckpoints(
             folder / "checkpoints", "{step}", monitor="step", mode="max", save_top_k=2,
             every_n_train_steps=save_every or None, train_time_interval=None if save_every else timedelta(minutes=30),
         )  # fmt: skip
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings that a resumed run must have, too."""
+        return {"settings": fixed_settings(yaml.safe_load(self.config))}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write checkpoints whole, unless a plugin writes them in its own way."""
@@ -81,9 +173,7 @@ class RunFolder(Callback):
             self.best.best_model_path,
             self.last.best_model_path,
         )  # empty where none was written
-        paths = [Path(name) for name in named if name]
-        # A resumed run remembers the best checkpoint of the run before it.
-        own = [path for path in paths if path.is_relative_to(folder)]
+        own = [path for path in map(Path, filter(None, named)) if path.is_relative_to(folder)]
         if trainer.is_global_zero and own and not trainer.interrupted:
             content = {"checkpoint": str(own[0].relative_to(folder)), "step": trainer.global_step}
             (self.folder / "done.json").write_text(json.dumps(content) + "\n")

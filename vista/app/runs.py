@@ -2,17 +2,20 @@
 
     runs/stage1/config.yaml, checkpoints/{best,last}.ckpt, pictures/, predictions/, scores_val.json, done.json
 
-`done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be resumed.
+`done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be resumed. A name
+may have several parts: `exp/a` is `runs/exp/a`.
 """
 
 import json
+import os
 import re
 import warnings
+from contextlib import suppress
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 
-from vista.data import MissingFileError
+from vista.data import InputError, MissingFileError
 from vista.training.checkpoints import read_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -52,12 +55,41 @@ def find_file(name: str | Path | None) -> Path | None:
 
 
 def new_run(name: str) -> Path:
-    """A folder that does not exist yet: `runs/<name>`, else `runs/<name>-2` and so on."""
-    folder, count = RUNS / name, 1
-    while folder.exists():
+    """Make a folder for a run: `runs/<name>`, else `runs/<name>-2` and so on.
+
+    No other run can have it, since of two that begin together only one can make it.
+
+    Raises:
+        InputError: the name leads out of `runs/`.
+    """
+    path = Path(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise InputError(f"--name {name!r} names no folder below {RUNS}/, where runs are kept")
+    folder, count = RUNS / path, 1
+    while not _made(folder):
         count += 1
-        folder = RUNS / f"{name}-{count}"
+        folder = RUNS / path.with_name(f"{path.name}-{count}")
     return folder
+
+
+def _made(folder: Path, tries: int = 100) -> bool:
+    """Whether this process has made the folder: it was not there before."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        # Before the last part was made, another run has taken the upper ones away: see `remove_empty`.
+        if not tries:
+            raise
+        return _made(folder, tries - 1)
+    return True
+
+
+def remove_empty(folder: Path) -> None:
+    """Take a run's folder away, and those between it and the working folder, if nothing was written there."""
+    with suppress(OSError):
+        os.removedirs(os.path.relpath(folder))
 
 
 def newest_run(name: str = "") -> Path:
@@ -66,17 +98,19 @@ def newest_run(name: str = "") -> Path:
     Raises:
         MissingFileError: there is none.
     """
-    finished = [path.parent for path in RUNS.glob("*/done.json")]
+    # The first of the two finds runs that are links to another disk, too.
+    files = chain(RUNS.glob("*/done.json"), RUNS.rglob("done.json"))
+    finished = {file.parent.relative_to(RUNS).as_posix(): file for file in files}
     pattern = rf"{re.escape(name)}(-[0-9]+)?" if name else ".*"
-    done = [path for path in finished if re.fullmatch(pattern, path.name)]
+    done = [file for run, file in finished.items() if re.fullmatch(pattern, run)]
     if not done:
-        close = get_close_matches(name, [path.name for path in finished], n=1)
+        close = get_close_matches(name, finished, n=1)
         advice = "train one by `python main.py fit --config stage1.yaml`"
         if close:
             advice = f"did you mean {close[0]!r}?"
         named = f"{name!r} " if name else ""
         raise MissingFileError(f"there is no finished run {named}under {RUNS}/; {advice}")
-    return max(done, key=lambda folder: (folder / "done.json").stat().st_mtime_ns)
+    return max(done, key=lambda file: file.stat().st_mtime_ns).parent
 
 
 def find_checkpoint(where: str | Path, which: str = "best") -> Path:
@@ -99,12 +133,21 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     run = path if where and (path / "done.json").is_file() else None
     if run is None and which == "last" and (path / "checkpoints").is_dir():
         return newest_intact(path)
-    if run is None and len(path.parts) > 1:
-        raise MissingFileError(f"{path} is no folder of a finished run: it holds no done.json")
-    run = run or newest_run(path.name)
+    run = run or _run_called(path)
     best = run / json.loads((run / "done.json").read_text())["checkpoint"]
     last = best.with_name("last.ckpt")
     return last if which == "last" and last.exists() else best
+
+
+def _run_called(name: Path) -> Path:
+    """The newest run of a name. One of several parts may be meant as a path; then nothing else is taken for it."""
+    try:
+        return newest_run(name.as_posix() if name.parts else "")
+    except MissingFileError:
+        if len(name.parts) > 1:
+            text = f"{name} is no folder of a finished run: it holds no done.json"
+            raise MissingFileError(text) from None
+        raise
 
 
 def newest_intact(run: Path) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vista.data import Example
+from vista.data import Example, Size
 from vista.tokens.batch_types import Batch
 from vista.tokens.tokenizer import Tokenizer
 
@@ -32,12 +32,14 @@ class Sample:
         input_ids: the conversation, with `<image>` once per image.
         labels: `input_ids` where learned, else `IGNORE`.
         instruction_ids: what the QFormer reads, the turn that holds `<image>`.
+        sizes: (H, W) of each image by which regions were written or will be read; none where there are no regions.
     """
 
     images: tuple[str, ...]
     input_ids: list[int]
     labels: list[int]
     instruction_ids: list[int]
+    sizes: tuple[Size, ...] = ()
 
     @property
     def answer_length(self) -> int:
@@ -93,8 +95,8 @@ def _instruction(example: Example) -> str:
     return " ".join(instruction.replace("<image>", " ").split())
 
 
-def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list[int], list[int]]:
-    """Token ids and labels with every `<image>` written `num_queries` times.
+def check_marks(sample: Sample, image_id: int) -> None:
+    """Compare marks and images.
 
     Raises:
         ValueError: the sample has not one mark for each image.
@@ -102,6 +104,15 @@ def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list
     marks = sample.input_ids.count(image_id)
     if marks != len(sample.images):
         raise ValueError(f"{len(sample.images)} images but {marks} <image> marks in a prompt")
+
+
+def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list[int], list[int]]:
+    """Token ids and labels with every `<image>` written `num_queries` times.
+
+    Raises:
+        ValueError: the sample has not one mark for each image.
+    """
+    check_marks(sample, image_id)
     input_ids: list[int] = []
     labels: list[int] = []
     for token, label in zip(sample.input_ids, sample.labels, strict=True):

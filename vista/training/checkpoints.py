@@ -8,6 +8,7 @@ must be one of those that torch itself writes.
 
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ Checkpoint: TypeAlias = dict[
     str, Any
 ]  # Lightning's, with `vista`: the tokenizer and the settings of the text
 
+META = "meta.pt"
 OF_METADATA = (
     "Metadata", "MetadataIndex", "StorageMeta", "ChunkStorageMetadata", "TensorStorageMetadata", "TensorProperties",
     "BytesStorageMetadata", "_MEM_FORMAT_ENCODING",
@@ -48,15 +50,54 @@ def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
     """
     if path.is_dir():
         return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
+    checkpoint = _load(path, lazy)
+    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
+        raise InputError(f"{path} is no checkpoint of VistaLLM")
+    return checkpoint
+
+
+def read_states(path: Path) -> Checkpoint:
+    """A checkpoint without its tensors: counters, and what the data and each callback remember.
+
+    Raises:
+        InputError: it is damaged, or something else.
+    """
+    return _load(path / META, lazy=False) if path.is_dir() else read_checkpoint(path, lazy=True)
+
+
+def _load(path: Path, lazy: bool) -> Any:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
     except OSError:
         raise
     except Exception as error:  # a damaged file may make the unpickler fail in any way
         raise InputError(f"{path} is no checkpoint, or is damaged") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
-        raise InputError(f"{path} is no checkpoint of VistaLLM")
-    return checkpoint
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """A copy, which is as old as the first one; whole, or not there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(target.name + ".unfinished")
+    try:
+        if source.is_dir():
+            shutil.copytree(source, unfinished)
+        else:
+            shutil.copy2(source, unfinished)
+        unfinished.replace(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.unlink(missing_ok=True)
+
+
+def identity(path: Path) -> list[list[str | int]]:
+    """What tells a checkpoint from another one at the same place: names, sizes and last changes (ns) of its files."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat()) for file in files if file.is_file()]
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 
 def write_checkpoint(content: Checkpoint, path: Path) -> None:
@@ -96,7 +137,7 @@ def read_sharded(folder: Path) -> Checkpoint:
     weights: Checkpoint = {}
     planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})
     _load_state_dict(weights, storage_reader=_Reader(folder), planner=planner, no_dist=True)
-    return weights | torch.load(folder / "meta.pt", map_location="cpu", weights_only=True)
+    return weights | _load(folder / META, lazy=False)
 
 
 def read_metadata(folder: Path) -> Metadata:

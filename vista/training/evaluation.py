@@ -1,9 +1,15 @@
-"""Evaluation inside a run: questions are answered, answers are scored, scores are logged."""
+"""Evaluation inside a run: questions are answered, answers are scored, scores are logged.
+
+`val/mean` chooses the best checkpoint: the mean over all sources of the headline score, in percent. A headline that is
+no percentage enters as 100 s / (s + h), h being the task's `halfway`. CIDEr, which may reach 1000, has 200: so 16
+points of it never count as much as 3 percent of each of three other tasks.
+"""
 
 from collections.abc import Iterable, Sequence
 
 import torch
 from lightning import LightningModule, Trainer
+from torch import Tensor
 from torchmetrics import Metric
 
 from vista.data import Prediction
@@ -30,12 +36,15 @@ class EvaluationModule(LightningModule):
         self.model, self.decoder = model, decoder
         self.evaluators: dict[str, Metric] = {}
         self.tasks: dict[str, Task] = {}
+        self.unscored: set[str] = set()
         # Answers of an unfinished test, by source and id.
         self.recorded: dict[str, dict[str, Record]] = {}
 
     def setup(self, stage: str) -> None:
-        """Take the tasks of the scored sources."""
-        self.tasks = {source.name: source.task for source in eval_sources(self.trainer)}
+        """Take the tasks of the sources, and which of them are scored."""
+        sources = eval_sources(self.trainer)
+        self.tasks = {source.name: source.task for source in sources}
+        self.unscored = {source.name for source in sources if not source.scored}
 
     def answer(self, batch: EvaluationBatch, tasks: Iterable[Task]) -> list[Prediction]:
         """Parsed answers to a batch of questions.
@@ -60,7 +69,8 @@ class EvaluationModule(LightningModule):
             preds = [from_record(task, a, recorded[a.id]) for a in annotations]
         else:
             preds = self.answer(batch, [task] * len(annotations))
-        self.evaluators[source].update(preds, [task.reference(a) for a in annotations])
+        if source not in self.unscored:
+            self.evaluators[source].update(preds, [task.reference(a) for a in annotations])
         return preds
 
     def validation_step(  # type: ignore[override]
@@ -86,6 +96,8 @@ class EvaluationModule(LightningModule):
         """Fresh evaluators of all sources on every process, also where one has no question of a source."""
         self.evaluators = {}
         for name, task in self.tasks.items():
+            if name in self.unscored:
+                continue
             evaluator = task.evaluator().to(self.device)
             if isinstance(evaluator, Evaluator):
                 evaluator.quick = not self.trainer.testing
@@ -112,9 +124,15 @@ class EvaluationModule(LightningModule):
             named = {f"{stage}/{source}/{name}": value for name, value in scores.items()}
             # The evaluators have counted over all processes, so these are the same numbers on each.
             self.log_dict(named, sync_dist=True)
-            headlines.append(scores[self.tasks[source].headline])
+            task = self.tasks[source]
+            headlines.append(in_percent(scores[task.headline], task.halfway))
         if headlines:
             self.log(f"{stage}/mean", torch.stack(headlines).mean(), sync_dist=True)
+
+
+def in_percent(score: Tensor, halfway: float | None) -> Tensor:
+    """A headline score as it enters the mean: a percentage as it is, any other one by how far it is beyond halfway."""
+    return score if halfway is None else 100 * score / (score + halfway)
 
 
 def eval_sources(trainer: Trainer) -> Sequence[Source]:

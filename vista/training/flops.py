@@ -96,7 +96,11 @@ def _without_weights(model: VistaLLM) -> VistaLLM:
 
 
 def _count(
-    bare: VistaLLM, images: int = 1, instruction: int = 1, text: int = 2, learned: int = 1
+    bare: VistaLLM,
+    images: int = 1,
+    instruction: int = 1,
+    text: int = 2,
+    learned: int = 1,
 ) -> int:
     """Operations in layers for one sample that uses one image; the others pass through the encoder alone.
 
@@ -113,7 +117,9 @@ def _count(
         # What a sum adds to every token is what matters of visual tokens among them: the way of the gradient.
         embeds = llm.get_input_embeddings()(_ids(text)) + visual.sum()
         hidden = llm.get_decoder()(
-            inputs_embeds=embeds, attention_mask=_mask(text), use_cache=False
+            inputs_embeds=embeds,
+            attention_mask=_mask(text),
+            use_cache=False,
         ).last_hidden_state
         logits = llm.get_output_embeddings()(hidden[0, :learned])
         if logits.requires_grad:

@@ -39,7 +39,9 @@ class Optimization:
 
 
 def parameter_groups(
-    model: nn.Module, head: nn.Parameter, weight_decay: float
+    model: nn.Module,
+    head: nn.Parameter,
+    weight_decay: float,
 ) -> list[dict[str, Any]]:
     """Trained parameters in groups.
 
@@ -52,7 +54,8 @@ def parameter_groups(
         weights of linear layers, marked `matrix`; other weights and embeddings; norms and biases.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - {id(head)}
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    linear -= {id(head)}
     matrices = [p for p in trained if id(p) in linear]
     others = [p for p in trained if p.dim() > 1 and id(p) not in linear]
     vectors = [p for p in trained if p.dim() <= 1]
@@ -129,7 +132,8 @@ def orthogonalize_on_all(matrices: Tensor) -> Tensor:
         return orthogonalize(matrices)
     share = -(-len(matrices) // processes)  # rounded up
     # Every process gathers as many as the others, so that the last one is given zeros to work on.
-    padded = F.pad(matrices, (0, 0, 0, 0, 0, share * processes - len(matrices)))
+    lacking = share * processes - len(matrices)
+    padded = F.pad(matrices, (0, 0, 0, 0, 0, lacking))
     mine = orthogonalize(padded.chunk(processes)[dist.get_rank()])
     shares = [torch.empty_like(mine) for _ in range(processes)]
     dist.all_gather(shares, mine)
@@ -152,5 +156,6 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     a, b, c = QUINTIC
     for _ in range(steps):
         gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
     return x.mT if tall else x

@@ -17,6 +17,7 @@ from lightning import LightningModule
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vista.models.config_file import config_text
 from vista.models.parts import Encoder
 from vista.training.schedule import warmup_cosine
 
@@ -119,7 +120,7 @@ class EncoderPretraining(LightningModule):
             return
         self.out.parent.mkdir(parents=True, exist_ok=True)
         weights = {name: value.contiguous() for name, value in self.encoder.state_dict().items()}
-        save_file(weights, self.out)
+        save_file(weights, self.out, {"config": config_text(self.encoder)})
 
     def configure_optimizers(self) -> Any:
         """AdamW under a cosine with warm-up."""

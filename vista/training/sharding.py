@@ -20,7 +20,10 @@ LAYERS = (InstructBlipEncoderLayer, InstructBlipQFormerLayer, LlamaDecoderLayer)
 
 
 def shard(
-    model: nn.Module, mesh: DeviceMesh, bf16: bool = False, checkpointing: bool = True
+    model: nn.Module,
+    mesh: DeviceMesh,
+    bf16: bool = False,
+    checkpointing: bool = True,
 ) -> None:
     """Shard a model in place; once.
 

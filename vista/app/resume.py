@@ -1,0 +1,57 @@
+"""What a resume cannot change: settings that are used once, or that decide what the optimizer remembers.
+
+Everything else is used as it is given: the learning rate, the number of epochs, the batch size (`vista/training/
+resume.py`). What decides the order of samples is compared by the data, which know it (`datamodules/mixture.py`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vista.data import InputError
+from vista.training.checkpoints import read_states
+
+FIXED = (
+    "seed_everything", "model.trainable", "model.coordinate_init", "model.optimization.optimizer", "model.weights",
+    "encoder", "qformer", "llm",
+)  # fmt: skip
+# Of the groups among these.
+FREE = ("qformer.dropout", "llm.max_positions")
+KEY = "RunFolder"  # the callback that keeps them in a checkpoint
+
+
+def fixed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of all settings of a run that a resume cannot change, by their dotted names."""
+    found: dict[str, Any] = {}
+    for name in FIXED:
+        value: Any = settings
+        for key in name.split("."):
+            value = (value or {}).get(key)
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": part for key, part in value.items()}
+        else:
+            found[name] = value
+    return {name: value for name, value in found.items() if name not in FREE}
+
+
+def check_resume(checkpoint: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse to resume under settings that would be written down and not be used.
+
+    Args:
+        checkpoint: what is resumed.
+        settings: all of the run that resumes it.
+
+    Raises:
+        InputError: names the setting, and both values.
+    """
+    states = read_states(checkpoint)
+    saved = states.get("callbacks", {}).get(KEY, {}).get("settings", {})
+    for name, now in fixed_settings(settings).items():
+        then = saved.get(name, now)
+        # A folder of weights may have been moved; what was read from it is in the checkpoint.
+        moved = name.endswith("weights") and then is not None and not Path(then).exists()
+        if then != now and not moved:
+            raise InputError(
+                f"--{name} is {now}, but it was {then} when the checkpoint was made, and a resumed run goes on with "
+                f"that; leave it out, or begin a new run with --model.init_from {checkpoint}"
+            )
