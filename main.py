@@ -32,6 +32,14 @@ VERBS = {
     "codec-bench": "measure how well sequences of points hold masks",
 }
 
+# Warnings that are silenced, each with the reason why nothing is lost: one that tells of a loss is never among them.
+ADVICE = {
+    "LeafSpec": "Lightning calls torch in an old way; the result is the same",
+    "does not have many workers": "about speed; the number is a setting, and small models need none",
+    "persistent_workers": "about speed, as above",
+    "your dataloader is not resumable": "the data module knows its place by itself (tests/training/test_resume.py)",
+}
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb.
@@ -90,7 +98,7 @@ def run_own_verb(verb: str, words: list[str]) -> None:
 
 def run_lightning_verb(verb: str, words: list[str]) -> None:
     """Train, score or answer."""
-    _quiet()
+    _quiet(verb)
     from datamodules.mixture import MixtureData
     from vista.app.arguments import plugins, resolve_arguments
     from vista.app.cli import VistaCLI
@@ -105,7 +113,7 @@ def run_lightning_verb(verb: str, words: list[str]) -> None:
 
 def run_pretraining(words: list[str]) -> None:
     """Stage 0: train the tiny encoder, see `vista/training/pretrain.py`."""
-    _quiet()
+    _quiet("fit")
     from datamodules.pretrain import PretrainingData
     from vista.app.pretraining import PretrainingCLI
     from vista.training.pretrain import EncoderPretraining
@@ -136,21 +144,19 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
     ]
 
 
-def _quiet() -> None:
+def _quiet(verb: str) -> None:
     """Silence advice that does not concern the user; keep waiting threads from spinning on shared cores."""
     import logging
     import warnings
 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # What it tells below a warning are the machine's parts and the steps of a run.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    advice = (
-        "LeafSpec", "treespec", "does not have many workers", "persistent_workers",
-        "Experiment logs directory", "callbacks used to create the checkpoint", "your dataloader is not resumable",
-        "The dirpath has changed", "could not find the monitored key",
-    )  # fmt: skip
-    for text in (f".*{part}.*" for part in advice):
-        warnings.filterwarnings("ignore", text)
+    for text in ADVICE:
+        warnings.filterwarnings("ignore", f".*{text}")
+    if verb != "fit":  # a run that goes on would lose what those callbacks knew
+        warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint")
 
 
 if __name__ == "__main__":

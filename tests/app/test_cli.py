@@ -232,6 +232,10 @@ def trained(finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> Finis
         ),
         (["test", "--codec.num_points=8"], "made with num_points 4, this run has 8"),
         (
+            ["test", "--llm.num_heads=4"],
+            "made with language_model.num_attention_heads 2, this run has 4",
+        ),
+        (
             ["test", "--llm.num_layers=2"],
             "only this model has model.language_model.model.layers.1.",
         ),

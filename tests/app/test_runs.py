@@ -3,13 +3,25 @@
 import os
 import resource
 import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
 
 from vista.app import runs
-from vista.app.runs import find_checkpoint, find_config, find_file, new_run, newest_run, run_of
+from vista.app.runs import (
+    find_checkpoint,
+    find_config,
+    find_file,
+    new_run,
+    newest_run,
+    remove_empty,
+    run_of,
+)
+from vista.data import InputError
 from vista.training.checkpoints import read_checkpoint, write_checkpoint
 
 
@@ -59,12 +71,58 @@ def test_a_file_of_the_project_is_found_from_any_folder(here):
     assert find_file("configs/tiny/tokenizer") == Path("configs/tiny/tokenizer")
 
 
-def test_names_of_new_runs():
-    assert new_run("a") == Path("runs/a")
-    Path("runs/a").mkdir(parents=True)
-    assert new_run("a") == Path("runs/a-2")
-    Path("runs/a-2").mkdir()
-    assert new_run("a") == Path("runs/a-3")
+def test_folders_of_new_runs(here):
+    for folder in ("a", "a-2", "a-3", "exp/a", "exp/a-2"):
+        assert new_run(folder.removesuffix("-2").removesuffix("-3")) == Path("runs") / folder
+        assert (here / "runs" / folder).is_dir()
+    remove_empty(here / "runs/exp/a-2")
+    assert {path.name for path in (here / "runs").rglob("*")} == {"a", "a-2", "a-3", "exp"} | {"a"}
+    (here / "runs/a/config.yaml").touch()
+    for folder in ("a", "a-2", "a-3", "exp/a"):
+        remove_empty(here / "runs" / folder)
+    assert [path.name for path in (here / "runs").rglob("*")] == ["a", "config.yaml"]
+
+
+def test_runs_that_begin_together_have_a_folder_each():
+    """While others take away what they made and wrote nothing into."""
+    together, made = Barrier(8), set()
+
+    def begin(number: int) -> list[Path]:
+        together.wait()
+        return [new_run("exp/a") for _ in range(25)]
+
+    def begin_in_vain() -> None:
+        for _ in range(200):
+            remove_empty(new_run("exp/b"))
+
+    with ThreadPoolExecutor(9) as pool:
+        vain = pool.submit(begin_in_vain)
+        found = list(pool.map(begin, range(8)))
+        vain.result()
+    made = {folder for folders in found for folder in folders}
+    assert len(made) == 200 and all(folder.is_dir() for folder in made)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../../b", "/somewhere/else"])
+def test_a_run_whose_folder_would_lie_elsewhere_is_refused(here, name):
+    with pytest.raises(InputError, match=r"names no folder below runs/, where runs are kept"):
+        new_run(name)
+    assert not list(here.iterdir())
+
+
+def test_a_run_with_a_name_of_several_parts_is_found(here):
+    older, newer = finish("a", 10), finish("exp/a", 20)
+    assert newest_run() == newer and newest_run("exp/a") == newer and newest_run("a") == older
+    best = newer / "checkpoints" / "best.ckpt"
+    for where in ("", "exp/a", "runs/exp/a"):
+        assert find_checkpoint(where) == best
+    assert find_checkpoint("exp/a", "last") == best.with_name("last.ckpt")
+    again = finish("exp/a-2", 30)
+    assert find_checkpoint("exp/a") == again / "checkpoints" / "best.ckpt"
+    with pytest.raises(FileNotFoundError, match="exp/b is no folder of a finished run"):
+        find_checkpoint("exp/b")
+    (here / "runs/linked").symlink_to(here / newer, target_is_directory=True)
+    assert newest_run("linked") == Path("runs/linked")
 
 
 def test_the_newest_finished_run():
@@ -157,3 +215,45 @@ def test_only_sound_checkpoints_are_read(here, lazy):
         with pytest.raises(ValueError, match=rf"{name}\.ckpt is no checkpoint") as error:
             read_checkpoint(here / f"{name}.ckpt", lazy)
         assert "\n" not in str(error.value)
+
+
+def slurm(here: Path, job: int, status: int = 0) -> tuple[list[str], bool]:
+    """The words after `fit` that a job runs, and whether it is queued again."""
+    programs, said = here / "programs", here / "said"
+    programs.mkdir(exist_ok=True)
+    said.unlink(missing_ok=True)
+    for program in ("srun", "scontrol"):
+        code = f"exit {status}" if program == "srun" else ""
+        (programs / program).write_text(f'#!/bin/bash\necho {program} "$@" >> {said}\n{code}\n')
+        (programs / program).chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": str(job),
+    }
+    script = runs.CONFIGS.parent / "examples" / "slurm.sh"
+    assert subprocess.run(["bash", script], cwd=here, env=environment).returncode == status
+    line, *more = said.read_text().splitlines()
+    return line.partition(" fit ")[2].split(), more == [f"scontrol requeue {job}"]
+
+
+def test_a_job_goes_on_from_its_own_run_alone(here):
+    def save(run: str, time: int) -> None:
+        path = here / "runs" / run / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (time, time))
+
+    words, again = slurm(here, 1)
+    assert words[-2:] == ["--name", "job1/stage1"] and "--ckpt_path" not in words and not again
+    save("job1/stage1", 10)  # still running when others of the same script begin
+    for job in (2, 11):
+        words, _ = slurm(here, job)
+        assert words[-2:] == ["--name", f"job{job}/stage1"] and "--ckpt_path" not in words
+    words, again = slurm(here, 1, status=143)
+    assert words[-2:] == ["--ckpt_path", "runs/job1/stage1"] and again
+    save("job1/stage1-2", 20)
+    (here / "runs/job1/stage1-3/checkpoints").mkdir(
+        parents=True
+    )  # ended before its first checkpoint
+    words, again = slurm(here, 1, status=2)
+    assert words[-2:] == ["--ckpt_path", "runs/job1/stage1-2"] and not again

@@ -1,17 +1,34 @@
 """Parts from a checkpoint laid out as `Salesforce/instructblip-vicuna-7b`: one set of shards, bfloat16, fewer rows."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import InstructBlipConfig, LlamaConfig
 
 from tests.tiny import QUERIES, tiny_model, tokenizer
+from vista.data import InputError
+from vista.models.config_file import unseen_settings
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.weights import load_part, load_queries
 
 SIZES = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
 ROWS = 300  # of the file's embedding tables
+
+
+def saved_llm(folder, with_head=False, **config):
+    """A folder of transformers with a small LLM of two layers; its state."""
+    own = LLM(len(tokenizer()), num_layers=2, **SIZES)
+    state = {name: tensor.detach().clone() for name, tensor in own.state_dict().items()}
+    if not with_head:
+        del state["lm_head.weight"]
+    save_file(state, folder / "model.safetensors")
+    if config:
+        content = own.config.to_dict() | config
+        (folder / "config.json").write_text(json.dumps(content))
+    return state
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +90,20 @@ def test_a_vocabulary_that_was_extended(folder):
             )
 
 
-def test_tied_tables_stay_tied(folder):
-    llm = LLM(len(tokenizer()), num_layers=2, weights=folder, **SIZES)
+@pytest.mark.parametrize("with_head", [False, True])
+def test_tied_tables_stay_tied(tmp_path, with_head):
+    state = saved_llm(tmp_path, with_head=with_head)
+    llm = LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
     assert llm.lm_head.weight is llm.model.embed_tokens.weight
+    assert torch.equal(llm.lm_head.weight, state["model.embed_tokens.weight"])
+
+
+def test_a_head_of_its_own_is_not_lost_in_silence(folder):
+    """Two tables of a file cannot be one of a model."""
+    with pytest.raises(
+        InputError, match=r"lm_head\.weight that differs from embed_tokens.*--llm\.tie_embeddings"
+    ):
+        LLM(len(tokenizer()), num_layers=2, weights=folder, **SIZES)
 
 
 def test_what_is_missing_is_named(folder):
@@ -83,3 +111,137 @@ def test_what_is_missing_is_named(folder):
         LLM(len(tokenizer()), num_layers=3, weights=folder, **SIZES)
     with pytest.raises(ValueError, match=r"has shape \(32, 32\), the model needs \(48, 32\)"):
         load_part(LLM(len(tokenizer()), 32, 2, 2, 48), folder, "language_model.")
+
+
+def test_weights_of_more_layers_are_refused(tmp_path):
+    """Without a `config.json`, too: what has no place in the model is named."""
+    saved_llm(tmp_path)
+    with pytest.raises(
+        InputError, match=r"has 9 parameters that this LLM lacks.*model\.layers\.1\."
+    ):
+        LLM(len(tokenizer()), num_layers=1, weights=tmp_path, **SIZES)
+
+
+def test_constants_that_older_files_hold_are_no_weights(tmp_path):
+    state = saved_llm(tmp_path)
+    state["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(8)
+    save_file(state, tmp_path / "model.safetensors")
+    assert LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES).pretrained
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"num_hidden_layers": 3}, "num_hidden_layers is 3 there and 2 here (--llm.num_layers)"),
+        (
+            {"num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 4},
+            "num_attention_heads is 8 there and 2 here (--llm.num_heads)",
+        ),
+        ({"hidden_size": 64}, "hidden_size is 64 there and 32 here (--llm.hidden_size)"),
+        ({"intermediate_size": 64}, "intermediate_size is 64 there and 32 here (--llm.mlp_size)"),
+        ({"rms_norm_eps": 1e-5}, "rms_norm_eps is 1e-05 there and 1e-06 here (--llm.rms_norm_eps)"),
+        (
+            {"rope_parameters": None, "rope_theta": 500000.0},
+            "rope_theta is 500000.0 there and 10000.0 here (--llm.rope_theta)",
+        ),
+        (
+            {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}},
+            "rope_type is linear there and default here",
+        ),
+        (
+            {"tie_word_embeddings": False},
+            "tie_word_embeddings is False there and True here (--llm.tie_embeddings)",
+        ),
+        (
+            {"max_position_embeddings": 64},
+            "max_position_embeddings is 64 there and 2048 here (--llm.max_positions)",
+        ),
+        ({"num_key_value_heads": 1}, "num_key_value_heads is 1 there and 2 here"),
+        ({"attention_bias": True}, "attention_bias is True there and False here"),
+        ({"model_type": "mistral"}, "is of a mistral, the llm is a llama"),
+    ],
+)
+def test_a_difference_to_config_json_is_named(tmp_path, config, sentence):
+    saved_llm(tmp_path, **config)
+    with pytest.raises(InputError) as error:
+        LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
+    assert sentence in str(error.value) and str(tmp_path / "config.json") in str(error.value)
+
+
+def test_settings_take_over_what_config_json_says(tmp_path):
+    """LLaMA 2 has another epsilon; with the settings that the error names, its weights compute what they did."""
+    theirs = {"rms_norm_eps": 1e-2, "rope_parameters": None, "rope_theta": 500.0}
+    state = saved_llm(tmp_path, **theirs, max_position_embeddings=4096)
+    settings = {"rms_norm_eps": 1e-2, "rope_theta": 500.0}
+    ours = LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **settings, **SIZES)
+    config = LlamaConfig.from_pretrained(tmp_path)
+    reference = type(ours).__bases__[0](config)
+    reference.load_state_dict(state, strict=False)
+    ids = torch.arange(5, 15)[None]
+    torch.testing.assert_close(ours(ids).logits, reference(ids).logits)
+    other = LLM(len(tokenizer()), num_layers=2, **SIZES)
+    other.load_state_dict(ours.state_dict())
+    assert not torch.allclose(other(ids).logits, ours(ids).logits)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "config.json is no JSON file"),
+        ("[]", "config.json holds no settings of a model"),
+        ('{"model_type": "llama", "hidden_size": "x"}', "config.json describes no llama"),
+    ],
+)
+def test_a_damaged_config_json_is_a_sentence(tmp_path, text, sentence):
+    saved_llm(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
+
+
+def test_a_config_json_of_something_else_says_nothing(tmp_path):
+    saved_llm(tmp_path)
+    (tmp_path / "config.json").write_text('{"name": "my tool"}')
+    assert LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES).pretrained
+
+
+@pytest.fixture
+def composite(tmp_path):
+    """A folder of an InstructBLIP with one section for each part."""
+    model = tiny_model(seed=7)
+    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    del state["language_model.lm_head.weight"]  # it is the table of the inputs
+    save_file(state, tmp_path / "model.safetensors")
+    config = InstructBlipConfig(
+        vision_config=model.vision_model.config.to_dict(),
+        qformer_config=model.qformer.config.to_dict(),
+        text_config=model.language_model.config.to_dict(),
+        num_query_tokens=QUERIES,
+    )
+    config.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def build(group, weights, **changes):
+    vocab = len(tokenizer())
+    if group == "encoder":
+        return Encoder(image_size=32, weights=weights, **{"num_layers": 1, **SIZES, **changes})
+    if group == "qformer":
+        settings = {"num_layers": 1, "encoder_hidden_size": 32, **SIZES, **changes}
+        return QFormer(QUERIES, vocab_size=vocab, weights=weights, **settings)
+    return LLM(vocab, weights=weights, **{"num_layers": 2, **SIZES, **changes})
+
+
+@pytest.mark.parametrize("group", ["encoder", "qformer", "llm"])
+def test_each_part_is_compared_with_its_section(composite, group):
+    assert build(group, composite).config.num_attention_heads == 2
+    with pytest.raises(
+        InputError, match=rf"num_attention_heads is 2 there and 4 here \(--{group}\.num_heads\)"
+    ):
+        build(group, composite, num_heads=4)
+
+
+def test_a_checkpoint_of_ours_says_what_no_shape_tells():
+    found = unseen_settings(tiny_model())
+    assert found["vision_model.num_attention_heads"] == 2
+    assert found["language_model.rope_theta"] == 10000.0

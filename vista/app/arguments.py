@@ -46,7 +46,7 @@ def resolve_arguments(verb: str, words: Sequence[str]) -> tuple[list[str], str]:
     if not run and not asks_for_help:
         _say_unsaid(before)
     name = Path(configs[0]).stem if configs else "default"
-    return [verb, f"--config={_one_file([*before, *configs], name)}", *rest], name
+    return [verb, f"--config={one_file([*before, *configs], name)}", *rest], name
 
 
 def _say_unsaid(names: Sequence[str]) -> None:
@@ -57,10 +57,11 @@ def _say_unsaid(names: Sequence[str]) -> None:
         rank_zero_only(print)(UNSAID[name], flush=True)
 
 
-def _one_file(configs: list[str], name: str) -> Path:
+def one_file(configs: list[str], name: str) -> Path:
     """The configs stacked, in a file that is there as long as this process, for the processes that it starts, too.
 
-    jsonargparse would stack them by itself, but let the fields of an earlier source into a later one of its name.
+    jsonargparse would stack them by itself, but let the fields of an earlier source into a later one of its name, and
+    let a group without a line wipe all that was said of it.
     """
     folder = mkdtemp(prefix="vista-")
     atexit.register(rmtree, folder, ignore_errors=True)

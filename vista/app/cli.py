@@ -1,20 +1,25 @@
 """LightningCLI with the parts of VistaLLM as groups of settings, run folders, and errors in one sentence."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from vista.app.errors import settings_blamed
-from vista.app.run_folder import RunFolder
-from vista.app.runs import find_checkpoint, find_file, new_run, run_of
+from vista.app.loggers import loggers_of
+from vista.app.resume import check_resume
+from vista.app.run_folder import OneFolder, RunFolder
+from vista.app.runs import RUNS, find_checkpoint, find_file, new_run, remove_empty, run_of
 from vista.app.strict_cli import StrictCLI
 from vista.codec.codec import Codec
 from vista.data import InputError
@@ -56,9 +61,13 @@ class VistaCLI(StrictCLI):
             arguments: verb and settings, with the paths of config files resolved.
         """
         self.make_callbacks, self.default_name = make_callbacks, name
+        self.made: Path | None = None
         groups = {"model": model, "data": data, **PARTS}
         verbs = ("fit", "validate", "test", "predict")
-        super().__init__(groups, verbs, arguments, TRAINER_DEFAULTS)
+        try:
+            super().__init__(groups, verbs, arguments, TRAINER_DEFAULTS)
+        finally:
+            self._tidy()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Every part is a group of settings; parts are built first and handed to model and data."""
@@ -113,9 +122,14 @@ class VistaCLI(StrictCLI):
         """Resolve names of runs and files, and choose tasks.
 
         Raises:
-            InputError: there is no such run, or `predict` lacks its question.
+            InputError: there is no such run, `predict` lacks its question, or another folder is asked for.
         """
         config = self.verb_config
+        if config.trainer.default_root_dir:
+            raise InputError(
+                "--trainer.default_root_dir is not used: a run writes to runs/NAME below the working folder, choose "
+                "the name by --name"
+            )
         for group, key in FILES:
             config[group][key] = find_file(config[group][key])
         if self.subcommand == "predict" and not (config.task and config.images):
@@ -132,7 +146,22 @@ class VistaCLI(StrictCLI):
             self.dry = TemporaryDirectory()  # removed with this object
             self.folder = Path(self.dry.name)
         else:
-            self.folder = (run or new_run(config.name)).absolute()
+            self.folder = (run or self._new_folder()).absolute()
+
+    def _new_folder(self) -> Path:
+        """A folder of this run alone, made before anything else; to other processes its name is a guess at first."""
+        name = self.verb_config.name
+        if is_first_process():
+            self.made = new_run(name)
+        return self.made or RUNS / name
+
+    def _tidy(self) -> None:
+        """Take away a folder that nothing was written into, but for logs of a training that never began."""
+        if self.made is None:
+            return
+        if self.subcommand == "fit" and not (self.made / "config.yaml").exists():
+            rmtree(self.made / "logs", ignore_errors=True)
+        remove_empty(self.made)
 
     def _resolve_checkpoint(self) -> Path | None:
         """Paths in the place of the names of runs; the run that is scored, if it is one."""
@@ -143,37 +172,48 @@ class VistaCLI(StrictCLI):
             return None
         checkpoint = find_checkpoint(config.ckpt_path)
         config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
-        if checkpoint.is_file() or self.subcommand == "fit":
+        if self.subcommand == "fit":
+            read_checkpoint(checkpoint, lazy=True)
+            check_resume(checkpoint, yaml.safe_load(self._settings()))
+            if checkpoint.is_dir() and "ModelParallel" not in str(config.trainer.strategy):
+                raise InputError(
+                    f"{checkpoint} is sharded; only processes that share the weights resume it: --config fsdp.yaml"
+                )
+        elif checkpoint.is_file():
             read_checkpoint(checkpoint, lazy=True)
         else:  # any number of processes may score the weights of a sharded run
             config.ckpt_path, config.model.init_from = None, checkpoint
         return run_of(checkpoint) if self.subcommand != "fit" else None
 
+    def _settings(self) -> str:
+        """All settings as YAML."""
+        return str(self._parser("fit").dump(self.verb_config, skip_unset=False))
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the callbacks and loggers of the run."""
         config = self.verb_config
-        callbacks = list(self.make_callbacks(self.folder, config.get("out")))
-        kwargs["logger"] = False
-        if self.subcommand == "fit" and not config.trainer.fast_dev_run:
-            run = RunFolder(
-                self.folder, self._parser("fit").dump(config, skip_unset=False), config.save_every
-            )
-            callbacks += [run, run.best, run.last, run.recent, LearningRateMonitor("step")]
-            kwargs["logger"] = [
-                TensorBoardLogger(self.folder, "", "logs"),
-                CSVLogger(self.folder, "", "logs"),
-            ]
-        if sys.stdout.isatty():
+        made = self.make_callbacks(self.folder, config.get("out"))
+        callbacks: list[Callback] = [OneFolder(self.folder), *made]
+        given = self._get(self.config_init, "trainer", default={})
+        training = self.subcommand == "fit" and not config.trainer.fast_dev_run
+        loggers = loggers_of(given.get("logger"), self.folder, training)
+        kwargs["logger"] = loggers or False
+        if training:
+            run = RunFolder(self.folder, self._settings(), config.save_every)
+            callbacks += [run, run.best, run.last, run.recent]
+            callbacks += [LearningRateMonitor("step")] * bool(loggers)  # it wants one
+        shows_progress = given.get("enable_progress_bar")
+        if sys.stdout.isatty() and shows_progress is not False:
             callbacks.append(RichProgressBar())
-        else:
+        elif shows_progress is None:
             kwargs["enable_progress_bar"] = False
         if self.subcommand == "predict":  # one question, however many processes trained the model
             kwargs |= {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+        # Parameters are counted by `print_parts`, unless more is asked for.
+        kwargs["enable_model_summary"] = bool(given.get("enable_model_summary"))
         # The data give each process its share by themselves.
-        kwargs.update(
-            default_root_dir=self.folder, enable_model_summary=False, use_distributed_sampler=False
-        )
-        trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        kwargs.update(default_root_dir=self.folder, use_distributed_sampler=False)
+        trainer_config = {**given, **kwargs}
         with settings_blamed():
             return self._instantiate_trainer(trainer_config, callbacks)
 
@@ -205,6 +245,13 @@ class VistaCLI(StrictCLI):
             print(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 
     before_validate = before_test
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first of a run, before the processes know each other."""
+    # Where nobody counts processes over nodes, each node's first one is told the number of its node alone.
+    first: bool = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    return first and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def print_parts(module: LightningModule) -> None:

@@ -19,12 +19,23 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from vista.app.explain import explain
+from vista.app.strict_yaml import load_yaml, refuse_twice
 from vista.data import InputError
 
 T = TypeVar("T")
+usual_loader = get_loader("yaml")
+
+
+def load_once(text: str) -> Any:
+    """YAML as jsonargparse reads values and files, no key twice."""
+    refuse_twice(text)
+    return usual_loader(text)
+
+
+set_loader("yaml", load_once, (yaml.YAMLError,))
 
 
 def parse(verb: str, target: Callable[..., T], words: Sequence[str], positional: bool = False) -> T:
@@ -147,6 +158,6 @@ def _items(text: str) -> list[str]:
     if not text.startswith("["):
         return [text]
     try:
-        return [str(item) for item in yaml.safe_load(text)]
+        return [str(item) for item in load_yaml(text)]
     except yaml.YAMLError:
         return [text]

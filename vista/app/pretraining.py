@@ -5,7 +5,7 @@ from typing import Any
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
-from vista.app.arguments import config_paths
+from vista.app.arguments import config_paths, one_file
 from vista.app.errors import settings_blamed
 from vista.app.strict_cli import StrictCLI
 from vista.models.parts import Encoder
@@ -28,7 +28,7 @@ class PretrainingCLI(StrictCLI):
             words: of the command line, after the verb.
         """
         configs, rest = config_paths(words)
-        named = [f"--config={path}" for path in configs]
+        named = [f"--config={one_file(configs, 'stage0')}"] if configs else []
         groups = {"model": model, "data": data, "encoder": Encoder}
         super().__init__(groups, ("fit",), ["fit", *named, *rest], TRAINER_DEFAULTS)
 

@@ -12,32 +12,41 @@ that read and score but train nothing start at once.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
+from typing import Any, TypeAlias, TypeVar
 
 from vista.app.runs import find_config
+from vista.app.strict_yaml import read_config
 from vista.data import InputError
 
 T = TypeVar("T")
+Settings: TypeAlias = dict[str, Any]  # by group and name
+# Settings that hold others: where every line below one is commented out, it says nothing.
+GROUPS = frozenset(
+    {
+        "trainer", "encoder", "qformer", "llm", "tokenizer", "codec", "model", "model.optimization", "model.decoding",
+        "data", "data.order", "data.scoring", "data.world", "data.sources",
+    }
+)  # fmt: skip
 WHOLE = ("data.sources",)  # replaced, not merged: a list of sources is one decision
 
 
-def stack(configs: Iterable[str | Path]) -> dict[str, Any]:
+def stack(configs: Iterable[str | Path]) -> Settings:
     """The settings of several configs; where two speak of the same one, the later config decides.
+
+    A group whose lines are all commented out changes nothing; a setting that is `null` is null.
 
     Args:
         configs: names or paths, see `vista.app.runs.find_config`.
 
     Raises:
         MissingFileError: there is no such config.
-        InputError: a file is not YAML, or no group of settings, or is its own base.
+        InputError: a file is not YAML, says something twice, holds no settings, or is its own base.
     """
-    settings: dict[str, Any] = {}
+    settings: Settings = {}
     for path in with_bases(configs):
-        content = _read(path)
+        content = read_config(path)
         content.pop("base", None)
-        _merge(settings, content, "")
+        _merge(settings, content, "", path)
     return settings
 
 
@@ -51,7 +60,7 @@ def with_bases(configs: Iterable[str | Path]) -> list[Path]:
     files: list[Path] = []
     for config in configs:
         chain = [find_config(str(config))]
-        while base := _read(chain[0]).get("base"):
+        while base := read_config(chain[0]).get("base"):
             path = find_config(base)
             if path in chain:
                 raise InputError(f"the config {path} is its own base")
@@ -73,28 +82,36 @@ def defaults(configs: Iterable[str | Path]) -> list[str]:
     return names
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The content of one file; an empty one has no settings."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"the config {path} is not YAML: {reason}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"the config {path} holds no settings but {type(content).__name__}")
-    return content
-
-
-def _merge(settings: dict[str, Any], content: dict[str, Any], prefix: str) -> None:
+def _merge(settings: Settings, content: Settings, prefix: str, path: Path) -> None:
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and isinstance(settings.get(key), dict) and name not in WHOLE:
-            _merge(settings[key], value, f"{name}.")
+        before = settings.get(key)
+        is_group = name in GROUPS or key == "init_args"
+        # An object's place may be emptied by `null`; of a group only the lines are gone.
+        is_group |= isinstance(before, dict) and "class_path" not in before
+        if is_group and value is None:
+            continue
+        if name in GROUPS and not isinstance(value, dict):
+            raise InputError(f"the config {path}: {name} is {value!r}, it must hold settings")
+        if name in WHOLE:
+            settings[key] = _given(value)
+        elif isinstance(value, dict):
+            settings[key] = before if isinstance(before, dict) else {}
+            _merge(settings[key], value, f"{name}.", path)
         else:
             settings[key] = value
 
 
-def make_part(part: Callable[..., T], settings: dict[str, Any], group: str) -> T:
+def _given(values: Settings) -> Settings:
+    """Sources, and what is said of each: where nothing stands behind a name, it is not given."""
+    given: Settings = {}
+    for name, value in values.items():
+        if value is not None:
+            given[name] = _given(value) if isinstance(value, dict) else value
+    return given
+
+
+def make_part(part: Callable[..., T], settings: Settings, group: str) -> T:
     """Call a class with the settings of its group.
 
     Raises:

@@ -4,14 +4,16 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from lightning import Trainer
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vista.app.explain import explain
-from vista.app.parser import join_lists, settings_of
+from vista.app.parser import join_lists, settings_of, take
+from vista.app.strict_yaml import read_config
 from vista.data import InputError
 
 # Of every parser: errors come to us, and names are written out.
@@ -45,6 +47,8 @@ class StrictCLI(LightningCLI):
             InputError: a setting or its value is not understood.
         """
         types = settings_of_groups({**groups, "trainer": Trainer})
+        for config in take(words, "config")[0] or []:
+            refuse_nulls(read_config(Path(config)), types)
         # Passing `args` while sys.argv is not empty warns on each run.
         sys.argv[1:] = [words[0], *join_lists(words[1:], types)]
         try:
@@ -66,3 +70,27 @@ def settings_of_groups(groups: Mapping[str, type]) -> dict[str, Any]:
     for prefix, part in groups.items():
         settings |= settings_of(part, f"{prefix}.")
     return settings | OTHERS
+
+
+def refuse_nulls(content: Mapping[str, Any], types: Mapping[str, Any], prefix: str = "") -> None:
+    """Complain of a setting in a group whose value is not there, e.g. behind a `#`: jsonargparse takes it for one.
+
+    Args:
+        content: of a config, or of a group in it.
+        types: of all settings by their dotted names.
+        prefix: of the group.
+
+    Raises:
+        InputError: a setting that must have a value has none.
+    """
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            refuse_nulls(value, types, f"{name}.")
+        elif value is None and prefix and not takes_null(types.get(name, Any)):
+            raise InputError(f"{name} has no value; write one, or leave the line out")
+
+
+def takes_null(kind: Any) -> bool:
+    """Whether `null` is a value of a type."""
+    return kind in (Any, None, NoneType) or NoneType in get_args(kind)

@@ -30,7 +30,8 @@ def coordinate_sinusoids(num_bins: int, dim: int) -> Tensor:
         float (num_bins, dim), rows of equal norm where `dim` is even.
     """
     half = (dim + 1) // 2
-    first, last = math.log10(SHORTEST), math.log10(2.0 * num_bins)
+    first = math.log10(SHORTEST)
+    last = math.log10(2.0 * num_bins)
     wavelengths = torch.logspace(first, last, half, dtype=torch.float64)
     numbers = torch.arange(num_bins, dtype=torch.float64)[:, None]
     phase = 2 * math.pi * numbers / wavelengths  # (num_bins, half)
@@ -69,7 +70,12 @@ def init_coordinates(
     _set_rows(lm_head_weight, ids, first, coordinate_init)
 
 
-def _set_rows(weight: Tensor, ids: Tensor, first: int, coordinate_init: CoordinateInit) -> None:
+def _set_rows(
+    weight: Tensor,
+    ids: Tensor,
+    first: int,
+    coordinate_init: CoordinateInit,
+) -> None:
     """Set the rows of the numbers `first` and up, in place."""
     old = torch.ones(len(weight), dtype=torch.bool)
     old[ids] = False
@@ -77,6 +83,8 @@ def _set_rows(weight: Tensor, ids: Tensor, first: int, coordinate_init: Coordina
     if coordinate_init == "mean":
         rows = others.mean(dim=0).expand(len(ids), -1)
     else:
-        rows = coordinate_sinusoids(first + len(ids), weight.shape[1])[first:].to(weight.device)
-        rows = rows * (others.norm(dim=1).mean() / rows.norm(dim=1, keepdim=True))
+        rows = coordinate_sinusoids(first + len(ids), weight.shape[1])
+        rows = rows[first:].to(weight.device)
+        factor = others.norm(dim=1).mean() / rows.norm(dim=1, keepdim=True)
+        rows = rows * factor
     weight[ids.to(weight.device)] = rows.to(weight.dtype)

@@ -41,8 +41,10 @@ def grid_sinusoids(side: int, width: int) -> torch.Tensor:
     """
     quarter = width // 4
     # From 1 to nearly 1 / 100, in a geometric series.
-    frequencies = torch.exp(torch.arange(quarter) * (-math.log(100.0) / quarter))
-    angles = torch.arange(side)[:, None] * frequencies  # (side, width / 4)
+    step = -math.log(100.0) / quarter
+    frequencies = torch.exp(torch.arange(quarter) * step)
+    positions = torch.arange(side)[:, None]  # (side, 1)
+    angles = positions * frequencies  # (side, width / 4)
     axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, width / 2)
     rows = axis[:, None].expand(-1, side, -1)  # (side, side, width / 2)
     columns = axis[None].expand(side, -1, -1)

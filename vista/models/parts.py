@@ -131,6 +131,8 @@ class LLM(LlamaForCausalLM):
         mlp_size: int = 384,
         max_positions: int = 2048,
         tie_embeddings: bool = True,
+        rms_norm_eps: float = 1e-6,
+        rope_theta: float = 10000.0,
         weights: Path | None = None,
     ) -> None:
         """Build the language model.
@@ -143,6 +145,8 @@ class LLM(LlamaForCausalLM):
             mlp_size: width of the hidden layer of each MLP.
             max_positions: longest sequence in tokens.
             tie_embeddings: whether input and output embeddings are one table.
+            rms_norm_eps: added to the mean square of a token before its root; LLaMA 2 and Vicuna v1.5 have 1e-5.
+            rope_theta: base of the rotary frequencies.
             weights: safetensors file or folder to start from; none: random.
         """
         config = LlamaConfig(
@@ -153,6 +157,8 @@ class LLM(LlamaForCausalLM):
             intermediate_size=mlp_size,
             max_position_embeddings=max_positions,
             tie_word_embeddings=tie_embeddings,
+            rms_norm_eps=rms_norm_eps,
+            rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
             bos_token_id=1,
             eos_token_id=2,
         )

@@ -5,6 +5,8 @@
 `from_pretrained` of a part on such a composite folder loads nothing and raises nothing, hence this file.
 """
 
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +14,14 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from vista.data import InputError, MissingFileError
+from vista.models.config_file import check_config
+
+# Tables whose new rows may be drawn, where a vocabulary was extended.
+EMBEDDINGS = "embed_tokens.weight"
+HEAD = "lm_head.weight"
+TABLES = (EMBEDDINGS, HEAD, "word_embeddings.weight")
+# Names in files that are no weights of the part: constants that older libraries saved, and what LLaVA adds to its LLM.
+NO_WEIGHTS = re.compile(r"inv_freq|position_ids|masked_bias|mm_projector|vision_tower")
 
 
 def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
@@ -43,10 +53,11 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
 
 
 def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
-    """Fill a part from a checkpoint; every parameter must be there, in its size.
+    """Fill a part from a checkpoint; every parameter must be there, in its size, and no other one.
 
-    The embedding tables may have fewer rows in the file than in the part (a vocabulary that was extended): the new ones
-    are drawn with the mean and the deviation of those that exist.
+    A `config.json` beside the file must describe the same part. The embedding tables may have fewer rows in the file
+    than in the part (a vocabulary that was extended): the new ones are drawn with the mean and the deviation of those
+    that exist.
 
     Args:
         part: the module to fill, in place.
@@ -54,18 +65,23 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
         prefix: see `read_tensors`.
 
     Raises:
-        InputError: a parameter is missing or has another size.
+        InputError: a parameter is missing, has another size or has no place, or the file is of another model.
     """
-    tensors = read_tensors(Path(path), prefix)
+    path = Path(path)
+    check_config(part, path, prefix)
+    tensors = read_tensors(path, prefix)
     state = part.state_dict()
     missing = [name for name in state if name not in tensors and not _tied(part, name)]
     if missing:
         lack = f"{len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}"
         raise InputError(f"{path} lacks {lack}")
+    _refuse_surplus(part, tensors, path)
     with torch.no_grad():
         for name, own in state.items():
             if name in tensors:
                 _copy(own, tensors[name], name, path)
+    if _tied(part, HEAD):
+        _refuse_own_head(tensors, path)
 
 
 def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
@@ -96,25 +112,55 @@ def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -
             f"only {where} has {differing[0]}; {len(differing)} parameters differ in name"
         )
     for name, tensor in own.items():
-        theirs, ours = tuple(saved[name].shape), tuple(tensor.shape)
+        theirs = tuple(saved[name].shape)
+        ours = tuple(tensor.shape)
         if theirs != ours:
             raise InputError(
                 f"{name} has shape {theirs} in the checkpoint and {ours} in this model"
             )
 
 
+def _refuse_surplus(part: nn.Module, names: Iterable[str], path: Path) -> None:
+    """No weight is left out in silence, such as those of more layers."""
+    known = part.state_dict().keys()
+    surplus = [name for name in names if name not in known and not NO_WEIGHTS.search(name)]
+    if surplus:
+        first = sorted(surplus)[0]
+        kind = type(part).__name__
+        raise InputError(
+            f"{path} has {len(surplus)} parameters that this {kind} lacks, the first is {first}"
+        )
+
+
+def _refuse_own_head(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """One table cannot be two: an output table that is not that of the input would take its place."""
+    heads = [tensor for name, tensor in tensors.items() if name.endswith(HEAD)]
+    tables = [tensor for name, tensor in tensors.items() if name.endswith(EMBEDDINGS)]
+    for head, table in zip(heads, tables, strict=False):
+        if not torch.equal(head, table):
+            raise InputError(
+                f"{path} has an {HEAD} that differs from {EMBEDDINGS}; tied, one of them is lost: set "
+                "--llm.tie_embeddings false"
+            )
+
+
 def _tied(part: nn.Module, name: str) -> bool:
     """Whether a parameter is only a second name of the input embeddings."""
     config = getattr(part, "config", None)
-    return name.endswith("lm_head.weight") and bool(getattr(config, "tie_word_embeddings", False))
+    return name.endswith(HEAD) and bool(getattr(config, "tie_word_embeddings", False))
 
 
-def _copy(own: torch.Tensor, other: torch.Tensor, name: str, path: Path) -> None:
+def _copy(
+    own: torch.Tensor,
+    other: torch.Tensor,
+    name: str,
+    path: Path,
+) -> None:
     """Copy a tensor in place; a table may have grown, whose new rows are drawn like the old ones."""
     if own.shape == other.shape:
         own.copy_(other)
         return
-    table = name.endswith(("embed_tokens.weight", "lm_head.weight", "word_embeddings.weight"))
+    table = name.endswith(TABLES)
     grown = own.shape[1:] == other.shape[1:] and len(own) > len(other)
     if not (table and grown):
         raise InputError(
