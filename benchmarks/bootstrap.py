@@ -22,7 +22,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 
 from tasks import Task
 from vista.data import Prediction
-from vista.metrics.evaluator import in_this_process
+from vista.metrics.evaluator import CorpusEvaluator, in_this_process
 from vista.metrics.ptb import tokenize
 
 Record = tuple[Any, ...]
@@ -44,7 +44,8 @@ class Headline:
         self.evaluator.update([prediction], [reference])
         sums = [getattr(self.evaluator, f"sum_{name}").item() for name in self.evaluator.sums]
         self.sums.append(sums)
-        self.records.append(list(getattr(self.evaluator, "records", ())))
+        is_corpus = isinstance(self.evaluator, CorpusEvaluator)
+        self.records.append(self.evaluator.gathered() if is_corpus else [])
 
     @cached_property
     def values(self) -> np.ndarray | None:
@@ -77,7 +78,8 @@ class Headline:
         if self.metric in FROM_RECORDS:
             for own, count in zip(self.records, counts, strict=True):
                 records += own * count
-        self.evaluator.records = records
+            self.evaluator.reset()
+            self.evaluator.store(records)
         sums = dict(zip(self.evaluator.sums, total, strict=True))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

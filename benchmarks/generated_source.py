@@ -58,6 +58,7 @@ class GeneratedReader(Reader):
                 segmentations=([points],) if self.split == "res" else (),
                 label="a dog",
                 extra={"question_id": k, "question_type": "what is", "answer_type": "other"},
+                photos=((f"generated {image}",),),
             )
 
 

@@ -4,7 +4,8 @@
 
 A small model is trained on a small world. Every few seconds the whole run is killed (-9) and resumed from its newest
 intact checkpoint on another number of processes. What survives (the steps up to each checkpoint that was resumed from)
-must be the undisturbed run's list of sample ids, step by step. The last line printed is one JSON object.
+must be the undisturbed run's list of sample ids, step by step, and `done.json` the same. The last line printed is one
+JSON object.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from datamodules.synthetic.world import write_world
-from vista.app.runs import newest_sound
+from vista.app.runs import newest_intact
 from vista.training.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,9 @@ SIZES = [
     "--codec.num_points=4",
     "--data.num_workers=0",
     "--data.batch_size=16",
-    "--trainer.limit_val_batches=0",
+    "--trainer.limit_val_batches=1",
+    "--trainer.val_check_interval=0.2",
+    "--data.scoring.max_val=4",
     "--save_every=20",
 ]
 
@@ -115,8 +118,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 def train_with_kills(
     words: list[str], kills: int, rng: random.Random
-) -> tuple[History, list[int], int]:
-    """Kill and resume until it is through: surviving history, numbers of processes, kills of a running training."""
+) -> tuple[History, list[int], int, Path]:
+    """Kill and resume until it is through: surviving history, processes, kills of a running training, the last run."""
     survived: History = {}
     checkpoint, sizes, hits = None, [], 0
     for attempt in range(10 * kills):
@@ -136,10 +139,10 @@ def train_with_kills(
         else:
             if process.returncode:
                 raise RuntimeError((folder / "log").read_text()[-2000:])
-            return survived | history(folder), sizes, hits
+            return survived | history(folder), sizes, hits, Path(f"runs/killed{attempt}")
         run = Path(f"runs/killed{attempt}")
         if list(run.glob("checkpoints/*.ckpt")):
-            checkpoint = newest_sound(run)
+            checkpoint = newest_intact(run)
             step = read_checkpoint(checkpoint, lazy=True)["global_step"]
             # What came after the checkpoint is trained once more.
             survived |= {s: row for s, row in history(folder).items() if s <= step}
@@ -163,7 +166,8 @@ def main() -> None:
     if process.wait():
         raise RuntimeError((folder / "log").read_text()[-2000:])
     whole = history(folder)
-    survived, sizes, hits = train_with_kills(words, given.kills, random.Random(given.seed))
+    survived, sizes, hits, run = train_with_kills(words, given.kills, random.Random(given.seed))
+    done = [json.loads((path / "done.json").read_text()) for path in (Path("runs/whole"), run)]
     last = max(whole)
     whole_ids = {step: row["ids"] for step, row in whole.items()}
     survived_ids = {step: row["ids"] for step, row in survived.items()}
@@ -173,6 +177,8 @@ def main() -> None:
         "steps": last,
         "processes": sizes,
         "same_ids": whole_ids == survived_ids,
+        "same_done": done[0] == done[1],
+        "done": done[1],
         "samples": sum(len(ids) for ids in survived_ids.values()),
         "last_losses": (whole[last]["loss"], survived[last]["loss"]),
     }

@@ -67,7 +67,12 @@ def small_module(codec: Codec) -> VistaModule:
     one_process = SimpleNamespace(reduce=lambda value, **_: value)
     data = SimpleNamespace(train_sources=[None])
     module._trainer = SimpleNamespace(  # type: ignore[assignment]
-        strategy=one_process, datamodule=data, log_every_n_steps=0, barebones=True
+        strategy=one_process,
+        datamodule=data,
+        accumulate_grad_batches=1,
+        log_every_n_steps=0,
+        is_last_batch=False,
+        barebones=True,
     )
     module.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
     module.on_train_start()

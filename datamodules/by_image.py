@@ -29,8 +29,8 @@ def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.
     for annotation in annotations:
         first.setdefault(annotation.images, annotation)
     numbers = {images: number for number, images in enumerate(first)}
-    scene = np.array([numbers[annotation.images] for annotation in annotations], dtype=np.int32)
-    return iter(first.values()), scene
+    scene = [numbers[annotation.images] for annotation in annotations]
+    return iter(first.values()), np.array(scene, dtype=np.int32)
 
 
 def _compiled_scenes(annotations: Annotations) -> tuple[Iterator[Annotation], np.ndarray]:
@@ -39,15 +39,18 @@ def _compiled_scenes(annotations: Annotations) -> tuple[Iterator[Annotation], np
     if annotations.rows is not None:
         numbers = numbers[annotations.rows]
     encoded = pa.array(numbers).dictionary_encode()
-    pictures = annotations.table["picture"].drop_null().take(encoded.dictionary)
-    return _annotations_of(pictures), encoded.indices.to_numpy()
+    pictures = annotations.table["picture"].drop_null()
+    first = _annotations_of(pictures.take(encoded.dictionary))
+    return first, encoded.indices.to_numpy()
 
 
 def _annotations_of(pictures: pa.ChunkedArray) -> Iterator[Annotation]:
     for chunk in pictures.chunks:
         # All of a chunk at once takes half the time of one after the other.
-        for images, numbers in json.loads(f"[{','.join(chunk.to_pylist())}]"):
-            yield Annotation("", tuple(images), extra=numbers)
+        records = ",".join(chunk.to_pylist())
+        for images, photos in json.loads(f"[{records}]"):
+            names = tuple(map(tuple, photos))
+            yield Annotation("", tuple(images), photos=names)
 
 
 def select(annotations: Sequence[Annotation], rows: np.ndarray) -> Sequence[Annotation]:
@@ -70,9 +73,11 @@ def group_by_image(annotations: Sequence[Annotation], most: int) -> Groups:
     indices = np.argsort(scene, kind="stable")
     begins = np.flatnonzero(np.diff(scene[indices], prepend=-1))  # where each scene begins, (S,)
     sizes = np.diff(begins, append=len(indices))
-    rank = np.arange(len(indices)) - np.repeat(begins, sizes)  # 0, 1, ... in each scene, (N,)
+    begin = np.repeat(begins, sizes)  # of each annotation's scene, (N,)
+    rank = np.arange(len(indices)) - begin  # 0, 1, ... in each scene, (N,)
     starts = np.flatnonzero(rank % most == 0)
-    return Groups(indices, np.append(starts, len(indices)))
+    bounds = np.append(starts, len(indices))  # (G + 1,)
+    return Groups(indices, bounds)
 
 
 def whole_images(annotations: Sequence[Annotation], most: int | None) -> Sequence[Annotation]:
@@ -81,5 +86,7 @@ def whole_images(annotations: Sequence[Annotation], most: int | None) -> Sequenc
         return annotations
     groups = group_by_image(annotations, len(annotations))
     share = round(len(groups) * most / len(annotations))
-    numbers = np.linspace(0, len(groups) - 1, max(1, share)).astype(int)
-    return select(annotations, np.concatenate([groups[number] for number in numbers.tolist()]))
+    last = len(groups) - 1
+    numbers = np.linspace(0, last, max(1, share)).astype(int)
+    rows = [groups[number] for number in numbers.tolist()]
+    return select(annotations, np.concatenate(rows))

@@ -9,12 +9,12 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import cv2
 import pytest
 
-from benchmarks.one_sample import both_ways, way_table
 from datamodules.synthetic.world import write_world
 from main import main
 from tasks import Task
@@ -63,10 +63,21 @@ def file_tree() -> str:
     return "\n".join([*lines, "```"]) + "\n"
 
 
-def task_table() -> str:
-    """What `python -m tasks` prints, without the tasks that other tests have made known."""
-    command = [sys.executable, "-m", "tasks"]
+def printed(module: str) -> str:
+    """What a module prints in a process of its own, where no other test has left anything."""
+    command = [sys.executable, "-m", module]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def task_table() -> str:
+    """The table of tasks."""
+    return printed("tasks")
+
+
+@cache
+def way_tables() -> list[str]:
+    """The files on the way of one sample: to the loss, and to the score."""
+    return [f"{table}\n" for table in printed("benchmarks.one_sample").strip().split("\n\n")]
 
 
 def paper_table() -> str:
@@ -87,8 +98,8 @@ PARTS = {  # page and name -> what stands there
     ("README.md", "paper table"): paper_table,
     ("docs/files.md", "tasks"): task_table,
     ("docs/files.md", "files"): file_tree,
-    ("docs/one_sample.md", "to loss"): lambda: way_table(both_ways()[0]),
-    ("docs/one_sample.md", "to score"): lambda: way_table(both_ways()[1]),
+    ("docs/one_sample.md", "to loss"): lambda: way_tables()[0],
+    ("docs/one_sample.md", "to score"): lambda: way_tables()[1],
 }
 
 

@@ -170,6 +170,29 @@ def test_bench_without_masks(annotations: Path, tmp_path: Path) -> None:
         codec_bench([str(annotations)], [8], ["best"], out=tmp_path)
 
 
+def test_a_file_without_masks_is_told_from_one_of_small_masks(
+    annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = {"id": 7, "height": 80, "width": 100}
+    crowd = {"image_id": 7, "segmentation": {"size": [80, 100], "counts": [0, 8000]}, "iscrowd": 1}
+    boxes = {"image_id": 7, "bbox": [0, 0, 9, 9]}
+    none = tmp_path / "none.json"
+    none.write_text(json.dumps({"images": [image], "annotations": [crowd, boxes]}))
+    for min_box in (0.0, 0.05):
+        with pytest.raises(ValueError) as error:
+            codec_bench([str(none)], [8], ["uniform"], min_box=min_box, out=tmp_path)
+        assert str(error.value) == f"{none} holds no mask; crowds and empty ones are left out"
+    with pytest.raises(
+        ValueError, match=r"a box of at least 99\.95% of its image in .*inst.*--min_box"
+    ):
+        codec_bench([str(annotations)], [8], ["uniform"], min_box=0.9995, out=tmp_path)
+    codec_bench([str(none), str(annotations)], [8], ["uniform"], out=tmp_path)
+    printed = capsys.readouterr().out
+    assert f"{none} holds no mask" in printed and "2 masks, 1 of one part" in printed
+    with pytest.raises(ValueError, match="--limit is 0; one mask at least is measured"):
+        codec_bench([str(annotations)], [8], ["uniform"], limit=0, out=tmp_path)
+
+
 def test_boundary_f() -> None:
     mask, shifted, far = square(), np.roll(square(), 2, axis=1), np.roll(square(), 6, axis=(0, 1))
     assert boundary_f(mask, mask) == 1
