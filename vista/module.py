@@ -116,7 +116,7 @@ class VistaModule(EvaluationModule):
     # Training
 
     def configure_model(self) -> None:
-        """Shard the model where the strategy is `ModelParallelStrategy`; Lightning calls this when processes exist.
+        """Shard the model where the strategy is `ShardedStrategy`; Lightning calls this when processes exist.
 
         Raises:
             InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.

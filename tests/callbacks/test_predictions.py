@@ -101,7 +101,7 @@ def subjects(monkeypatch):
 
 
 def as_shards(file, folder):
-    """A checkpoint as `ModelParallelStrategy` writes it."""
+    """A checkpoint as `ShardedStrategy` writes it."""
     content = torch.load(file, weights_only=True)
     weights = {"state_dict": content.pop("state_dict")}
     writer = distributed_checkpoint.FileSystemWriter(folder)

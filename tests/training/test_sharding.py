@@ -16,7 +16,8 @@ from lightning.pytorch.strategies import FSDPStrategy
 from tests.tiny import FLAGS, ROOT, run
 from tests.training.test_processes import losses
 from vista.module import VistaModule
-from vista.training.checkpoints import read_checkpoint, read_metadata
+from vista.training.checkpoints import read_checkpoint
+from vista.training.sharded_checkpoints import sound_metadata
 
 SETTINGS = [
     "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.order.epoch_samples=128", "--data.scoring.max_val=6",
@@ -117,7 +118,7 @@ def test_a_folder_that_is_no_sharded_checkpoint_is_refused(tmp_path):
     ):
         (tmp_path / ".metadata").write_bytes(content)
         with pytest.raises(ValueError, match=complaint):
-            read_metadata(tmp_path)
+            sound_metadata(tmp_path)
     with pytest.raises(ValueError, match="is no sharded checkpoint"):
-        read_metadata(Path(tmp_path / "nowhere"))
+        sound_metadata(Path(tmp_path / "nowhere"))
     assert not (tmp_path / "ran").exists()

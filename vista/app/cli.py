@@ -33,6 +33,9 @@ PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokeni
 TRAINER_DEFAULTS = {
     "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
 }  # fmt: skip
+SHARDED = "vista.training.sharded_strategy.ShardedStrategy"
+# Ours takes its place: this one writes its checkpoints over those before, and reads parts of them as pickles.
+LIGHTNING_SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
@@ -141,6 +144,8 @@ class VistaCLI(StrictCLI):
             if self.subcommand != "fit":
                 config.data.replay_tasks = []
             config.task = []  # a run's config names its tasks once: another `data.tasks` replaces them
+        if getattr(config.trainer.strategy, "class_path", None) == LIGHTNING_SHARDED:
+            config.trainer.strategy.class_path = SHARDED
         run = self._resolve_checkpoint()
         if config.trainer.fast_dev_run:
             self.dry = TemporaryDirectory()  # removed with this object
@@ -175,7 +180,7 @@ class VistaCLI(StrictCLI):
         if self.subcommand == "fit":
             read_checkpoint(checkpoint, lazy=True)
             check_resume(checkpoint, yaml.safe_load(self._settings()))
-            if checkpoint.is_dir() and "ModelParallel" not in str(config.trainer.strategy):
+            if checkpoint.is_dir() and SHARDED not in str(config.trainer.strategy):
                 raise InputError(
                     f"{checkpoint} is sharded; only processes that share the weights resume it: --config fsdp.yaml"
                 )

@@ -16,7 +16,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from vista.app.resume import fixed_settings
-from vista.training.checkpoints import copy_checkpoint, read_states, write_checkpoint
+from vista.training.checkpoints import (
+    copy_checkpoint,
+    read_states,
+    remove_checkpoint,
+    write_checkpoint,
+)
 
 
 class CheckpointFile(TorchCheckpointIO):
@@ -31,6 +36,10 @@ class CheckpointFile(TorchCheckpointIO):
     ) -> None:
         """Write what `Trainer.save_checkpoint` collects; there are no options."""
         write_checkpoint(checkpoint, Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Take one away that is not kept any longer."""
+        remove_checkpoint(Path(path))
 
 
 class OneFolder(Callback):

@@ -1,77 +1,82 @@
-"""Checkpoints on disk: one file that is whole or not there, or a folder that `ModelParallelStrategy` writes.
+"""Checkpoints on disk: one file, or the folder of a sharded one (`vista/training/sharded_checkpoints.py`).
 
-    last.ckpt/.metadata  __0_0.distcp  __1_0.distcp  meta.pt
-
-`.metadata` is a pickle. torch loads it as it is, so whoever writes it can run code; here every name that it asks for
-must be one of those that torch itself writes.
+Each is whole or not there. `check_sound` says whether one can be trusted to be what was written; whatever reads a
+checkpoint asks it first.
 """
 
-import os
-import pickle
 import shutil
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
-from torch.distributed.checkpoint import FileSystemReader
-from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
-from torch.distributed.checkpoint.metadata import Metadata
-from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
-
 from vista.data import InputError
+from vista.training import checkpoint_files as files
+from vista.training import sharded_checkpoints as sharded
 
 Checkpoint: TypeAlias = dict[
     str, Any
 ]  # Lightning's, with `vista`: the tokenizer and the settings of the text
 
-META = "meta.pt"
-OF_METADATA = (
-    "Metadata", "MetadataIndex", "StorageMeta", "ChunkStorageMetadata", "TensorStorageMetadata", "TensorProperties",
-    "BytesStorageMetadata", "_MEM_FORMAT_ENCODING",
-)  # fmt: skip
-ALLOWED = {
-    *(("torch.distributed.checkpoint.metadata", name) for name in OF_METADATA),
-    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
-    ("torch.serialization", "_get_layout"),
-    ("torch", "Size"),
-    ("pathlib", "PosixPath"),
-}
+
+def check_sound(path: Path) -> None:
+    """Whether a checkpoint is whole: a file by its sum, a folder by the lengths of its shards.
+
+    Raises:
+        InputError: says what is wrong with it.
+    """
+    if path.is_dir():
+        sharded.sound_metadata(path)
+    else:
+        files.check_sum(path)
+    read_states(path)
 
 
 def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
-    """A checkpoint of ours; no code in it is run.
+    """A sound checkpoint of ours; no code in it is run.
 
     Args:
         path: a file, or the folder of a sharded one, which comes without the optimizer's state.
-        lazy: leave the tensors on the disk, to look at names and shapes alone.
+        lazy: leave the tensors on the disk, to look at names and shapes alone; those of a folder are left out.
 
     Raises:
         InputError: it is damaged, or something else.
     """
-    if path.is_dir():
-        return {"metadata": read_metadata(path)} if lazy else read_sharded(path)
-    checkpoint = _load(path, lazy)
-    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
-        raise InputError(f"{path} is no checkpoint of VistaLLM")
-    return checkpoint
+    check_sound(path)
+    if lazy:
+        return read_states(path)
+    return sharded.read_sharded(path) if path.is_dir() else _read_file(path)
 
 
 def read_states(path: Path) -> Checkpoint:
     """A checkpoint without its tensors: counters, and what the data and each callback remember.
 
+    It is not looked at whether the tensors are sound.
+
     Raises:
         InputError: it is damaged, or something else.
     """
-    return _load(path / META, lazy=False) if path.is_dir() else read_checkpoint(path, lazy=True)
+    return sharded.read_rest(path) if path.is_dir() else _read_file(path, lazy=True)
 
 
-def _load(path: Path, lazy: bool) -> Any:
+def _read_file(path: Path, lazy: bool = False) -> Checkpoint:
+    checkpoint = files.load(path, lazy)
+    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
+        raise InputError(f"{path} is no checkpoint of VistaLLM")
+    return checkpoint
+
+
+def write_checkpoint(content: Checkpoint, path: Path) -> None:
+    """Write a checkpoint of one file, with its sum.
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file may make the unpickler fail in any way
-        raise InputError(f"{path} is no checkpoint, or is damaged") from error
+        files.write_sum(files.save(content, files.unfinished(path)), path)
+        files.move_file(path)
+    finally:
+        files.discard(files.unfinished(path))
+        files.discard(files.unfinished(files.sum_file(path)))
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -81,99 +86,29 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         OSError: it cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(target.name + ".unfinished")
+    files.discard(files.unfinished(target))
     try:
         if source.is_dir():
-            shutil.copytree(source, unfinished)
+            shutil.copytree(source, files.unfinished(target))
+            files.move_folder(target)
         else:
-            shutil.copy2(source, unfinished)
-        unfinished.replace(target)
+            shutil.copy2(source, files.unfinished(target))
+            if files.sum_file(source).is_file():
+                digest = files.sum_file(source).read_text().partition(" ")[0]
+                files.write_sum(digest, target)
+            files.move_file(target)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.unlink(missing_ok=True)
+        files.discard(files.unfinished(target))
+        files.discard(files.unfinished(files.sum_file(target)))
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Take a checkpoint away, with its sum."""
+    files.remove(path)
 
 
 def identity(path: Path) -> list[list[str | int]]:
     """What tells a checkpoint from another one at the same place: names, sizes and last changes (ns) of its files."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat()) for file in files if file.is_file()]
+    found = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat()) for file in found if file.is_file()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
-
-
-def write_checkpoint(content: Checkpoint, path: Path) -> None:
-    """Write a checkpoint of one file beside its place, and move it there when it is whole and on the disk.
-
-    Raises:
-        OSError: it cannot be written; what was at `path` is still there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(
-                file.fileno()
-            )  # a file that is moved but not on the disk would be lost with the power
-        unfinished.replace(path)
-    except RuntimeError as error:
-        # torch trips over its own file's end and hides why it could not write.
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        raise
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def read_sharded(folder: Path) -> Checkpoint:
-    """Whole weights and the settings beside them, without the optimizer's state.
-
-    Args:
-        folder: of a sharded checkpoint; its weights must fit into this process's memory.
-
-    Raises:
-        InputError: it is damaged, or something else.
-    """
-    weights: Checkpoint = {}
-    planner = _EmptyStateDictLoadPlanner(keys={"state_dict"})
-    _load_state_dict(weights, storage_reader=_Reader(folder), planner=planner, no_dist=True)
-    return weights | _load(folder / META, lazy=False)
-
-
-def read_metadata(folder: Path) -> Metadata:
-    """What a sharded checkpoint holds, and where.
-
-    Raises:
-        InputError: it is damaged, unfinished or something else.
-    """
-    try:
-        with (folder / ".metadata").open("rb") as file:
-            metadata: Metadata = _MetadataUnpickler(file).load()
-        needed = {info.relative_path for info in metadata.storage_data.values()}
-        missing = needed - set(os.listdir(folder))
-    except Exception as error:  # a damaged file may make the unpickler fail in any way
-        raise InputError(f"{folder} is no sharded checkpoint, or is damaged: {error}") from error
-    if missing:
-        raise InputError(f"{folder} lacks {min(missing)}, it was not written to the end")
-    return metadata
-
-
-class _MetadataUnpickler(pickle.Unpickler):
-    """Finds nothing but what torch itself writes."""
-
-    def find_class(self, module: str, name: str) -> object:
-        dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if dtype or (module, name) in ALLOWED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-class _Reader(FileSystemReader):
-    """torch's reader, but for the pickle."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.metadata = read_metadata(folder)
-
-    def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
-        return self.metadata

@@ -1,6 +1,6 @@
 """Sharding by FSDP2: every process keeps its share of all weights, gradients and optimizer states.
 
-`ModelParallelStrategy` calls `VistaModule.configure_model`, which comes here. Each transformer layer is one unit, whose
+`ShardedStrategy` calls `VistaModule.configure_model`, which comes here. Each transformer layer is one unit, whose
 weights are gathered when it runs; what is left (embeddings, head, norms, queries, projection) is the root's. Frozen
 parts are sharded too. A weight outside of all units would never be synchronised, so the root takes everything else.
 """
