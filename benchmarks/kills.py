@@ -1,11 +1,13 @@
 """Kills: a run that is killed again and again, resumed on 1, 2 or 4 processes, against one that nobody disturbs.
 
     python -m benchmarks.kills --kills 20
+    python -m benchmarks.kills --kills 20 --sharded
 
-A small model is trained on a small world. Every few seconds the whole run is killed (-9) and resumed from its newest
-intact checkpoint on another number of processes. What survives (the steps up to each checkpoint that was resumed from)
-must be the undisturbed run's list of sample ids, step by step, and `done.json` the same. The last line printed is one
-JSON object.
+A small model is trained on a small world. Every few seconds the whole run is killed (-9), every second time while it
+saves, and resumed from its newest intact checkpoint on another number of processes. What survives (the steps up to each
+checkpoint that was resumed from) must be the undisturbed run's list of sample ids, step by step, and `done.json` the
+same. Every checkpoint that a kill leaves must be sound; those of shards must be of one step in all their tensors. The
+last line printed is one JSON object.
 """
 
 import argparse
@@ -18,18 +20,15 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
-
+from benchmarks.kill_outcome import Outcome, checkpoints_of, unfinished_of
+from benchmarks.step_ids import history
 from datamodules.synthetic.world import write_world
 from vista.app.runs import newest_intact
-from vista.training.checkpoints import read_checkpoint
+from vista.training.checkpoints import read_states
 
 ROOT = Path(__file__).parents[1]
-History = dict[int, dict[str, Any]]  # step -> {"ids", "loss"}
 SIZES = [
     "--encoder.weights=null",
     "--encoder.hidden_size=32",
@@ -50,26 +49,17 @@ SIZES = [
     "--data.num_workers=0",
     "--data.batch_size=16",
     "--trainer.limit_val_batches=1",
-    "--trainer.val_check_interval=0.2",
     "--data.scoring.max_val=4",
     "--save_every=20",
 ]
-
-
-class StepIds(Callback):
-    """Writes the ids of each step, one file for each process."""
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """One line, at once on the disk."""
-        row = {
-            "step": trainer.global_step,
-            "ids": batch["ids"],
-            "loss": float(trainer.callback_metrics["train/loss"]),
-        }
-        with Path(os.environ["STEP_IDS"], f"{trainer.global_rank}.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+ALONE = ["--trainer.val_check_interval=0.2"]  # each process has all weights
+SHARDED = [
+    "--model.optimization.optimizer=adamw",
+    "--trainer.callbacks+=benchmarks.step_tags.StepTags",
+    "--trainer.strategy=vista.training.sharded_strategy.ShardedStrategy",
+    "--trainer.strategy.init_args.data_parallel_size=1",
+    "--trainer.strategy.init_args.process_group_backend=gloo",
+]
 
 
 def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[bytes]:
@@ -80,9 +70,10 @@ def start(folder: Path, processes: int, words: list[str]) -> subprocess.Popen[by
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     # Given for one process, too: the settings of the run that is resumed may name several.
-    strategy = "ddp" if processes > 1 else "auto"
-    more = [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
-    more += ["--trainer.callbacks+=benchmarks.kills.StepIds"]
+    more = [f"--trainer.devices={processes}", "--trainer.accelerator=cpu"]
+    if not set(SHARDED) <= set(words):
+        more += [f"--trainer.strategy={'ddp' if processes > 1 else 'auto'}"]
+    more += ["--trainer.callbacks+=benchmarks.step_ids.StepIds"]
     command = [*launcher, str(ROOT / "main.py"), *words, *more]
     log = (folder / "log").open("wb")
     return subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
@@ -100,82 +91,98 @@ def kill(pid: int) -> None:
             os.kill(member, signal.SIGKILL)
 
 
-def history(folder: Path) -> History:
-    """Step -> its ids over all processes, and its loss; only steps that every process has written."""
-    ranks = [_rows(file) for file in sorted(folder.glob("*.jsonl"))]
-    steps: History = {}
-    for rows in zip(*ranks, strict=False):
-        ids = list(chain.from_iterable(row["ids"] for row in rows))
-        steps[rows[0]["step"]] = {"ids": ids, "loss": rows[0]["loss"]}
-    return steps
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """The rows of one process; a last line without an end was cut off by the kill."""
-    lines = file.read_text().split("\n")[:-1]
-    return [json.loads(line) for line in lines]
-
-
-def train_with_kills(
-    words: list[str], kills: int, rng: random.Random
-) -> tuple[History, list[int], int, Path]:
-    """Kill and resume until it is through: surviving history, processes, kills of a running training, the last run."""
-    survived: History = {}
-    checkpoint, sizes, hits = None, [], 0
+def train_with_kills(words: list[str], kills: int, rng: random.Random) -> tuple[Outcome, Path]:
+    """Kill and resume until it is through; with the last run."""
+    outcome, checkpoint = Outcome(), None
     for attempt in range(10 * kills):
-        folder = Path(f"step_ids/{attempt}")
+        run = Path(f"runs/killed{attempt}")
         size = rng.choice((1, 2, 4))
         resume = [f"--ckpt_path={checkpoint}"] if checkpoint else []
-        process = start(folder, size, [*words, f"--name=killed{attempt}", *resume])
-        sizes.append(size)
-        while process.poll() is None and not list(folder.glob("0.jsonl")):
-            time.sleep(0.2)
-        try:
-            process.wait(rng.uniform(0.5, 6.0) if hits < kills else None)
-        except subprocess.TimeoutExpired:
-            kill(process.pid)
-            process.wait()
-            hits += 1
-        else:
+        folder = Path(f"step_ids/{attempt}")
+        process = start(folder, size, [*words, f"--name={run.name}", *resume])
+        outcome.sizes.append(size)
+        if ends(process, folder, run, rng if outcome.kills < kills else None):
             if process.returncode:
                 raise RuntimeError((folder / "log").read_text()[-2000:])
-            return survived | history(folder), sizes, hits, Path(f"runs/killed{attempt}")
-        run = Path(f"runs/killed{attempt}")
-        if list(run.glob("checkpoints/*.ckpt")):
+            outcome.survived |= history(folder)
+            return outcome, run
+        kill(process.pid)
+        process.wait()
+        outcome.kills += 1
+        outcome.inspect(run)
+        if checkpoints_of(run):
             checkpoint = newest_intact(run)
-            step = read_checkpoint(checkpoint, lazy=True)["global_step"]
+            step = read_states(checkpoint)["global_step"]
             # What came after the checkpoint is trained once more.
-            survived |= {s: row for s, row in history(folder).items() if s <= step}
-        print(f"kill {hits}: {size} process(es), {len(survived)} steps survive", flush=True)
+            outcome.survived |= {s: row for s, row in history(folder).items() if s <= step}
+        print(
+            f"kill {outcome.kills}: {size} process(es), {len(outcome.survived)} steps survive",
+            flush=True,
+        )
     raise RuntimeError("the run does not come to its end")
+
+
+def ends(
+    process: subprocess.Popen[bytes], folder: Path, run: Path, rng: random.Random | None
+) -> bool:
+    """Wait for the end of a run, or for a moment at which it is to be killed; whether it has ended.
+
+    Args:
+        process: of the run.
+        folder: where its steps are written.
+        run: its folder.
+        rng: draws the moment, every second one within a save; None: it is not killed.
+    """
+    while process.poll() is None and not list(folder.glob("0.jsonl")):
+        time.sleep(0.1)
+    if rng is None:
+        process.wait()
+    else:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.5, 4.0))
+        if rng.random() < 0.5:  # a save that has something to spoil
+            while process.poll() is None and not (unfinished_of(run) and checkpoints_of(run)):
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0.0, 0.03))
+    return process.poll() is not None
 
 
 def main() -> None:
     """Run both and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--sharded", action="store_true", help="the processes share the weights")
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     os.chdir(tempfile.mkdtemp())
     write_world(Path("data/small"), num_train=400, num_val=10, num_test=10, num_workers=1)
     words = ["fit", "--config", "stage1", *SIZES, "--data.root=data/small"]
-    words += [f"--data.order.epoch_samples={given.steps * 8}", "--data.drop_test_images=false"]
+    # At the end of each epoch `last` is written over the one before.
+    mode, epochs = (SHARDED, 30) if given.sharded else (ALONE, 2)
+    words += [*mode, f"--trainer.max_epochs={epochs}", "--data.drop_test_images=false"]
+    words += [f"--data.order.epoch_samples={given.steps * 16 // epochs}"]
     folder = Path("step_ids/whole")
     process = start(folder, 1, [*words, "--name=whole"])
     if process.wait():
         raise RuntimeError((folder / "log").read_text()[-2000:])
     whole = history(folder)
-    survived, sizes, hits, run = train_with_kills(words, given.kills, random.Random(given.seed))
+    outcome, run = train_with_kills(words, given.kills, random.Random(given.seed))
+    survived = outcome.survived
     done = [json.loads((path / "done.json").read_text()) for path in (Path("runs/whole"), run)]
     last = max(whole)
     whole_ids = {step: row["ids"] for step, row in whole.items()}
     survived_ids = {step: row["ids"] for step, row in survived.items()}
     result = {
         "benchmark": "kills",
-        "kills": hits,
+        "sharded": given.sharded,
+        "kills": outcome.kills,
+        "while_saving": outcome.while_saving,
         "steps": last,
-        "processes": sizes,
+        "processes": outcome.sizes,
+        "checkpoints": outcome.checkpoints,
+        "tensors": outcome.tensors,
+        "faults": outcome.faults,
         "same_ids": whole_ids == survived_ids,
         "same_done": done[0] == done[1],
         "done": done[1],

@@ -16,6 +16,7 @@ import torch
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import FileSystemReader
 
+from benchmarks.step_tags import mixed_tensors, tag
 from tests.tiny import FLAGS, run
 from vista.app.runs import find_checkpoint
 from vista.data import InputError
@@ -248,3 +249,18 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, write):
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
     assert weight(path) == 1
+
+
+def test_the_benchmark_sees_a_mixture_of_two_steps(tmp_path):
+    path = tmp_path / "last.ckpt"
+    moments = {"optimizer_0.state.w.step": torch.tensor(7.0)}
+    write_folder(tag(7), path, **moments)
+    rest = {"vista": {}, "global_step": 7}
+    torch.save(rest, path / "meta.pt")
+    assert mixed_tensors(path) == (2, [])
+    torch.save(rest | {"global_step": 8}, path / "meta.pt")
+    assert mixed_tensors(path) == (2, ["optimizer_0.state.w.step", NAME])
+    half = torch.cat([torch.full((500,), tag(7)), torch.full((500,), tag(8))])
+    write_folder(tag(8), path, **{"state_dict.v": half})
+    torch.save(rest | {"global_step": 8}, path / "meta.pt")
+    assert mixed_tensors(path) == (2, ["state_dict.v"])

@@ -1,5 +1,6 @@
 """FSDP2 on CPU processes (gloo): the same losses as one process, and checkpoints that any number of processes takes."""
 
+import errno
 import os
 import pickle
 import subprocess
@@ -34,7 +35,23 @@ class SaveInTheMiddle(Callback):
             trainer.save_checkpoint("middle.ckpt")
 
 
-def sharded(command: list[str], nodes: int, devices: int, *more: str) -> None:
+class FullDisk(Callback):
+    """A second save of one checkpoint, while which the disk of one process is full."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if trainer.global_step == 3 and trainer.global_rank == 1:
+            os.fsync = fail  # called at the end of each file
+        if trainer.global_step in (2, 3):
+            trainer.save_checkpoint("again.ckpt")
+
+
+def fail(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def sharded(
+    command: list[str], nodes: int, devices: int, *more: str, code: int = 0
+) -> subprocess.CompletedProcess[str]:
     """Runs on nodes x devices processes; one machine stands for all nodes."""
     count = nodes * devices
     launcher = [
@@ -58,7 +75,8 @@ def sharded(command: list[str], nodes: int, devices: int, *more: str) -> None:
     }
     words = [*launcher, str(ROOT / "main.py"), *command, *settings, *more]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == code, done.stderr[-3000:]
+    return done
 
 
 def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_path, monkeypatch):
@@ -77,6 +95,9 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
     sharded(command, 2, 2, "--name=four", "--ckpt_path=middle.ckpt")
     one, two, four = (losses(tmp_path / "runs" / name) for name in ("one", "two", "four"))
     assert len(one) == len(two) == 8 and len(four) == 5
+    assert "ShardedStrategy" in Path("runs/two/config.yaml").read_text(), (
+        "in the place of Lightning's"
+    )
     for alone, together in zip([*one, *one[3:]], [*two, *four], strict=True):
         assert together == pytest.approx(alone, rel=2e-4)
     ends = [
@@ -99,6 +120,20 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
         assert outcome.code == 0, outcome.err
         scores.append(outcome.out.splitlines()[-3:])
     assert scores[0] == scores[1]
+
+
+def test_a_disk_that_is_full_for_one_process_is_a_sentence_and_spoils_nothing(
+    tiny_world, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    command = ["fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={tiny_world}"]
+    plugin = "--trainer.callbacks+=tests.training.test_sharding.FullDisk"
+    done = sharded(command, 1, 2, "--name=full", plugin, code=1)  # torchrun's own
+    assert "error: the disk is full" in done.stderr
+    # torchrun's own traceback tells of its children; that of the program would name the error.
+    assert "OSError" not in done.stderr and "CheckpointException" not in done.stderr
+    assert read_checkpoint(Path("again.ckpt"))["global_step"] == 2
+    assert not list(tmp_path.rglob("*.unfinished"))
 
 
 def test_the_older_fsdp_is_refused():

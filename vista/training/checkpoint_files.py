@@ -14,33 +14,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from typing_extensions import Buffer
 
 from vista.data import InputError
 
+# Lightning's, with `vista`: the tokenizer and the settings of the text.
+Checkpoint: TypeAlias = dict[str, Any]
 
-def load(path: Path, lazy: bool = False) -> Any:
-    """What `torch.save` wrote, on the CPU; no code in it is run.
+
+def load(path: Path, needed: set[str], lazy: bool = False) -> Checkpoint:
+    """A checkpoint, or a part of it, as `torch.save` wrote it, on the CPU; no code in it is run.
 
     Args:
         path: of the file.
+        needed: what it must hold to be one of ours.
         lazy: leave the tensors on the disk until they are used.
 
     Raises:
         InputError: it is damaged, or something else.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
     except OSError:
         raise
     except Exception as error:  # a damaged file may make the unpickler fail in any way
         raise InputError(f"{path} is no checkpoint, or is damaged") from error
+    if not isinstance(content, dict) or not needed <= content.keys():
+        raise InputError(f"{path} is no checkpoint of VistaLLM")
+    return content
 
 
-def save(content: Any, path: Path) -> str:
+def save(content: object, path: Path) -> str:
     """Write a file to the disk, so that it is there after a loss of power, too.
 
     Returns:

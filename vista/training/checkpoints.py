@@ -6,15 +6,10 @@ checkpoint asks it first.
 
 import shutil
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from vista.data import InputError
 from vista.training import checkpoint_files as files
 from vista.training import sharded_checkpoints as sharded
-
-Checkpoint: TypeAlias = dict[
-    str, Any
-]  # Lightning's, with `vista`: the tokenizer and the settings of the text
+from vista.training.checkpoint_files import Checkpoint
 
 
 def check_sound(path: Path) -> None:
@@ -58,10 +53,7 @@ def read_states(path: Path) -> Checkpoint:
 
 
 def _read_file(path: Path, lazy: bool = False) -> Checkpoint:
-    checkpoint = files.load(path, lazy)
-    if not isinstance(checkpoint, dict) or not {"state_dict", "vista"} <= checkpoint.keys():
-        raise InputError(f"{path} is no checkpoint of VistaLLM")
-    return checkpoint
+    return files.load(path, {"state_dict", "vista"}, lazy)
 
 
 def write_checkpoint(content: Checkpoint, path: Path) -> None:

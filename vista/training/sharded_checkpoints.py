@@ -24,9 +24,19 @@ from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, TensorStorageMetadata
+from torch.distributed.checkpoint.planner import (
+    LoadPlan,
+    LoadPlanner,
+    ReadItem,
+    SavePlan,
+    SavePlanner,
+)
+from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future
 
 from vista.data import InputError
 from vista.training import checkpoint_files as files
+from vista.training.checkpoint_files import Checkpoint
 
 META = "meta.pt"
 WEIGHTS = "state_dict."  # how the names of weights begin
@@ -53,17 +63,17 @@ def write_shards(tensors: Mapping[str, Tensor], folder: Path) -> None:
         dcp.save(dict(tensors), storage_writer=_Writer(folder))
 
 
-def finish(rest: Mapping[str, Any], path: Path) -> None:
+def finish(rest: Checkpoint, path: Path) -> None:
     """Add what is no tensor to the shards, and move all of it to its place.
 
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
-    files.save(dict(rest), files.unfinished(path) / META)
+    files.save(rest, files.unfinished(path) / META)
     files.move_folder(path)
 
 
-def read_rest(folder: Path) -> dict[str, Any]:
+def read_rest(folder: Path) -> Checkpoint:
     """What is no tensor: counters, settings of the text, and what the data and each callback remember.
 
     Raises:
@@ -71,13 +81,10 @@ def read_rest(folder: Path) -> dict[str, Any]:
     """
     if not (folder / META).is_file():
         raise InputError(f"{folder} lacks {META}, it was not written to the end")
-    rest = files.load(folder / META)
-    if not isinstance(rest, dict) or "vista" not in rest:
-        raise InputError(f"{folder} is no sharded checkpoint of VistaLLM")
-    return rest
+    return files.load(folder / META, {"vista"})
 
 
-def read_sharded(folder: Path) -> dict[str, Any]:
+def read_sharded(folder: Path) -> Checkpoint:
     """Whole weights and the settings beside them, without the optimizer's state.
 
     Args:
@@ -191,9 +198,9 @@ class _MetadataUnpickler(pickle.Unpickler):
 class _Writer(FileSystemWriter):
     """torch's writer, which says why it cannot write."""
 
-    def write_data(self, *args: Any) -> Any:
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
         with files.disk_errors():
-            return super().write_data(*args)
+            return super().write_data(plan, planner)
 
 
 class _Reader(FileSystemReader):
@@ -207,9 +214,9 @@ class _Reader(FileSystemReader):
     def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
         return self.metadata
 
-    def read_data(self, *args: Any) -> Any:
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
         try:
-            return super().read_data(*args)
+            return super().read_data(plan, planner)
         except OSError:
             raise
         except Exception as error:  # damaged bytes may make torch fail in any way
@@ -220,7 +227,7 @@ class _Sums:
     """Stands where a reader would unpack: a part of a tensor is an archive that keeps a CRC-32 of all it holds."""
 
     def transform_load_stream(
-        self, read_item: Any, transform_descriptors: Sequence[str], raw_stream: IO[bytes]
+        self, read_item: ReadItem, transform_descriptors: Sequence[str], raw_stream: IO[bytes]
     ) -> IO[bytes]:
         archive = io.BytesIO(raw_stream.read())
         if ZipFile(archive).testzip() is not None:

@@ -7,7 +7,6 @@ no tensor, too, which is then read as a pickle.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
@@ -22,7 +21,8 @@ from torch.optim import Optimizer
 from vista.data import InputError
 from vista.models.weights import check_shapes
 from vista.training import sharded_checkpoints as sharded
-from vista.training.checkpoint_files import discard, unfinished
+from vista.training.checkpoint_files import Checkpoint, discard, unfinished
+from vista.training.resume import Group
 
 GROUPS = "optimizer_groups"  # of each optimizer, the settings of its groups of parameters
 
@@ -31,7 +31,7 @@ class ShardedStrategy(ModelParallelStrategy):
     """Its checkpoints are written beside their place and moved when every process is done."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None
+        self, checkpoint: Checkpoint, filepath: str | Path, storage_options: object = None
     ) -> None:
         """Write what `Trainer.save_checkpoint` collects; every process must call it.
 
@@ -53,7 +53,7 @@ class ShardedStrategy(ModelParallelStrategy):
 
     def load_checkpoint(
         self, checkpoint_path: str | Path, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    ) -> Checkpoint:
         """Fill the model and its optimizers; the rest is returned.
 
         Raises:
@@ -85,7 +85,7 @@ class ShardedStrategy(ModelParallelStrategy):
             raise error
 
 
-def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def split(checkpoint: Checkpoint) -> tuple[dict[str, Tensor], Checkpoint]:
     """What goes into shards, by names that no other tensor has, and all the rest."""
     rest = dict(checkpoint)
     weights, optimizers = rest.pop("state_dict"), rest.pop("optimizer_states", [])
@@ -111,7 +111,7 @@ def _make_empty(folder: Path) -> None:
 
 
 def _fill_model(model: nn.Module, path: Path) -> None:
-    own: dict[str, Any] = get_model_state_dict(model)
+    own: Checkpoint = get_model_state_dict(model)
     check_shapes(sharded.empty_tensors(path, sharded.WEIGHTS, "meta"), own)
     sharded.read_into({f"{sharded.WEIGHTS}{name}": own[name] for name in own}, path)
     model.load_state_dict(own)
@@ -120,11 +120,11 @@ def _fill_model(model: nn.Module, path: Path) -> None:
 def _fill_optimizer(
     optimizer: Optimizer,
     index: int,
-    groups: Sequence[Mapping[str, Any]],
+    groups: Sequence[Group],
     model: nn.Module,
     path: Path,
 ) -> None:
-    own: dict[str, Any] = get_optimizer_state_dict(model, optimizer)
+    own: Checkpoint = get_optimizer_state_dict(model, optimizer)
     sharded.read_into(_flat(own["state"], index), path)
     own["param_groups"] = groups
     set_optimizer_state_dict(model, optimizer, own, options=StateDictOptions(cpu_offload=True))
