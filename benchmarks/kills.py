@@ -152,16 +152,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--sharded", action="store_true", help="the processes share the weights")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=0, help="0: enough for 20 kills")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     os.chdir(tempfile.mkdtemp())
     write_world(Path("data/small"), num_train=400, num_val=10, num_test=10, num_workers=1)
     words = ["fit", "--config", "stage1", *SIZES, "--data.root=data/small"]
     # At the end of each epoch `last` is written over the one before.
-    mode, epochs = (SHARDED, 30) if given.sharded else (ALONE, 2)
+    mode, epochs, steps = (SHARDED, 30, 1200) if given.sharded else (ALONE, 2, 3000)
     words += [*mode, f"--trainer.max_epochs={epochs}", "--data.drop_test_images=false"]
-    words += [f"--data.order.epoch_samples={given.steps * 16 // epochs}"]
+    words += [f"--data.order.epoch_samples={(given.steps or steps) * 16 // epochs}"]
     folder = Path("step_ids/whole")
     process = start(folder, 1, [*words, "--name=whole"])
     if process.wait():
