@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.generate
 
 A model with random weights (LLM of width 256 and 4 layers, paper layout) answers captions, VQA, REC and RES. `generate`
-decodes freely and is held to the length of our answers; ours runs freely, under the grammar token by token, and with
-forced tokens fed along. Each figure is the best of some rounds, in which all ways take turns. On one thread CPU-seconds
-are counted, so that other processes disturb little. The last line printed is one JSON object.
+decodes freely and is held to the length of our answers; ours runs freely, under the grammar token by token, with forced
+tokens fed along, and so with medians for coordinates. Each figure is the best of some rounds, in which all ways take
+turns. On one thread CPU-seconds are counted, so that other processes disturb little. The last line printed is one JSON
+object.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import torch
 from vista.codec.codec import Codec
 from vista.data import Example
 from vista.decoding.automaton import Automaton
+from vista.decoding.coordinates import Coordinates
 from vista.decoding.grammar import Grammar, Regions, Text, compile_grammar
 from vista.decoding.greedy import generate
 from vista.models.parts import LLM, Encoder, QFormer
@@ -94,14 +96,23 @@ class Bench:
         return token_ids.tolist()
 
     def ours(
-        self, batch: dict[str, Any], grammars: list[Grammar], limit: int, jump: bool = True
+        self,
+        batch: dict[str, Any],
+        grammars: list[Grammar],
+        limit: int,
+        coordinates: Coordinates = "mode",
     ) -> list[list[int]]:
-        """Ours; without `jump` every token is asked for."""
+        """Ours."""
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        if jump:
-            return [a.token_ids for a in generate(self.model, batch, automata, limit)]
+        answers = generate(self.model, batch, automata, limit, coordinates=coordinates)
+        return [a.token_ids for a in answers]
+
+    def token_by_token(
+        self, batch: dict[str, Any], grammars: list[Grammar], limit: int
+    ) -> list[list[int]]:
+        """Ours, but every token is asked for."""
         with patch.object(Automaton, "forced_token", lambda *_: None):
-            return [a.token_ids for a in generate(self.model, batch, automata, limit)]
+            return self.ours(batch, grammars, limit)
 
 
 def seconds(
@@ -128,11 +139,12 @@ def measure(
     ways = {
         "generate": lambda: bench.baseline(batch, length),
         "ours, no grammar": lambda: bench.ours(batch, free, length),
-        "ours, grammar": lambda: bench.ours(batch, [grammar] * size, length, jump=False),
+        "ours, grammar": lambda: bench.token_by_token(batch, [grammar] * size, length),
         "ours": lambda: bench.ours(batch, [grammar] * size, length),
+        "ours, medians": lambda: bench.ours(batch, [grammar] * size, length, "median"),
     }
     if grammar == (Text(),):
-        del ways["ours, no grammar"]
+        del ways["ours, no grammar"], ways["ours, medians"]
     num_tokens = {}
     for name, way in ways.items():  # warms up as well
         num_tokens[name] = sum(len(token_ids) for token_ids in way())
@@ -203,6 +215,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "ratio": round(ours / rates["res", 8]["generate"], 2),
         "ratio_unbatched": round(ours / unbatched["generate"], 2) if unbatched else None,
+        "ratio_medians": round(rates["res", 8]["ours, medians"] / ours, 3),
         "ratio_mixed": round(mixed(bench, given.rounds, clock), 3),
         "malformed": malformed(bench),
     }

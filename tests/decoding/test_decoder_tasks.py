@@ -38,8 +38,8 @@ def answer_all(
     """So many answers, shared by all sources; how many there are, how many malformed, how many too long."""
     lengths, answers, malformed, too_long = [], 0, 0, 0
 
-    def noted(model, batch, automata, limits, sampling):
-        found = decode(model, batch, automata, limits, sampling)
+    def noted(model, batch, automata, limits, *settings, **more):
+        found = decode(model, batch, automata, limits, *settings, **more)
         lengths.extend((len(a.token_ids), limit) for a, limit in zip(found, limits, strict=True))
         return found
 

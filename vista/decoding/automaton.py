@@ -30,6 +30,7 @@ class Automaton:
         numbers: token id -> 0, 1, 2, ...
         keeps: nodes whose number enters the queue.
         exceeds: nodes whose number must be larger than the oldest in the queue, which then leaves it.
+        coordinates: nodes whose number, where one follows, is a coordinate written as one token.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Automaton:
         self.any_next: list[int | None] = [None]
         self.keeps: set[int] = set()
         self.exceeds: set[int] = set()
+        self.coordinates: set[int] = set()
         self.numbers = {token: number for number, token in enumerate(number_ids)}
         self._masks: dict[int, Tensor] = {}
 
@@ -201,15 +203,8 @@ class Automaton:
         return targets if loop is None else targets | {loop}
 
     def asks_coordinate(self, state: int) -> bool:
-        """Whether the next token is a number of a region, written as one token."""
-        return state % len(self.edges) in self._coordinate_nodes
-
-    @cached_property
-    def _coordinate_nodes(self) -> frozenset[int]:
-        """Nodes from which a token leads that only regions hold."""
-        tokens = frozenset(self.number_ids[10:])  # the LLM's own digits also stand in words
-        closed = (node for node, loop in enumerate(self.any_next) if loop is None)
-        return frozenset(node for node in closed if not tokens.isdisjoint(self.edges[node]))
+        """Whether a number that comes next is a coordinate of a region, written as one token."""
+        return state % len(self.edges) in self.coordinates
 
     @cached_property
     def number_index(self) -> Tensor:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from vista.decoding.automaton import Automaton
-from vista.decoding.greedy import coordinate_spreads, legal_log_probs, read_prompts
+from vista.decoding.coordinates import NextCoordinates
+from vista.decoding.greedy import legal_log_probs, read_prompts
 from vista.decoding.hypothesis import Hypothesis, start_hypotheses
 from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
@@ -118,7 +119,7 @@ def _run(searches: Sequence[_Search], prompts: Sequence[Tensor], rows: KVBatch) 
     logits = rows.add(prompted)
     while beams := _live_beams(searches):
         log_probs = legal_log_probs(beams, logits)
-        spreads = coordinate_spreads(beams, log_probs).tolist()
+        spreads = NextCoordinates(beams, log_probs).spreads().tolist()
         kept: list[int] = []  # rows, one for the parent of each new beam
         begin = 0
         # The rows of one question stand side by side, in the order of its live beams.

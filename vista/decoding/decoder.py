@@ -6,10 +6,12 @@ batch -> grammar of each question -> generate, beam_search, option_probabilities
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from vista.data import Annotation, InputError, Prediction
 from vista.decoding.automaton import Automaton
 from vista.decoding.beam import beam_search
+from vista.decoding.coordinates import Coordinates
 from vista.decoding.grammar import Choice, Grammar, Text, compile_grammar
 from vista.decoding.greedy import Sampling, generate
 from vista.decoding.hypothesis import Hypothesis
@@ -30,12 +32,15 @@ class Decoding:
             probabilities of all of them in `Prediction.scores`; else decode.
         num_beams: of beam search; 1: greedy.
         temperature: above 0, tokens are drawn.
+        coordinates: of greedy answers: `mode`, each the likeliest number, or `median`, the median of the numbers'
+            distribution (`vista/decoding/coordinates.py`).
     """
 
     grammar: bool = True
     rank_options: bool = False
     num_beams: int = 1
     temperature: float = 0.0
+    coordinates: Coordinates = "mode"
 
 
 class Decoder:
@@ -49,7 +54,7 @@ class Decoder:
             settings: of decoding; None: greedy, under each task's grammar.
 
         Raises:
-            InputError: both beams and a temperature.
+            InputError: settings that exclude each other.
         """
         settings = settings or Decoding()
         if settings.num_beams > 1 and settings.temperature > 0:
@@ -57,6 +62,7 @@ class Decoder:
                 f"decode with num_beams {settings.num_beams} or with temperature "
                 f"{settings.temperature}, not with both"
             )
+        _check_coordinates(settings, tokenizer)
         self.tokenizer = tokenizer
         self.settings = settings
 
@@ -116,7 +122,8 @@ class Decoder:
         if beams > 1:
             return beam_search(model, batch, automata, limits, beams)
         sampling = Sampling(temperature) if temperature > 0 else None
-        return generate(model, batch, automata, limits, sampling)
+        coordinates = self.settings.coordinates
+        return generate(model, batch, automata, limits, sampling, coordinates=coordinates)
 
     def _score_words(
         self,
@@ -159,6 +166,23 @@ class Decoder:
             confidence = math.log(max(probs[likeliest], 1e-30))
             predictions.append(replace(prediction, scores=scores, confidence=confidence))
         return predictions
+
+
+def _check_coordinates(settings: Decoding, tokenizer: Tokenizer) -> None:
+    """Refuse, by an InputError, a way to read coordinates that there is not, or not under the other settings."""
+    if settings.coordinates not in get_args(Coordinates):
+        raise InputError(f"coordinates is {settings.coordinates!r}; it must be mode or median")
+    if settings.coordinates == "mode":
+        return
+    if settings.num_beams > 1 or settings.temperature > 0:
+        raise InputError(
+            f"coordinates median is for greedy answers; with num_beams {settings.num_beams} and "
+            f"temperature {settings.temperature} take coordinates mode"
+        )
+    if tokenizer.settings["number_tokens"] == "digits":
+        raise InputError(
+            "coordinates median needs one token per number; with number_tokens digits take coordinates mode"
+        )
 
 
 def _only_choice(grammar: Grammar) -> Choice | None:

@@ -26,13 +26,27 @@ class Piece(Protocol):
 
 @dataclass(frozen=True)
 class Text:
-    """Any words."""
+    """Any words, regions among them: nothing of these is forced."""
 
     def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
-        """Every token but the special ones leads back to the start."""
-        for node in starts:
-            automaton.any_next[node] = node
-        return starts
+        """Every token but the special ones is legal; nodes of their own know where a bracket has a coordinate."""
+        _any_words(automaton, starts)
+        if tokenizer.settings["number_tokens"] == "digits":
+            return starts
+        between = _between(tokenizer)
+        inside = [automaton.add_node() for _ in range(1 + len(between))]
+        automaton.coordinates.add(inside[0])
+        # A number leads to the first token between two, the last of these to the next number.
+        around = [*inside[1:], inside[0]]
+        automaton.edges[inside[0]].update(dict.fromkeys(tokenizer.number_ids, around[0]))
+        for token, node, following in zip(between, inside[1:], around[1:], strict=True):
+            automaton.edges[node][token] = following
+        for node in inside:
+            automaton.any_next[node] = starts[0]
+        for node in [*starts, *inside]:
+            for opening in (tokenizer.open_id, tokenizer.bare_open_id):
+                automaton.edges[node][opening] = inside[0]
+        return [*starts, *inside]
 
 
 @dataclass(frozen=True)
@@ -101,7 +115,7 @@ class Regions:
         return sorted({*ends, *starts}) if self.none else sorted(ends)
 
     def _bracket(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
-        between = tokenizer.bracket_ids([7, 7])[2:-2]  # comma and space, or nothing
+        between = _between(tokenizer)
         opened = automaton.add_edges(starts, [tokenizer.open_id])
         nodes = self._number(automaton, [opened], 0, tokenizer)
         for index in range(1, self.numbers):
@@ -117,6 +131,7 @@ class Regions:
         """The number at this index of a bracket."""
         if tokenizer.settings["number_tokens"] == "digits":
             return _digits(automaton, nodes, tokenizer.number_ids[:10], len(str(self.num_bins - 1)))
+        automaton.coordinates.update(nodes)
         ids = tokenizer.number_ids[: self.num_bins]
         if self.numbers != 4:
             return [automaton.add_edges(nodes, ids)]
@@ -141,7 +156,7 @@ class TextWithBoxes:
     def add(self, automaton: Automaton, starts: list[int], tokenizer: Tokenizer) -> list[int]:
         """As `Text`, but an opening bracket is that of a box; after it the text goes on. Words hold no bracket."""
         automaton.never |= _bracket_tokens(tokenizer)
-        Text().add(automaton, starts, tokenizer)
+        _any_words(automaton, starts)
         ends = Regions(numbers=4, num_bins=self.num_bins).add(automaton, starts, tokenizer)
         for node in starts:
             automaton.edges[node][tokenizer.bare_open_id] = automaton.edges[node][tokenizer.open_id]
@@ -156,6 +171,17 @@ def _bracket_tokens(tokenizer: Tokenizer) -> frozenset[int]:
     """Tokens that write a square bracket, the bytes among them."""
     written = {token: tokenizer.decode([token]) for token in range(len(tokenizer))}
     return frozenset(token for token, text in written.items() if "[" in text or "]" in text)
+
+
+def _between(tokenizer: Tokenizer) -> list[int]:
+    """What stands between two numbers: comma and space, or nothing."""
+    return tokenizer.bracket_ids([7, 7])[2:-2]
+
+
+def _any_words(automaton: Automaton, nodes: list[int]) -> None:
+    """Every token but the special ones leads from each node back to it."""
+    for node in nodes:
+        automaton.any_next[node] = node
 
 
 def _chain(automaton: Automaton, nodes: list[int], tokens: Iterable[int]) -> list[int]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vista.decoding.automaton import Automaton
+from vista.decoding.coordinates import Coordinates, NextCoordinates
 from vista.decoding.hypothesis import Hypothesis, start_hypotheses
 from vista.decoding.kv import KVBatch
 from vista.models.vistallm import VistaLLM
@@ -42,6 +43,7 @@ def generate(
     max_new_tokens: int | Sequence[int] = 512,
     sampling: Sampling | None = None,
     max_rows: int = 64,
+    coordinates: Coordinates = "mode",
 ) -> list[Hypothesis]:
     """Answer every sample of a batch.
 
@@ -52,6 +54,7 @@ def generate(
         max_new_tokens: longest answer, of all samples or of each; see `vista.decoding.hypothesis.Hypothesis`.
         sampling: how tokens are drawn; none: the likeliest is taken.
         max_rows: answers in the making at a time; the other samples wait.
+        coordinates: `mode`: the chosen token; `median`: where that is a coordinate, the median of its distribution.
 
     Returns:
         the answers, in the order of the samples.
@@ -81,8 +84,11 @@ def generate(
             live += new
         in_the_making = [answers[i] for i in live]
         log_probs = legal_log_probs(in_the_making, torch.cat(logits))  # (rows, V)
+        next_coordinates = NextCoordinates(in_the_making, log_probs)
         tokens = log_probs.argmax(1) if draws is None else draws.draw(log_probs, live)
-        _append(in_the_making, log_probs, tokens)
+        if coordinates == "median":
+            tokens = next_coordinates.read_medians(tokens)
+        _append(in_the_making, log_probs, tokens, next_coordinates.spreads())
         kept = [row for row, i in enumerate(live) if not answers[i].done]
         if len(kept) < len(live):
             rows.select(kept)
@@ -108,29 +114,14 @@ def legal_log_probs(answers: Sequence[Hypothesis], logits: Tensor) -> Tensor:
     return legal_logits.log_softmax(1)
 
 
-def coordinate_spreads(answers: Sequence[Hypothesis], log_probs: Tensor) -> Tensor:
-    """Standard deviation in bins of the next coordinate's distribution, float (B,); NaN where none comes next."""
-    spreads = log_probs.new_full((len(answers),), torch.nan)
-    rows = []
-    for row, answer in enumerate(answers):
-        if answer.automaton.asks_coordinate(answer.state):
-            rows.append(row)
-    if rows:
-        # All automata of a batch are of one tokenizer.
-        numbers = answers[rows[0]].automaton.number_index.to(log_probs.device)  # (N,)
-        values = torch.arange(len(numbers), device=log_probs.device, dtype=torch.float)
-        probs = log_probs[rows].index_select(1, numbers).softmax(1)  # (b, N)
-        mean = probs @ values  # (b,)
-        deviation = values - mean[:, None]
-        variance = (probs * deviation**2).sum(1)
-        spreads[rows] = variance.sqrt()
-    return spreads
-
-
-def _append(answers: Sequence[Hypothesis], log_probs: Tensor, tokens: Tensor) -> None:
+def _append(
+    answers: Sequence[Hypothesis],
+    log_probs: Tensor,
+    tokens: Tensor,
+    spreads: Tensor,
+) -> None:
     """Append the tokens that were chosen, int (B,), to their answers."""
     chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
-    spreads = coordinate_spreads(answers, log_probs)
     # In one table, so that a device is waited for once; a double holds every token id.
     table = torch.stack([tokens.double(), chosen.double(), spreads.double()], dim=1)  # (B, 3)
     for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):

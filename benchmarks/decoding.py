@@ -1,11 +1,12 @@
-"""A trained model with the grammar and without, every score with a paired bootstrap, written to docs/grammar.md.
+"""A trained model decoded in two ways, with a paired bootstrap: docs/grammar.md and docs/coordinates.md.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.grammar --run stage1 --samples 500 --draws 1000
-    OMP_NUM_THREADS=1 python -m benchmarks.grammar --run stage1 --config tiny_all.yaml
+    OMP_NUM_THREADS=1 python -m benchmarks.decoding --run stage1 --samples 500 --draws 1000
+    OMP_NUM_THREADS=1 python -m benchmarks.decoding --run stage1 --config tiny_all.yaml
+    OMP_NUM_THREADS=1 python -m benchmarks.decoding --run stage1 --setting coordinates --task rec res
 
-Two `test`s of the same checkpoint write their answers below runs/grammar/, not into the run. The answers are read back
-and scored by each task's own evaluator; the scores must be those that the tests printed. The last line printed is one
-JSON object.
+Two `test`s of the same checkpoint write their answers below runs/<setting>/, not into the run. The answers are read
+back and scored by each task's own evaluator; the scores must be those that the tests printed. The last line printed is
+one JSON object.
 """
 
 import argparse
@@ -33,7 +34,11 @@ from vista.predictions import from_record, read_records
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]  # of the table, a source each
-WAYS = {"with": "true", "without": "false"}
+WAYS = {  # setting of decoding -> its two ways by the names of their columns
+    "grammar": {"with": "true", "without": "false"},
+    "coordinates": {"median": "median", "mode": "mode"},
+}
+TITLES = {"grammar": "With the grammar and without", "coordinates": "Medians and modes"}
 
 
 class Clock(Callback):
@@ -67,10 +72,10 @@ class Clock(Callback):
         Path(trainer.default_root_dir, "seconds.json").write_text(json.dumps(self.seconds))
 
 
-def twin(checkpoint: Path, way: str, configs: list[str]) -> Path:
+def twin(checkpoint: Path, setting: str, way: str, configs: list[str]) -> Path:
     """A run folder of the same checkpoint and settings, empty but for them, so that `test` writes there."""
     run = run_of(checkpoint)
-    folder = RUNS / "grammar" / (run or checkpoint).absolute().name / way
+    folder = RUNS / setting / (run or checkpoint).absolute().name / way
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "checkpoints").mkdir(parents=True)
     settings = stack([run / "config.yaml"] if run else defaults(configs))
@@ -79,7 +84,7 @@ def twin(checkpoint: Path, way: str, configs: list[str]) -> Path:
     return folder
 
 
-def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
+def run_test(folder: Path, value: str, given: argparse.Namespace) -> None:
     """Run `test`; its answers, scores and seconds are in the folder then. On one process, whatever trained the run."""
     (checkpoint,) = (folder / "checkpoints").iterdir()
     words = [f"--config={name}" for name in given.config]
@@ -88,13 +93,15 @@ def run_test(folder: Path, grammar: str, given: argparse.Namespace) -> None:
         words.append(f"--data.root={given.root}")
     words += [
         f"--ckpt_path={checkpoint}",
-        f"--model.decoding.grammar={grammar}",
+        f"--model.decoding.{given.setting}={value}",
         f"--data.scoring.max_test={given.samples}",
         "--data.scoring.unseen_prompts=0",
         "--trainer.devices=1",
         "--trainer.strategy=auto",
-        "--trainer.callbacks+=benchmarks.grammar.Clock",
+        "--trainer.callbacks+=benchmarks.decoding.Clock",
     ]
+    if given.task:
+        words += ["--task", *given.task]
     done = subprocess.run([sys.executable, str(ROOT / "main.py"), "test", *words])
     if done.returncode:
         sys.exit(done.returncode)  # it has said why
@@ -104,7 +111,8 @@ def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> Ro
     """The row of one source."""
     scored = read_scored(setup, name)
     sides = headlines(scored, folders)
-    units = len(sides["with"])
+    first, second = folders
+    units = len(sides[first])
     scores, malformed, seconds = {}, {}, {}
     for way, folder in folders.items():
         scores[way] = float(sides[way](np.ones((1, units), int))[0])
@@ -115,13 +123,13 @@ def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> Ro
         malformed[way] = sides[way].malformed
         seconds[way] = read_json(folder / "seconds.json")[name]
     counts = draw(units, draws)  # (draws, units)
-    low, high = interval(sides["with"](counts) - sides["without"](counts))
+    low, high = interval(sides[first](counts) - sides[second](counts))
     return {
         "source": name,
         "metric": scored.task.headline,
         "n": units,
         **scores,
-        "difference": scores["with"] - scores["without"],
+        "difference": scores[first] - scores[second],
         "low": low,
         "high": high,
         "malformed": malformed,
@@ -135,11 +143,12 @@ def headlines(scored: LoadedSource, folders: dict[str, Path]) -> dict[str, Headl
     for way, folder in folders.items():
         lines = read_records(folder / "predictions" / f"{scored.name}.jsonl")
         records[way] = {record["id"]: record for record in lines}
-    if records["with"].keys() != records["without"].keys():
+    first, second = records.values()
+    if first.keys() != second.keys():
         raise ValueError(f"{scored.name}: the two tests asked different questions")
     sides = {way: Headline(scored.task) for way in folders}
     for annotation in scored.annotations:
-        if annotation.id not in records["with"]:
+        if annotation.id not in first:
             continue
         reference = scored.task.reference(annotation)
         for way, side in sides.items():
@@ -162,26 +171,33 @@ def verdict(row: Row) -> str:
 
 def report(rows: list[Row], run: str, given: argparse.Namespace) -> str:
     """The page, in Markdown."""
-    configs = "".join(f" --config {name}" for name in given.config)
+    words = "".join(f" --config {name}" for name in given.config)
+    if given.root:
+        words += f" --data.root {given.root}"
+    if given.setting != "grammar":
+        words += f" --setting {given.setting}"
+    if given.task:
+        words += " --task " + " ".join(given.task)
+    first, second = WAYS[given.setting]
     lines = [
-        "# With the grammar and without",
+        f"# {TITLES[given.setting]}",
         "",
-        "Written by `benchmarks/grammar.py`; do not edit.",
+        "Written by `benchmarks/decoding.py`; do not edit.",
         "",
-        f"    python -m benchmarks.grammar --run {run}{configs} --samples {given.samples} --draws {given.draws}",
+        f"    python -m benchmarks.decoding --run {run}{words} --samples {given.samples} --draws {given.draws}",
         "",
         "The same checkpoint answers the same questions twice. The interval is that of the difference in as many draws",
         "of the questions (of VCR: of pairs of them), the same for both; where it lies wholly below zero the row says",
-        "**worse**: one of 40 rows does so by chance where both are alike. With / without: malformed answers,",
-        "and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
+        "**worse**: one of 40 rows does so by chance where both are alike. In the order of the columns: malformed",
+        "answers, and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
         "",
-        "| source | metric | n | with | without | difference | 95 % interval | | malformed | seconds |",
+        f"| source | metric | n | {first} | {second} | difference | 95 % interval | | malformed | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        scores = f"{row['with']:.1f} | {row['without']:.1f} | {row['difference']:+.1f}"
-        seconds = f"{row['seconds']['with']:.1f} / {row['seconds']['without']:.1f}"
-        malformed = f"{row['malformed']['with']} / {row['malformed']['without']}"
+        scores = f"{row[first]:.1f} | {row[second]:.1f} | {row['difference']:+.1f}"
+        seconds = f"{row['seconds'][first]:.1f} / {row['seconds'][second]:.1f}"
+        malformed = f"{row['malformed'][first]} / {row['malformed'][second]}"
         between = f"{row['low']:+.1f} .. {row['high']:+.1f} | {verdict(row)}"
         names = f"{row['source']} | {row['metric']} | {row['n']}"
         lines.append(f"| {names} | {scores} | {between} | {malformed} | {seconds} |")
@@ -198,7 +214,9 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, default=500, help="questions of each source")
     parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "grammar.md")
+    parser.add_argument("--setting", choices=WAYS, default="grammar")
+    parser.add_argument("--task", nargs="+", help="tasks; without it all of the run")
+    parser.add_argument("--out", type=Path, help="page; without it docs/<setting>.md")
     parser.add_argument("--config", action="append", default=[], help="may be repeated")
     parser.add_argument("--plugin", action="append", default=[], help="file that brings tasks")
     parser.add_argument(
@@ -206,18 +224,19 @@ def main() -> None:
     )
     given = parser.parse_args()
     checkpoint = find_checkpoint(given.run)
-    folders = {way: twin(checkpoint, way, given.config) for way in WAYS}
-    for way, grammar in WAYS.items():
-        run_test(folders[way], grammar, given)
-    setup = read_setup(
-        [str(folders["with"] / "config.yaml"), *given.config], given.root, given.plugin
-    )
-    table = read_json(folders["with"] / "scores_test.json")["table"]
+    ways = WAYS[given.setting]
+    folders = {way: twin(checkpoint, given.setting, way, given.config) for way in ways}
+    for way, value in ways.items():
+        run_test(folders[way], value, given)
+    first = next(iter(folders.values()))
+    setup = read_setup([str(first / "config.yaml"), *given.config], given.root, given.plugin)
+    table = read_json(first / "scores_test.json")["table"]
     rows = [compare(setup, row["name"], folders, given.draws) for row in table]
-    run = folders["with"].parent.name
-    given.out.write_text(report(rows, run, given))
+    run = first.parent.name
+    out = given.out or ROOT / "docs" / f"{given.setting}.md"
+    out.write_text(report(rows, run, given))
     worse = [row["source"] for row in rows if row["high"] < 0]
-    summary = {"benchmark": "grammar", "run": run, "draws": given.draws, "worse": worse}
+    summary = {"benchmark": given.setting, "run": run, "draws": given.draws, "worse": worse}
     print(json.dumps({**summary, "rows": rows}))
 
 
