@@ -6,12 +6,13 @@ which piece.
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from vista.leftovers import temporary_folder
 
 Record = dict[str, object]  # a JSON object
 SETTINGS = "world.json"
@@ -39,8 +40,8 @@ def save_image(path: Path, image: np.ndarray) -> None:
     """Writes an image, uint8 (H, W, 3) in RGB, as JPEG of quality 95, PNG or BMP; the folder must be there."""
     bgr = image[..., ::-1]
     options = _OPTIONS.get(path.suffix, [])
-    if not cv2.imwrite(str(path), bgr, options):
-        raise OSError(f"could not write the image {path}")
+    # Not `cv2.imwrite`, which does not say why it could not write.
+    path.write_bytes(cv2.imencode(path.suffix, bgr, options)[1].tobytes())
 
 
 def json_lines(records: Iterable[object]) -> str:
@@ -100,9 +101,9 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
     if _is_written(root, settings):
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
+    with temporary_folder(f".{root.name}-", root.parent) as temporary:
         # Not the temporary folder itself, which only its owner may read.
-        unfinished = Path(temporary) / "world"
+        unfinished = temporary / "world"
         unfinished.mkdir()
         write(unfinished)
         (unfinished / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")

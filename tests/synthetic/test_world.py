@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from datamodules.synthetic.files import save_image, write_once
 from datamodules.synthetic.world import write_pretraining, write_world
 from vista.data import decode_segmentation
+from vista.leftovers import held
 
 SMALL = {"seed": 5, "num_train": 300, "num_val": 40, "num_test": 120}
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange")
@@ -40,6 +42,21 @@ def test_bytes_do_not_depend_on_the_number_of_workers(world: Path, tmp_path: Pat
     for name in names:
         assert (world / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
+
+
+def test_half_a_world_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".world-killed/world").mkdir(parents=True)
+    live = tmp_path / ".world-live"
+    live.mkdir()
+    with held(live):
+        write_once(tmp_path / "world", {"seed": 1}, lambda folder: (folder / "a").touch())
+    assert set(tmp_path.iterdir()) == {tmp_path / "world", live}
+
+
+def test_an_image_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(IsADirectoryError):
+        save_image(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
 
 
 def test_writes_once_and_refuses_another_world(world: Path, tmp_path: Path) -> None:

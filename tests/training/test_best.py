@@ -10,7 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from vista.app.run_folder import RunFolder
-from vista.training.checkpoints import copy_checkpoint
+from vista.app.runs import newest_intact
+from vista.app.through import finish, is_through
+from vista.training.checkpoints import copy_checkpoint, read_states
 
 SCORES = (90.0, 50.0, 60.0)  # of the epochs
 
@@ -57,7 +59,7 @@ def train(
     scores: tuple[float, ...] = SCORES,
 ) -> Path:
     """Epochs of four steps; the run's folder."""
-    run = RunFolder(folder, "seed_everything: 0\n", save_every=1)
+    run = RunFolder(folder, f"trainer: {{max_epochs: {len(scores)}}}\n", save_every=1)
     trainer = Trainer(
         max_epochs=len(scores), accelerator="cpu", logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, log_every_n_steps=1,
@@ -97,6 +99,40 @@ def test_a_run_that_is_broken_off_and_resumed_names_the_same_best_checkpoint(sco
     names = {path.name for path in (third / "checkpoints").iterdir()}
     assert names == {"best.ckpt", "last.ckpt", "step=11.ckpt", "step=12.ckpt"}
     assert not [w for w in recwarn if "dirpath" in str(w.message)]
+
+
+class KillAtTheEnd(Kill):
+    """Before the last epoch is ended: `step` is the number of its last one."""
+
+    def on_validation_start(self, trainer: Trainer, *_: Any) -> None:
+        self.on_train_batch_start(trainer)
+
+
+class KillAfterTheValidation(Kill):
+    """Before its checkpoints are written."""
+
+    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
+        self.on_train_batch_start(trainer)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kill", [KillAtTheEnd, KillAfterTheValidation])
+def test_a_run_that_is_killed_after_its_last_step_is_validated_and_ends(kill):
+    scores = (50.0, 60.0, 90.0)
+    whole = train(Path("whole"), scores=scores)
+    first = train(Path("first"), None, kill(12), scores=scores)
+    newest = newest_intact(first)
+    assert newest.name == "step=12.ckpt" and not is_through(read_states(newest), {"max_epochs": 3})
+    assert outcome(train(Path("second"), newest, scores=scores)) == outcome(whole)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_run_that_is_killed_before_it_says_so_is_finished_as_it_stands():
+    whole = train(Path("whole"))
+    (whole / "done.json").rename("expected.json")
+    finish(newest_intact(whole))
+    assert (whole / "done.json").read_text() == Path("expected.json").read_text()
+    assert is_through(read_states(newest_intact(whole)), {"max_epochs": 3})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vista.data import InputError, SampleError
+from vista.full_disk import is_full
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # What gloo and NCCL say in a process whose neighbour is gone.
 LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
@@ -54,8 +54,9 @@ def sentence(error: Exception) -> str:
     """What is said to a person, on one line; empty where there is nothing but the traceback."""
     if isinstance(error, InputError | SampleError):
         return _one_line(error)
-    if isinstance(error, OSError) and error.errno in FULL:
-        return "the disk is full; free some space, then resume with `--ckpt_path runs/NAME`; what was saved is kept"
+    if isinstance(error, OSError) and is_full(error):
+        where = f", {error.filename} cannot be written" if error.filename else ""
+        return f"the disk is full{where}; free some space and begin again"
     if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename is not None:
         return f"{error.filename} cannot be opened: {error.strerror}"
     if isinstance(error, RuntimeError) and any(words in str(error) for words in LEFT_ALONE):
