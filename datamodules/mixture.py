@@ -32,6 +32,7 @@ from vista.codec.codec import Codec
 from vista.data import InputError, MissingFileError
 from vista.full_disk import full_disk_named
 from vista.images import ImageTransform
+from vista.leftovers import remove_unused
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
@@ -130,6 +131,7 @@ class MixtureData(LightningDataModule):
 
     def _write_world(self) -> None:
         advice = "free some space, or name a folder on another disk by --data.root"
+        remove_unused(self.root.parent.glob(f".{self.root.name}-*"))
         try:
             with full_disk_named(self.root.parent, advice):
                 write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)

@@ -14,7 +14,7 @@ ALLOWED = {
     "callbacks": ("callbacks", "vista"),
     "datamodules": ("datamodules", "tasks", "vista"),
     "datamodules.readers": ("datamodules.readers", "vista.damage", "vista.data", "vista.geometry"),
-    "datamodules.synthetic": ("datamodules.synthetic", "vista.leftovers"),
+    "datamodules.synthetic": ("datamodules.synthetic",),
     "tasks": (
         "tasks",
         "vista.answers",

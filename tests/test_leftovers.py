@@ -84,6 +84,6 @@ def test_what_was_taken_for_left_over_is_made_again(tmp_path):
 
     with made_and_held(make) as path:
         assert path.name == "c"
-    with pytest.raises(FileNotFoundError, match="a fault of the block"):
-        with temporary_folder("mine-", tmp_path):
-            raise FileNotFoundError("a fault of the block")
+    fault = FileNotFoundError("a fault of the block")
+    with pytest.raises(FileNotFoundError, match="a fault"), temporary_folder("mine-", tmp_path):
+        raise fault

@@ -4,15 +4,16 @@ Workers make pieces of JSON text and the main process only joins them, so a docu
 which piece.
 """
 
+import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
-
-from vista.leftovers import temporary_folder
 
 Record = dict[str, object]  # a JSON object
 SETTINGS = "world.json"
@@ -101,9 +102,12 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
     if _is_written(root, settings):
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(f".{root.name}-", root.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
+        lock = os.open(temporary, os.O_RDONLY)  # a kill takes it away: see `vista/leftovers.py`
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
         # Not the temporary folder itself, which only its owner may read.
-        unfinished = temporary / "world"
+        unfinished = Path(temporary) / "world"
         unfinished.mkdir()
         write(unfinished)
         (unfinished / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
@@ -112,6 +116,8 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
         except OSError:  # another process was faster
             if not _is_written(root, settings):
                 raise
+        finally:
+            os.close(lock)
 
 
 def _is_written(root: Path, settings: Record) -> bool:

@@ -137,15 +137,17 @@ def test_a_world_that_cannot_be_written_is_one_sentence(here):
 
 
 class FullDisk(Callback):
-    """No room is left after the first checkpoint, or before it."""
+    """No room is left, after there was some for the last checkpoint or before."""
 
     def __init__(self, saved: bool) -> None:
         self.saved = saved
 
-    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        if self.saved:
-            trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / "first.ckpt")
+    def on_fit_start(self, trainer: Trainer, *_: object) -> None:
         Path(trainer.default_root_dir, "large").touch()
+        if not self.saved:
+            self.on_train_batch_end()
+
+    def on_train_batch_end(self, *_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

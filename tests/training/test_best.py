@@ -101,31 +101,6 @@ def test_a_run_that_is_broken_off_and_resumed_names_the_same_best_checkpoint(sco
     assert not [w for w in recwarn if "dirpath" in str(w.message)]
 
 
-class KillAtTheEnd(Kill):
-    """Before the last epoch is ended: `step` is the number of its last one."""
-
-    def on_validation_start(self, trainer: Trainer, *_: Any) -> None:
-        self.on_train_batch_start(trainer)
-
-
-class KillAfterTheValidation(Kill):
-    """Before its checkpoints are written."""
-
-    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
-        self.on_train_batch_start(trainer)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("kill", [KillAtTheEnd, KillAfterTheValidation])
-def test_a_run_that_is_killed_after_its_last_step_is_validated_and_ends(kill):
-    scores = (50.0, 60.0, 90.0)
-    whole = train(Path("whole"), scores=scores)
-    first = train(Path("first"), None, kill(12), scores=scores)
-    newest = newest_intact(first)
-    assert newest.name == "step=12.ckpt" and not is_through(read_states(newest), {"max_epochs": 3})
-    assert outcome(train(Path("second"), newest, scores=scores)) == outcome(whole)
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_run_that_is_killed_before_it_says_so_is_finished_as_it_stands():
     whole = train(Path("whole"))
