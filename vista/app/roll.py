@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import gettempdir
 from typing import NamedTuple
@@ -59,8 +59,8 @@ class Roll:
 
     def ended(self) -> Iterator[Ended]:
         """The processes of this host that are no more."""
-        for file in self.folder.iterdir():
-            with unused(file) as gone:
+        for file in self.folder.glob("*"):
+            with suppress(FileNotFoundError), unused(file) as gone:  # the last one removes the roll
                 if gone:
                     pid, _, word = file.read_text().partition(" ")
                     yield Ended(int(file.name), int(pid or 0), word)
