@@ -164,14 +164,17 @@ def test_a_process_that_has_said_why_is_named_after_one_that_was_lost(roll):
 
 
 def test_a_process_that_notices_nothing_is_ended(roll, monkeypatch, capsys):
-    ends: list[int] = []
-    monkeypatch.setattr(processes, "GRACE", 0.0)
-    monkeypatch.setattr("os._exit", ends.append)
     lost = member(roll.folder.name.removeprefix(PREFIX), 1)
     lost.kill()
+    ends: list[tuple[int, int]] = []
+    monkeypatch.setattr(processes, "GRACE", 0.0)
+    monkeypatch.setattr("os.kill", lambda *signal: ends.append(signal))
     Processes()._watch(roll)
     lost.communicate()
-    assert ends == [2] and "error: rank 1 (process" in capsys.readouterr().err
+    assert (
+        ends == [(os.getpid(), signal.SIGKILL)]
+        and "error: rank 1 (process" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

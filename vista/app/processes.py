@@ -1,6 +1,7 @@
 """The processes of a run, from their start to their end: all come together, and all end when one of them is lost."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,4 +107,4 @@ class Processes:
             return
         print(f"error: {roll.why()}", file=sys.stderr, flush=True)
         roll.close("failed")
-        os._exit(2)
+        os.kill(os.getpid(), signal.SIGKILL)
