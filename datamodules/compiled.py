@@ -13,6 +13,7 @@ import gc
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, overload
@@ -23,12 +24,15 @@ import pyarrow as pa
 
 from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, InputError, annotation_from_json, annotation_to_json
+from vista.full_disk import full_disk_named, is_full
+from vista.leftovers import made_and_held, remove_unused
 
 VERSION = 4  # raise it when the same annotations give another table
 SCHEMA = pa.schema(
     [("record", pa.large_string()), ("scene", pa.int32()), ("picture", pa.large_string())]
 )
 ROWS = 1 << 14  # annotations in a record batch
+ADVICE = "free some space, or name a folder on another disk by --data.cache"
 
 
 class Origin(Protocol):
@@ -112,27 +116,36 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
 
     Raises:
         ValueError: an annotation would not come back from JSON as it is.
-        InputError: the folder cannot be written to.
+        InputError: the folder cannot be written to, or its disk is full.
     """
     file = folder / f"{name}.arrow"
     with suppress(OSError, ValueError, KeyError):
         found = Annotations(file)
         if found.unchanged():
             return found
+    remove_unused(folder.glob(f"{name}.*.part"))
     # Another process may be writing the same, and a file of the final name is always a whole one.
+    with full_disk_named(folder, ADVICE), made_and_held(partial(_new_part, folder, name)) as part:
+        try:
+            write(part, origin)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+    return Annotations(file)
+
+
+def _new_part(folder: Path, name: str) -> Path:
+    """An empty file, whose name no other process has."""
     part = folder / f"{name}.{uuid4().hex}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part.touch()
     except OSError as error:
+        if is_full(error):
+            raise
         what = f"annotations cannot be compiled into {folder} ({error.strerror})"
         raise InputError(f"{what}; name another folder by --data.cache") from error
-    try:
-        write(part, origin)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    return Annotations(file)
+    return part
 
 
 def write(file: Path, origin: Origin) -> None:

@@ -30,7 +30,9 @@ from datamodules.timed_loader import TimedLoader
 from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import InputError, MissingFileError
+from vista.full_disk import full_disk_named
 from vista.images import ImageTransform
+from vista.leftovers import remove_unused
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
@@ -119,16 +121,22 @@ class MixtureData(LightningDataModule):
         if stage == "predict":
             return
         if self.root.name == "world":
-            try:
-                write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
-            except WorldError as error:
-                raise InputError(str(error)) from error
+            self._write_world()
         elif not self.root.is_dir():
             raise MissingFileError(self._missing_root())
         # One process reads the official files; the others open what it has compiled.
         if stage is not None:
             with suppress(FileNotFoundError, ValueError):
                 self._compile(stage)
+
+    def _write_world(self) -> None:
+        advice = "free some space, or name a folder on another disk by --data.root"
+        remove_unused(self.root.parent.glob(f".{self.root.name}-*"))
+        try:
+            with full_disk_named(self.root.parent, advice):
+                write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
+        except WorldError as error:
+            raise InputError(str(error)) from error
 
     def _missing_root(self) -> str:
         """A sentence that names the root, and where the first source's files are to be had."""

@@ -13,11 +13,12 @@
 #SBATCH --open-mode=append
 
 name="job$SLURM_JOB_ID/stage1"
-newest=$(ls -td "runs/$name"*/checkpoints/*.ckpt 2>/dev/null | head -1)
 resume=()
-if [ -n "$newest" ]; then
-    resume=(--ckpt_path "${newest%/checkpoints/*}")
-fi
+for run in $(ls -dv "runs/$name"* 2>/dev/null); do # stage1, stage1-2, ..., the last one that has a checkpoint
+    if ls -d "$run"/checkpoints/*.ckpt >/dev/null 2>&1; then
+        resume=(--ckpt_path "$run")
+    fi
+done
 srun python main.py fit --config stage1.yaml --config vicuna_7b.yaml --config coinit.yaml --config fsdp.yaml \
     --trainer.num_nodes 4 --save_every 500 --name "$name" "${resume[@]}"
 status=$?

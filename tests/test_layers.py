@@ -38,6 +38,8 @@ ALLOWED = {
     "vista.data": ("vista.geometry",),
     "vista.damage": ("vista.data",),
     "vista.answers": ("vista.data",),
+    "vista.full_disk": ("vista.data",),
+    "vista.leftovers": (),
     "vista.images": ("vista.data",),
     "vista.draw": ("vista.data",),
     "vista.codec": ("vista.codec", "vista.data"),

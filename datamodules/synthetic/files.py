@@ -4,10 +4,12 @@ Workers make pieces of JSON text and the main process only joins them, so a docu
 which piece.
 """
 
+import fcntl
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -39,8 +41,8 @@ def save_image(path: Path, image: np.ndarray) -> None:
     """Writes an image, uint8 (H, W, 3) in RGB, as JPEG of quality 95, PNG or BMP; the folder must be there."""
     bgr = image[..., ::-1]
     options = _OPTIONS.get(path.suffix, [])
-    if not cv2.imwrite(str(path), bgr, options):
-        raise OSError(f"could not write the image {path}")
+    # Not `cv2.imwrite`, which does not say why it could not write.
+    path.write_bytes(cv2.imencode(path.suffix, bgr, options)[1].tobytes())
 
 
 def json_lines(records: Iterable[object]) -> str:
@@ -101,6 +103,9 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
+        lock = os.open(temporary, os.O_RDONLY)  # a kill takes it away: see `vista/leftovers.py`
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
         # Not the temporary folder itself, which only its owner may read.
         unfinished = Path(temporary) / "world"
         unfinished.mkdir()
@@ -111,6 +116,8 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
         except OSError:  # another process was faster
             if not _is_written(root, settings):
                 raise
+        finally:
+            os.close(lock)
 
 
 def _is_written(root: Path, settings: Record) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning import Callback, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from main import main
@@ -50,8 +51,8 @@ class Faulty(Dataset):
     [
         (InputError("the file x.json\n  is cut"), "the file x.json is cut"),
         (MissingFileError("there is no x.json"), "there is no x.json"),
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space, then resume with"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded", "runs/a"), "the disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space and begin again"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "runs/a"), "the disk is full, runs/a cannot"),
         (PermissionError(errno.EACCES, "Permission denied", "runs/a"), "runs/a cannot be opened: Permission denied"),
         (OSError(errno.EROFS, "Read-only file system", "runs/a"), "runs/a cannot be opened: Read-only file system"),
         (RuntimeError("[rank1] Connection closed by peer [::1]"), "this process ends because another one did"),
@@ -133,6 +134,37 @@ def test_a_world_that_cannot_be_written_is_one_sentence(here):
     outcome = run("fit", *FLAGS, "--data.root=world")
     assert outcome.code == 2
     assert "world is not empty and holds no world.json; choose another root" in outcome.err
+
+
+class FullDisk(Callback):
+    """No room is left, after there was some for the last checkpoint or before."""
+
+    def __init__(self, saved: bool) -> None:
+        self.saved = saved
+
+    def on_fit_start(self, trainer: Trainer, *_: object) -> None:
+        Path(trainer.default_root_dir, "large").touch()
+        if not self.saved:
+            self.on_train_batch_end()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("saved", "advice"),
+    [
+        (True, "free some space, then resume with `--ckpt_path runs/full`; what was saved is kept"),
+        (False, "free some space and begin again"),
+    ],
+)
+def test_a_full_disk_of_a_run_says_whether_it_can_be_resumed(saved, advice, tiny_world):
+    callback = ["--trainer.callbacks+=tests.app.test_errors.FullDisk"]
+    callback.append(f"--trainer.callbacks.saved={str(saved).lower()}")
+    words = ["--config=stage1", *FLAGS, "--data.tasks=[rec]", f"--data.root={tiny_world}"]
+    outcome = run("fit", *words, "--name=full", "--trainer.limit_val_batches=0", *callback)
+    assert outcome.code == 2
+    assert f"error: the disk of runs/full is full; {advice}\n" in outcome.err
 
 
 def test_only_complaints_about_settings_are_for_a_person():

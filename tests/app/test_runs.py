@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 import torch
@@ -17,11 +18,14 @@ from vista.app.runs import (
     find_config,
     find_file,
     new_run,
+    newest_intact,
     newest_run,
     remove_empty,
+    remove_leftovers,
     run_of,
 )
 from vista.data import InputError
+from vista.leftovers import held
 from vista.training.checkpoints import read_checkpoint, write_checkpoint
 
 
@@ -177,6 +181,77 @@ def test_a_killed_run_is_resumed_from_its_newest_intact_checkpoint(here):
         find_checkpoint("runs/killed")
 
 
+def counted(step: int, epochs: int = 0, validated: int = 0) -> dict[str, Any]:
+    """A checkpoint with Lightning's counters."""
+    loops = {
+        "epoch_progress": {"total": {"processed": epochs}},
+        "epoch_loop.val_loop.batch_progress": {"total": {"completed": validated}},
+    }
+    states = {"state_dict": {}, "vista": {}, "global_step": step}
+    return states | {"loops": {"fit_loop": loops}}
+
+
+def test_the_newest_checkpoint_is_the_one_furthest_in_the_run(here):
+    """Not the one whose file is newest: a copy may keep no times, and turn their order round."""
+    folder = here / "runs/killed/checkpoints"
+    folder.mkdir(parents=True)
+    order = {
+        "last": counted(20, 2, 5), "validated": counted(20, 1, 5), "step=20": counted(20, 1), "step=18": counted(18, 1),
+        "best": counted(10, 1, 5),
+    }  # fmt: skip
+    for time, (name, content) in enumerate(order.items()):
+        torch.save(content, folder / f"{name}.ckpt")
+        os.utime(folder / f"{name}.ckpt", (time, time))
+    for name in order:
+        assert newest_intact(here / "runs/killed") == folder / f"{name}.ckpt"
+        (folder / f"{name}.ckpt").unlink()
+
+
+def leave(run: Path) -> set[str]:
+    """A run's folder as kills leave it: what is sound, and what is half."""
+    sound = {
+        "config.yaml",
+        "checkpoints/last.ckpt",
+        "predictions/res.jsonl",
+        "predictions/unfinished.json",
+    }
+    sound |= {"checkpoints/step=4.ckpt/.metadata", "checkpoints/step=4.ckpt/__0_0.distcp"}
+    sound |= {
+        "checkpoints/step=6.before.ckpt/.metadata"
+    }  # what should have taken its place never came
+    half = {
+        "checkpoints/best.ckpt.unfinished",
+        "checkpoints/step=8.ckpt/__0_0.distcp",
+        "done.json.part",
+    }
+    half |= {
+        "checkpoints/step=8.ckpt.unfinished/.metadata",
+        "predictions/res.joined",
+        "scores_test.part",
+    }
+    half |= {"checkpoints/step=4.before.ckpt/.metadata"}
+    for name in sound | half:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text("x")
+    return sound
+
+
+def files(run: Path) -> set[str]:
+    return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+
+
+def test_what_kills_leave_in_a_run_is_removed_unless_it_lives(here):
+    run = here / "runs/killed"
+    sound = leave(run)
+    before = files(run)
+    with held(run):
+        remove_leftovers(run)
+        assert files(run) == before
+    remove_leftovers(run)
+    assert files(run) == sound and not (run / "checkpoints/step=8.ckpt").exists()
+    remove_leftovers(here / "runs/nowhere")
+
+
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(here):
     first, second = (
         {"state_dict": {"w": torch.full((9999,), value)}, "vista": {}} for value in (1.0, 2.0)
@@ -242,7 +317,7 @@ def test_a_job_goes_on_from_its_own_run_alone(here):
         path = here / "runs" / run / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
         path.touch()
-        os.utime(path, (time, time))
+        os.utime(path, (time, time))  # a copy may turn the times round
 
     words, again = slurm(here, 1)
     assert words[-2:] == ["--name", "job1/stage1"] and "--ckpt_path" not in words and not again
@@ -258,3 +333,6 @@ def test_a_job_goes_on_from_its_own_run_alone(here):
     )  # ended before its first checkpoint
     words, again = slurm(here, 1, status=2)
     assert words[-2:] == ["--ckpt_path", "runs/job1/stage1-2"] and not again
+    save("job1/stage1-10", 5)
+    words, _ = slurm(here, 1)
+    assert words[-2:] == ["--ckpt_path", "runs/job1/stage1-10"]

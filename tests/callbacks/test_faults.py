@@ -217,7 +217,7 @@ def two_processes(tiny_world, folder, callback):
         "--trainer.strategy=ddp",
         f"--data.root={tiny_world}",
     ]
-    words = [*WORDS, *two, f"--trainer.callbacks+=tests.callbacks.test_faults.{callback.__name__}"]
+    words = [*WORDS, *two, f"--trainer.callbacks+={callback.__module__}.{callback.__name__}"]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",

@@ -1,5 +1,6 @@
 """The data of a run: which sources are read, how often each is seen, what is scored."""
 
+import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,11 @@ from datamodules import missing
 from datamodules.mixture import MixtureData
 from datamodules.settings import SampleOrder, Scoring
 from datamodules.source import Source
+from datamodules.synthetic.world import write_world
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
+from vista.data import InputError
+from vista.leftovers import held
 from vista.task import NUM_UNSEEN
 
 SOURCES = {
@@ -222,3 +226,22 @@ def test_what_cannot_be_set_up_is_one_sentence(tiny_world, settings, stage, sent
 def test_a_missing_data_root_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere is not there; name it by --data\.root"):
         mixture(tmp_path / "nowhere").prepare_data()
+
+
+def test_a_full_disk_of_the_generated_world_is_named(tmp_path, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("datamodules.mixture.write_world", fail)
+    with pytest.raises(InputError, match=rf"^the disk of {tmp_path} is full; free some space, or"):
+        mixture(tmp_path / "world").prepare_data()
+
+
+def test_half_a_world_of_a_killed_process_is_removed(tmp_path):
+    live = tmp_path / ".world-live"
+    live.mkdir()
+    (tmp_path / ".world-killed/world").mkdir(parents=True)
+    write_world(tmp_path / "world", num_train=1, num_val=1, num_test=1, num_workers=1)
+    with held(live), pytest.raises(InputError, match="holds a world of other settings"):
+        mixture(tmp_path / "world").prepare_data()
+    assert set(tmp_path.iterdir()) == {tmp_path / "world", live}

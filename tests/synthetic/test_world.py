@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from datamodules.synthetic.files import save_image, write_once
 from datamodules.synthetic.world import write_pretraining, write_world
 from vista.data import decode_segmentation
+from vista.leftovers import remove_unused
 
 SMALL = {"seed": 5, "num_train": 300, "num_val": 40, "num_test": 120}
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange")
@@ -40,6 +42,23 @@ def test_bytes_do_not_depend_on_the_number_of_workers(world: Path, tmp_path: Pat
     for name in names:
         assert (world / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
+
+
+def test_a_world_is_held_while_it_is_written(tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        remove_unused(tmp_path.iterdir())
+        (folder / "a").touch()
+
+    write_once(tmp_path / "world", {"seed": 1}, write)
+    assert {path.name for path in (tmp_path / "world").iterdir()} == {"a", "world.json"}
+    remove_unused(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_image_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(IsADirectoryError):
+        save_image(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
 
 
 def test_writes_once_and_refuses_another_world(world: Path, tmp_path: Path) -> None:

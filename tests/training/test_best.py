@@ -10,7 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from vista.app.run_folder import RunFolder
-from vista.training.checkpoints import copy_checkpoint
+from vista.app.runs import newest_intact
+from vista.app.through import finish, is_through
+from vista.training.checkpoints import copy_checkpoint, read_states
 
 SCORES = (90.0, 50.0, 60.0)  # of the epochs
 
@@ -57,7 +59,7 @@ def train(
     scores: tuple[float, ...] = SCORES,
 ) -> Path:
     """Epochs of four steps; the run's folder."""
-    run = RunFolder(folder, "seed_everything: 0\n", save_every=1)
+    run = RunFolder(folder, f"trainer: {{max_epochs: {len(scores)}}}\n", save_every=1)
     trainer = Trainer(
         max_epochs=len(scores), accelerator="cpu", logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, log_every_n_steps=1,
@@ -97,6 +99,15 @@ def test_a_run_that_is_broken_off_and_resumed_names_the_same_best_checkpoint(sco
     names = {path.name for path in (third / "checkpoints").iterdir()}
     assert names == {"best.ckpt", "last.ckpt", "step=11.ckpt", "step=12.ckpt"}
     assert not [w for w in recwarn if "dirpath" in str(w.message)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_run_that_is_killed_before_it_says_so_is_finished_as_it_stands():
+    whole = train(Path("whole"))
+    (whole / "done.json").rename("expected.json")
+    finish(newest_intact(whole))
+    assert (whole / "done.json").read_text() == Path("expected.json").read_text()
+    assert is_through(read_states(newest_intact(whole)), {"max_epochs": 3})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -2,15 +2,15 @@
 
 import atexit
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 
 import yaml
 
 from vista.app.parser import take
 from vista.app.runs import find_checkpoint, find_config, run_of
 from vista.app.settings import defaults, plugin_files, stack
+from vista.leftovers import temporary_folder
 
 # What a run says of a config that is read without being named.
 UNSAID = {
@@ -63,8 +63,9 @@ def one_file(configs: list[str], name: str) -> Path:
     jsonargparse would stack them by itself, but let the fields of an earlier source into a later one of its name, and
     let a group without a line wipe all that was said of it.
     """
-    folder = mkdtemp(prefix="vista-")
-    atexit.register(rmtree, folder, ignore_errors=True)
+    there = ExitStack()
+    folder = there.enter_context(temporary_folder("vista-config-"))
+    atexit.register(there.close)
     settings = stack(configs)
     if files := plugin_files(configs):
         settings["plugin"] = files

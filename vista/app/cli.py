@@ -3,10 +3,10 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -19,13 +19,24 @@ from vista.app.errors import settings_blamed
 from vista.app.loggers import loggers_of
 from vista.app.resume import check_resume
 from vista.app.run_folder import OneFolder, RunFolder
-from vista.app.runs import RUNS, find_checkpoint, find_file, new_run, remove_empty, run_of
+from vista.app.runs import (
+    RUNS,
+    find_checkpoint,
+    find_file,
+    new_run,
+    remove_empty,
+    remove_leftovers,
+    run_of,
+)
 from vista.app.strict_cli import StrictCLI
+from vista.app.through import finish, is_through, say_through
 from vista.codec.codec import Codec
 from vista.data import InputError
+from vista.full_disk import is_full
+from vista.leftovers import held, temporary_folder
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.checkpoints import read_checkpoint
+from vista.training.checkpoints import read_checkpoint, read_states
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
 PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
@@ -67,10 +78,14 @@ class VistaCLI(StrictCLI):
         self.made: Path | None = None
         groups = {"model": model, "data": data, **PARTS}
         verbs = ("fit", "validate", "test", "predict")
-        try:
-            super().__init__(groups, verbs, arguments, TRAINER_DEFAULTS)
-        finally:
-            self._tidy()
+        with ExitStack() as self.in_use:  # folders that this process works in
+            try:
+                super().__init__(groups, verbs, arguments, TRAINER_DEFAULTS)
+            except OSError as error:
+                self._name_full_disk(error)
+                raise
+            finally:
+                self._tidy()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Every part is a group of settings; parts are built first and handed to model and data."""
@@ -148,10 +163,12 @@ class VistaCLI(StrictCLI):
             config.trainer.strategy.class_path = SHARDED
         run = self._resolve_checkpoint()
         if config.trainer.fast_dev_run:
-            self.dry = TemporaryDirectory()  # removed with this object
-            self.folder = Path(self.dry.name)
+            self.folder = self.in_use.enter_context(temporary_folder("vista-dry-"))
         else:
             self.folder = (run or self._new_folder()).absolute()
+            if is_first_process():
+                remove_leftovers(self.folder)
+                self.in_use.enter_context(held(self.folder))
 
     def _new_folder(self) -> Path:
         """A folder of this run alone, made before anything else; to other processes its name is a guess at first."""
@@ -184,11 +201,42 @@ class VistaCLI(StrictCLI):
                 raise InputError(
                     f"{checkpoint} is sharded; only processes that share the weights resume it: --config fsdp.yaml"
                 )
+            self._finish_if_through(checkpoint)
         elif checkpoint.is_file():
             read_checkpoint(checkpoint, lazy=True)
         else:  # any number of processes may score the weights of a sharded run
             config.ckpt_path, config.model.init_from = None, checkpoint
         return run_of(checkpoint) if self.subcommand != "fit" else None
+
+    def _finish_if_through(self, checkpoint: Path) -> None:
+        """End here where nothing is left to train: no folder is made for it. Else what kills have left is removed."""
+        run, limits = run_of(checkpoint), self.verb_config.trainer
+        if run is not None and is_first_process():
+            remove_leftovers(run)
+        if limits.fast_dev_run or not is_through(read_states(checkpoint), limits):
+            return
+        if is_first_process():
+            finish(checkpoint)
+            say_through(checkpoint)
+        sys.exit()
+
+    def _name_full_disk(self, error: OSError) -> None:
+        """What can be done depends on what was saved.
+
+        Raises:
+            InputError: names the folder of the run, and whether there is something to go on from.
+        """
+        if not is_full(error) or self.subcommand == "predict" or not hasattr(self, "folder"):
+            return
+        run = self.folder.relative_to(Path.cwd()) if self.made else self.folder
+        advice = "free some space and begin again"
+        if self.subcommand != "fit":
+            advice = "free some space and begin again; answers that were written are kept"
+        elif any((run / "checkpoints").glob("*.ckpt")):
+            advice = (
+                f"free some space, then resume with `--ckpt_path {run}`; what was saved is kept"
+            )
+        raise InputError(f"the disk of {run} is full; {advice}") from error
 
     def _settings(self) -> str:
         """All settings as YAML."""

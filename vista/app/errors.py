@@ -3,7 +3,7 @@
 error                                   what is printed
 InputError                              `error: ` and its sentence
 a full disk, a file without permission  `error: ` and what the system says, with the file's name
-the end of another process              `error: ` and that the other one has said why
+the end of another process              `error: ` and which one was lost, see `vista/app/processes.py`
 SampleError                             `error: ` and its sentence (task, source, annotation, file), the traceback
 any other                               the traceback alone: it is a fault of code
 """
@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vista.data import InputError, SampleError
+from vista.full_disk import is_full
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # What gloo and NCCL say in a process whose neighbour is gone.
-LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+LEFT_ALONE = (
+    "Connection closed by peer", "Connection reset by peer", "remote process exited", "got 0 bytes", "Broken pipe",
+)  # fmt: skip
 
 
 @contextmanager
@@ -54,13 +56,19 @@ def sentence(error: Exception) -> str:
     """What is said to a person, on one line; empty where there is nothing but the traceback."""
     if isinstance(error, InputError | SampleError):
         return _one_line(error)
-    if isinstance(error, OSError) and error.errno in FULL:
-        return "the disk is full; free some space, then resume with `--ckpt_path runs/NAME`; what was saved is kept"
+    if isinstance(error, OSError) and is_full(error):
+        where = f", {error.filename} cannot be written" if error.filename else ""
+        return f"the disk is full{where}; free some space and begin again"
     if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename is not None:
         return f"{error.filename} cannot be opened: {error.strerror}"
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in LEFT_ALONE):
-        return "this process ends because another one did, which has said why"
+    if left_alone(error):
+        return "this process ends because another one did; that one, or what started it, says why"
     return ""
+
+
+def left_alone(error: Exception) -> bool:
+    """Whether the connection to another process of the run was lost."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in LEFT_ALONE)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """The folder of a run: its settings, its checkpoints, and the file that says it has ended."""
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from vista.app.resume import fixed_settings
+from vista.app.through import write_done
 from vista.training.checkpoints import (
     copy_checkpoint,
     read_states,
@@ -184,5 +184,4 @@ class RunFolder(Callback):
         )  # empty where none was written
         own = [path for path in map(Path, filter(None, named)) if path.is_relative_to(folder)]
         if trainer.is_global_zero and own and not trainer.interrupted:
-            content = {"checkpoint": str(own[0].relative_to(folder)), "step": trainer.global_step}
-            (self.folder / "done.json").write_text(json.dumps(content) + "\n")
+            write_done(folder, own[0], trainer.global_step)

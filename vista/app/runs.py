@@ -10,13 +10,16 @@ import json
 import os
 import re
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 
 from vista.data import InputError, MissingFileError
-from vista.training.checkpoints import read_checkpoint
+from vista.leftovers import remove, unused
+from vista.training.checkpoints import read_checkpoint, read_states
+from vista.training.resume import progress
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG_FOLDERS = (CONFIGS, CONFIGS / "stages", CONFIGS / "sizes", CONFIGS / "places")
@@ -151,21 +154,44 @@ def _run_called(name: Path) -> Path:
 
 
 def newest_intact(run: Path) -> Path:
-    """The newest checkpoint of a run that can be read; a kill or a full disk may have damaged one.
+    """The checkpoint of a run that is furthest in it, of those that can be read; a kill or a full disk may damage one.
 
     Raises:
         MissingFileError: there is none.
     """
-    found = list((run / "checkpoints").glob("*.ckpt"))
-    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in found:
-        try:
+    ages: dict[Path, tuple[int, ...]] = {}
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        with _damage_told():
+            # Times of files come last: a copy may not have kept them.
+            ages[path] = (*progress(read_states(path)), path.stat().st_mtime_ns)
+    for path in sorted(ages, key=ages.__getitem__, reverse=True):
+        with _damage_told():
             read_checkpoint(path, lazy=True)
-        except ValueError as error:
-            warnings.warn(f"{error}; the one before it is taken", stacklevel=2)
-        else:
             return path
     raise MissingFileError(f"{run} holds no checkpoint that can be read")
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (InputError, FileNotFoundError) as error:
+        warnings.warn(f"{error}; the one before it is taken", stacklevel=3)
+
+
+def remove_leftovers(run: Path) -> None:
+    """Remove what killed processes left in a run's folder, unless one still works there."""
+    with unused(run) as free:
+        for path in filter(_is_left, list(run.rglob("*")) if free else ()):
+            remove(path)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a file or folder was being written, was to be removed, or is half of a sharded checkpoint."""
+    if path.name.endswith(".before.ckpt"):
+        return path.with_name(path.name.replace(".before.ckpt", ".ckpt")).exists()
+    half = path.suffix == ".ckpt" and path.is_dir() and not (path / ".metadata").exists()
+    return half or path.suffix in (".unfinished", ".part", ".joined")
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vista.app.explain import explain
 from vista.app.parser import join_lists, settings_of, take
+from vista.app.processes import Processes
 from vista.app.strict_yaml import read_config
 from vista.data import InputError
 
@@ -51,17 +52,24 @@ class StrictCLI(LightningCLI):
             refuse_nulls(read_config(Path(config)), types)
         # Passing `args` while sys.argv is not empty warns on each run.
         sys.argv[1:] = [words[0], *join_lists(words[1:], types)]
+        self.processes = Processes()
         try:
-            super().__init__(
-                groups["model"],
-                groups["data"],
-                save_config_callback=None,
-                seed_everything_default=0,
-                trainer_defaults=dict(trainer_defaults),
-                parser_kwargs={**STRICT, **dict.fromkeys(verbs, STRICT)},
-            )
+            with self.processes.watched():
+                super().__init__(
+                    groups["model"],
+                    groups["data"],
+                    save_config_callback=None,
+                    seed_everything_default=0,
+                    trainer_defaults=dict(trainer_defaults),
+                    parser_kwargs={**STRICT, **dict.fromkeys(verbs, STRICT)},
+                )
         except (ArgumentError, MisconfigurationException) as error:
             raise InputError(explain(error, types)) from error
+
+    def instantiate_classes(self) -> None:
+        """Build the trainer, whose processes are watched over, the model and the data."""
+        super().instantiate_classes()
+        self.processes.meet_before(self.trainer.strategy)
 
 
 def settings_of_groups(groups: Mapping[str, type]) -> dict[str, Any]:
