@@ -69,6 +69,19 @@ ALLOWED = {
             "training",
         )
     ),
+    "vista.training.learning": tuple(
+        f"vista.{room}"
+        for room in (
+            "data",
+            "decoding",
+            "metrics",
+            "models",
+            "predictions",
+            "task",
+            "tokens",
+            "training",
+        )
+    ),
     "vista.module": tuple(
         f"vista.{room}"
         for room in (
