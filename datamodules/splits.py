@@ -18,7 +18,7 @@ from typing import Literal
 from datamodules.compiled import VERSION, Annotations, compiled
 from datamodules.readers import READERS
 from datamodules.readers.reader import Stamp, stamp
-from datamodules.source import LoadedSource, Source, lacking_fields
+from datamodules.source import LoadedSource, Source
 from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import Annotation, InputError, MissingFileError, located
@@ -104,9 +104,10 @@ class Splits:
             for score, split in splits.items():
                 if split:
                     annotations = self._regrouped(task, self.read(name, source, split))
-                    scored = not lacking_fields(name, source, split)
-                    asked = task if scored else task.with_hidden_answers()
                     root = source.root or self.root
+                    # A split may give less than its data set: where answers are hidden, nothing is scored.
+                    scored = task.fields <= READERS[source.dataset](root, split).fields
+                    asked = task if scored else task.with_hidden_answers()
                     loaded.append(LoadedSource(score, asked, root, annotations, scored=scored))
         return loaded
 

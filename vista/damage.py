@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vista.data import InputError, MissingFileError
+from vista.errors import InputError, MissingFileError
 
 HEAD, TAIL = 1 << 16, 64  # bytes looked at
 POINTER = "a Git LFS pointer, which stands for the file"

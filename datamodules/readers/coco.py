@@ -21,10 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.readers.files import inside
-from datamodules.readers.official import Official
+from datamodules.readers.official import IMAGE, OBJECT, Official
 from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
-from datamodules.readers.regions import IMAGE, OBJECT, intact_box, size_of
 from vista.data import Annotation, Size
 
 SOURCE = "https://cocodataset.org/#download"
@@ -71,7 +70,7 @@ class CocoReader(Reader):
             captions[record["image_id"]].append(record["caption"])
         for image in file.records("images", NAMED):
             path = image_path(self, image["file_name"], image["id"])
-            size = size_of(self, image, image["id"], file.path)
+            size = file.size(image, image["id"])
             if size is None:
                 continue
             on_flickr = flickr_id(image)
@@ -136,13 +135,11 @@ class CocoInstancesReader(Reader):
                 why = f"{file.path.name} has no category {record['category_id']}"
                 self.leave_out(record["id"], why)
         for image in file.records("images", NAMED):
-            size = size_of(self, image, image["id"], file.path)
+            size = file.size(image, image["id"])
             if size is None:
                 continue
             kept = [
-                (record, box)
-                for record in objects[image["id"]]
-                if (box := intact_box(self, record, size, file.path))
+                (record, box) for record in objects[image["id"]] if (box := file.box(record, size))
             ]
             yield Annotation(
                 id=str(image["id"]),

@@ -28,9 +28,9 @@ from datamodules.readers.files import inside
 from datamodules.readers.mask_images import UNREADABLE, damage, encode
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
-from datamodules.readers.regions import union
 from datamodules.readers.thumbnails import alike, thumbnails
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
+from vista.geometry import union
 
 VOC = "voc/VOCdevkit/VOC2012"
 VOC_SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from datamodules.readers.files import inside
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
-from datamodules.readers.regions import clip_box
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
-from vista.geometry import size_problem
+from vista.geometry import clip_box
+from vista.unsound import size_problem
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from itertools import product
 
 from datamodules.readers.files import inside
-from datamodules.readers.official import Official, misplaced
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
-from datamodules.readers.records import Record, known_format, misfit
+from datamodules.readers.records import Record, known_format, misfit, misplaced
 from vista.data import Annotation
 
 PROBLEM = {

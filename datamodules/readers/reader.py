@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from datamodules.readers.files import json_items, json_lines
-from datamodules.readers.official import Official, intact
+from datamodules.readers.files import json_items, json_lines, read_text, read_xml
+from datamodules.readers.official import Official, intact, load
 from datamodules.readers.records import Form, Record
-from vista.damage import looks_like, read_json, unreadable
 from vista.data import Annotation, InputError, MissingFileError, SampleError, located
 
 REPEATED = "its id stands twice, the first record is kept"  # why a record is left out
@@ -113,28 +112,15 @@ class Reader:
 
     def json(self, *candidates: str) -> Any:
         """The content of a JSON file (see `file`)."""
-        return read_json(self.file(*candidates), self.source)
+        return load(self.file(*candidates), self.source)
 
     def text(self, *candidates: str) -> str:
         """The content of a text file (see `file`)."""
-        path = self.file(*candidates)
-        if looks_like(path, "text"):
-            raise unreadable(path, "text", source=self.source)
-        try:
-            return path.read_text(encoding="utf-8-sig")
-        except ValueError as error:  # of the encoding
-            raise unreadable(path, "text", error, self.source) from error
+        return read_text(self.file(*candidates), self.source)
 
     def xml(self, *candidates: str) -> ET.Element:
         """The root of an XML file (see `file`)."""
-        path = self.file(*candidates)
-        try:
-            root = ET.parse(path).getroot()
-            if root.tag.lower() == "html":
-                raise ValueError("it is a page")
-            return root
-        except (ET.ParseError, ValueError) as error:  # of the syntax, or of the encoding
-            raise unreadable(path, "XML", error, self.source) from error
+        return read_xml(self.file(*candidates), self.source)
 
     def records(self, form: Form, *candidates: str, key: str = "") -> Iterator[Record]:
         """The records of a JSON file that have a form, see `Official`.

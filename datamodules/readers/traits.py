@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Form, Record
-from datamodules.readers.regions import clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, genome_images, id_of
 from vista.data import Annotation, Box, Segmentation, Size, box_iou
+from vista.geometry import clip_xywh
 
 COLORS = frozenset((
     "red", "green", "blue", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray", "gold", "silver",

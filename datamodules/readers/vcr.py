@@ -25,9 +25,9 @@ from typing import Any
 from datamodules.readers.files import inside
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record, fits, misfit
-from datamodules.readers.regions import clip_box
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
-from vista.geometry import size_problem
+from vista.geometry import clip_box
+from vista.unsound import size_problem
 
 # An apostrophe of its own joins on both sides: before the end of a short form, and after the start of one.
 JOINS = re.compile(

@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from datamodules.readers.files import inside
-from datamodules.readers.official import Official, misplaced
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader, coco_photo
-from datamodules.readers.records import Record, known_format, misfit, name_of
-from datamodules.readers.regions import clip_xywh, size_of
+from datamodules.readers.records import Record, known_format, misfit, misplaced, name_of
 from vista.data import Annotation, Size
+from vista.geometry import clip_xywh
 
 FOLDERS = ("visual_genome", "visual_genome/1.2", "visual_genome/1.0")
 IMAGE = {
@@ -88,7 +88,7 @@ def genome_images(reader: Reader) -> dict[int, GenomeImage]:
             reader.leave_out(record["url"], f"the image has no id in {file.path.name}")
             continue
         path = inside("/".join(["visual_genome", *record["url"].split("/")[-2:]]))
-        size = size_of(reader, record, image_id, file.path)
+        size = file.size(record, image_id)
         if size is not None:
             numbers = record.get("coco_id"), record.get("flickr_id")
             images[image_id] = GenomeImage(path, size, *numbers)

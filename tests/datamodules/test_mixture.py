@@ -14,7 +14,7 @@ from datamodules.settings import SampleOrder, Scoring
 from datamodules.source import Source
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
-from vista.task import NUM_UNSEEN
+from vista.prompts import NUM_UNSEEN
 
 SOURCES = {
     "caption_coco": Source("caption", "coco", "train2017", "val2017", {"caption_coco": "val2017"}),

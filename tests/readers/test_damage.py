@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import vista.data
-from datamodules.readers import READERS, regions
+from datamodules.readers import READERS
 from datamodules.readers.files import json_items
-from datamodules.readers.plain_pickle import RefusedPickleError, load_plain_pickle
+from datamodules.readers.official import load as read_official
+from datamodules.readers.plain_pickle import RefusedPickleError
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import FORMATS, known_format, misfit
+from vista import geometry
 from vista.damage import looks_like, read_json
 from vista.data import InputError, annotation_to_json
 
@@ -245,7 +246,7 @@ def changed(value: Any, place: tuple, *new: Any) -> Any:
 def load(file: Path) -> tuple[Any, Any]:
     """The content of a JSON file, JSON lines or a pickle, and what writes it; None where it is none of them."""
     if file.suffix in (".p", ".pkl"):
-        return load_plain_pickle(file), pickle.dumps
+        return read_official(file), pickle.dumps
     if file.suffix not in (".json", ".jsonl"):
         return None, None
     try:
@@ -260,8 +261,7 @@ def test_a_record_without_a_key_or_with_another_value_is_told_or_left_out(
     name: str, split: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of every record and key: nothing but a sentence or a note, and the libraries see what is sound."""
-    for module in (vista.data, regions):
-        monkeypatch.setattr(module, "coco_mask", Careful())
+    monkeypatch.setattr(geometry, "coco_mask", Careful())
     values = [None, "x", [], {}, True, 3.5]
     for file in official_files(name, split, root):
         content, dump = load(root / file)
@@ -410,4 +410,4 @@ def test_a_pickle_that_asks_for_more_than_containers_is_still_refused_as_such(
     with pytest.raises(
         RefusedPickleError, match=r"x\.p was refused: it asks for fractions\.Fraction"
     ):
-        load_plain_pickle(tmp_path / "x.p")
+        read_official(tmp_path / "x.p")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from datamodules.synthetic.world import write_pretraining, write_world
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 
 SMALL = {"seed": 5, "num_train": 300, "num_val": 40, "num_test": 120}
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange")
