@@ -17,7 +17,7 @@ from vista.data import Annotation, Box, InputError, Prediction, Reference, size_
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.bqa import BQAMetric
 from vista.metrics.visual7w import chosen_candidate
-from vista.prompts import letter_options
+from vista.task import letter_options
 
 
 class BQA(PQA):

@@ -13,8 +13,7 @@ from vista.answers import extract_answer
 from vista.data import Annotation, InputError, Prediction, Reference, neutralise
 from vista.decoding.grammar import Choice, Grammar, Text
 from vista.metrics.iconqa import IconQAMetric, choose_option
-from vista.prompts import letter_options
-from vista.task import Task
+from vista.task import Task, letter_options
 
 
 class IconQA(Task):

@@ -18,8 +18,7 @@ from vista.answers import extract_letter
 from vista.data import Annotation, Prediction, Reference, size_of
 from vista.decoding.grammar import Choice, Grammar
 from vista.metrics.vcr import HIDDEN_MODES, MODES, VCRMetric, leaderboard
-from vista.prompts import letter_options
-from vista.task import Task
+from vista.task import Task, letter_options
 
 ANSWERS = tuple(f"The answer is ({letter})." for letter in "ABCD")
 _MENTION = re.compile(r"<(\d+)>")

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
+from datamodules.readers.mask_images import union
 from datamodules.readers.official import Official
 from vista import geometry, unsound
 from vista.codec.bench.mask_files import read_masks
 from vista.data import InputError
-from vista.geometry import clip_box, clip_xywh, decode_segmentation, mask_problem, union
+from vista.geometry import clip_box, clip_xywh, decode_segmentation, mask_problem
 from vista.unsound import (
     all_finite,
     is_box,

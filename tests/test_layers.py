@@ -15,6 +15,7 @@ ALLOWED = {
     "datamodules": ("datamodules", "tasks", "vista"),
     "datamodules.readers": (
         "datamodules.readers",
+        "vista.boxes",
         "vista.damage",
         "vista.data",
         "vista.errors",
@@ -46,6 +47,7 @@ ALLOWED = {
     "vista.errors": (),
     "vista.unsound": (),
     "vista.data": ("vista.errors",),
+    "vista.boxes": ("vista.data",),
     "vista.geometry": ("vista.data", "vista.errors", "vista.unsound"),
     "vista.damage": ("vista.errors",),
     "vista.answers": ("vista.data",),
@@ -61,7 +63,7 @@ ALLOWED = {
     ),
     "vista.tokens": ("vista.tokens", "vista.data"),
     "vista.models": ("vista.models", "vista.data", "vista.tokens.batch_types"),
-    "vista.metrics": ("vista.metrics", "vista.answers", "vista.data"),
+    "vista.metrics": ("vista.metrics", "vista.answers", "vista.boxes", "vista.data"),
     "vista.decoding": (
         "vista.decoding",
         "vista.models",

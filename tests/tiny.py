@@ -14,10 +14,11 @@ from datamodules.missing import check_split, with_images
 from datamodules.source import Source
 from datamodules.splits import Splits
 from vista.codec.codec import Codec
-from vista.data import Annotation, Example
+from vista.data import Annotation
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[1]

@@ -71,19 +71,6 @@ _VALUES = attrgetter(*(each.name for each in fields(Annotation)))
 
 
 @dataclass(slots=True)
-class Example:
-    """What the model is trained on or asked: images and one or several turns of text.
-
-    Attributes:
-        images: paths below the data root.
-        turns: (prompt, target) pairs; the `<image>` marks stand in the prompts, one per image, in order.
-    """
-
-    images: tuple[str, ...]
-    turns: Turns
-
-
-@dataclass(slots=True)
 class Prediction:
     """A parsed answer, in pixels of the original image.
 
@@ -142,23 +129,6 @@ def annotation_from_json(text: str) -> Annotation:
     annotation.boxes = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in annotation.boxes)
     annotation.photos = tuple(tuple(names) for names in annotation.photos)
     return annotation
-
-
-def box_area(box: Box) -> float:
-    """Area in square pixels; 0 for swapped corners."""
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
-
-
-def box_intersection(a: Box, b: Box) -> float:
-    """Area that two boxes share, in square pixels; continuous coordinates (no +1)."""
-    return box_area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
-
-
-def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1; 0 where either area is 0."""
-    shared = box_intersection(a, b)
-    union = box_area(a) + box_area(b) - shared
-    return shared / union if shared and union else 0.0
 
 
 def size_of(annotation: Annotation) -> Size:

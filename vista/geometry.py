@@ -7,7 +7,8 @@ judged by `vista/unsound.py`, which also says what is wrong with it.
     decode_segmentation([[1, 1, 4, 1, 4, 3, 1, 3]], (6, 6)) # bool (6, 6)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -23,7 +24,6 @@ from vista.unsound import (
     are_four,
     enclosing,
     is_box,
-    joined,
     malformed,
     run_lengths,
     segmentation_problem,
@@ -34,7 +34,9 @@ def are_plain(values: object, least: float, most: float) -> bool:
     """Whether it is a list or a tuple of Python's own numbers within bounds; what is not a number is within none."""
     if not isinstance(values, list | tuple) or not set(map(type, values)) <= {int, float}:
         return False
-    return all(least <= value <= most for value in values)
+    # What is not a number slips through bounds, and not through a sum.
+    within = not values or (least <= min(values) and max(values) <= most)
+    return within and isfinite(sum(values))
 
 
 def is_plain_size(size: object) -> bool:
@@ -102,35 +104,17 @@ def clip_xywh(box: Sequence[float], size: Size) -> Box | None:
 
 def mask_problem(segmentation: Segmentation, size: Size) -> str:
     """Why a COCO segmentation of an object in an image of (H, W) is no mask with a pixel, or nothing."""
-    if not is_plain_mask(segmentation, size):
-        problem = segmentation_problem(segmentation, size)
-        if problem:
-            return problem
+    is_plain = is_plain_mask(segmentation, size)
+    problem = "" if is_plain else segmentation_problem(segmentation, size)
+    if problem:
+        return problem
     # Counted in run lengths: drawing would take ten times as long.
     if isinstance(segmentation, dict):
         drawn = _runs(segmentation)[1::2].any()
     else:
-        drawn = coco_mask.area(outlines(segmentation, size)).any()
+        polygons = segmentation if is_plain else enclosing(segmentation)
+        drawn = coco_mask.area(coco_mask.frPyObjects(polygons, *size)).any()
     return "" if drawn else "its mask draws no pixel"
-
-
-def outlines(segmentation: list[list[float]], size: Size) -> list[dict]:
-    """Each polygon of a sound segmentation that encloses something, as an RLE of pycocotools; at least one must."""
-    polygons = segmentation if is_plain_mask(segmentation, size) else enclosing(segmentation)
-    found: list[dict] = coco_mask.frPyObjects(polygons, *size)
-    return found
-
-
-def union(segmentations: Iterable[Segmentation], size: Size) -> dict:
-    """Several objects of an image of (H, W), each without a `mask_problem`, as one RLE with text counts."""
-    parts: list[dict] = []
-    for segmentation in segmentations:
-        if isinstance(segmentation, dict):
-            runs = joined(_runs(segmentation)).tolist()
-            parts.append(coco_mask.frPyObjects({"size": list(size), "counts": runs}, *size))
-        else:
-            parts += outlines(segmentation, size)
-    return {"size": list(size), "counts": coco_mask.merge(parts)["counts"].decode("ascii")}
 
 
 def _runs(rle: dict) -> np.ndarray:
@@ -161,8 +145,9 @@ def decode_segmentation(segmentation: Segmentation, size: Size) -> Mask:
         runs = _runs(segmentation)
         columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # (W * H,), column by column
         return np.ascontiguousarray(columns.reshape(width, height).T)
-    if not is_plain and not enclosing(segmentation):
+    polygons = segmentation if is_plain else enclosing(segmentation)
+    if not polygons:
         return np.zeros((height, width), dtype=bool)
-    rle = coco_mask.merge(outlines(segmentation, size))
+    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     # pycocotools fills masks column by column, the rest of the project row by row.
     return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from vista.data import Size
-from vista.odd_images import BROKEN, FORMATS, ImageError, header_error, tiff_pixels
+from vista.odd_images import BROKEN, FORMATS, ImageError, header_error, load_tiff
 
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -42,8 +42,7 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
         ImageError: the file is missing, empty, damaged, too large, or of another format.
     """
     kind = _check_header(path, max_pixels)
-    image = _decode(path, exif)
-    return tiff_pixels(path, image, exif) if kind == "TIFF" else image
+    return load_tiff(path, exif, _decode) if kind == "TIFF" else _decode(path, exif)
 
 
 def _decode(path: Path, exif: bool) -> np.ndarray:

@@ -39,19 +39,19 @@ def header_error(path: Path, max_pixels: int, error: Exception) -> ImageError:
     return ImageError(f"The image {path} cannot be read: {reason}.")
 
 
-def tiff_pixels(path: Path, decoded: np.ndarray, exif: bool) -> np.ndarray:
+def load_tiff(path: Path, exif: bool, decode: Callable[[Path, bool], np.ndarray]) -> np.ndarray:
     """The pixels of a TIFF file.
 
     Args:
         path: the file.
-        decoded: uint8 (H, W, 3), what cv2 makes of it.
         exif: turn it upright; else the stored pixels are wanted.
+        decode: reads any other format, uint8 (H, W, 3).
     """
     with Image.open(path, formats=FORMATS) as header:
         has_alpha = header.mode in ("RGBA", "RGBa")
         orientation = getattr(header, "tag_v2", {}).get(ORIENTATION, 1)
     # cv2 multiplies the colours of a TIFF by its alpha; of the other formats it drops it.
-    image = _decode_by_pillow(path) if has_alpha else decoded
+    image = _decode_by_pillow(path) if has_alpha else decode(path, exif)
     # Both libraries turn a TIFF upright, asked or not.
     if not exif and orientation in STORED:
         return np.ascontiguousarray(STORED[orientation](image))

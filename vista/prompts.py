@@ -7,11 +7,10 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from copy import copy
 from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,13 +22,9 @@ MARK = re.compile(r"<(expr|question|objs|options|n)>")
 
 
 class Prompts(ABC):
-    """How one kind of question is asked.
+    """How one kind of question is asked."""
 
-    Attributes:
-        name: of the task and of its file of templates.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # of the task, and of its file of templates
 
     def __init__(self, codec: Codec) -> None:
         """Keep the codec.
@@ -45,14 +40,6 @@ class Prompts(ABC):
         file = Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt"
         lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
         return list(chain.from_iterable(expand(line) for line in lines if line))
-
-    def in_unseen_words(self) -> Self | None:
-        """The same task with the prompts that are never trained on; None where it has too few of them."""
-        if len(self.templates) <= NUM_UNSEEN:
-            return None
-        other = copy(self)
-        other.templates = self.templates[-NUM_UNSEEN:]
-        return other
 
     @abstractmethod
     def target(self, annotation: Annotation) -> str:
@@ -102,23 +89,9 @@ class Prompts(ABC):
         """Prompt and target of every turn; most tasks have one."""
         return ((self.prompt(annotation, rng), self.target(annotation)),)
 
-    def question(self, annotation: Annotation, template: int = 0) -> Turns:
-        """The turns in evaluation: as `turns`, with the last answer left empty, so that it need not be known.
-
-        Args:
-            annotation: what is asked about.
-            template: index of the instruction.
-        """
-        return ((self.fill(self.templates[template], annotation), ""),)
-
 
 def expand(line: str) -> list[str]:
     """All prompts of a line with alternatives: `{Give|Draw} the {box|outline} of <expr>.` has four."""
     parts = re.split(r"\{(.*?)\}", line)  # text and alternatives, in turns
     choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
     return ["".join(words) for words in product(*choices)]
-
-
-def letter_options(options: Sequence[str]) -> str:
-    """The options of a multiple-choice question: `(A) a dog (B) a cat`."""
-    return " ".join(f"({chr(ord('A') + k)}) {option}" for k, option in enumerate(options))

@@ -12,15 +12,16 @@ reaches the codec's ceiling; `target(a)` is accepted by `grammar(a)`; garbage sc
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from torchmetrics import Metric
 
 from vista.data import Annotation, Prediction, Reference, Turns
 from vista.decoding.grammar import Grammar
-from vista.prompts import Prompts
+from vista.prompts import NUM_UNSEEN, Prompts
 
 
 class Task(Prompts):
@@ -57,6 +58,23 @@ class Task(Prompts):
         super().__init_subclass__()
         if "name" in cls.__dict__:
             Task.known[cls.name] = cls
+
+    def in_unseen_words(self) -> Self | None:
+        """The same task with the prompts that are never trained on; None where it has too few of them."""
+        if len(self.templates) <= NUM_UNSEEN:
+            return None
+        other = copy(self)
+        other.templates = self.templates[-NUM_UNSEEN:]
+        return other
+
+    def question(self, annotation: Annotation, template: int = 0) -> Turns:
+        """The turns in evaluation: as `turns`, with the last answer left empty, so that it need not be known.
+
+        Args:
+            annotation: what is asked about.
+            template: index of the instruction.
+        """
+        return ((self.fill(self.templates[template], annotation), ""),)
 
     def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """What the task asks about, made once from all that a reader gives; most tasks take it as it is.
@@ -126,3 +144,8 @@ class Source(Protocol):
 def commonest(labels: Iterable[str]) -> str:
     """The label that occurs most often, the first of equals; empty where there are none."""
     return max(Counter(labels).items(), key=itemgetter(1), default=("", 0))[0]
+
+
+def letter_options(options: Sequence[str]) -> str:
+    """The options of a multiple-choice question: `(A) a dog (B) a cat`."""
+    return " ".join(f"({chr(ord('A') + k)}) {option}" for k, option in enumerate(options))

@@ -38,6 +38,7 @@ NAMED = IMAGE | {"file_name": str, "flickr_url": str | None}
 CAPTION = {"image_id": int, "caption": str}
 OF_KARPATHY = {"cocoid": int, "filepath": str, "split": str, "sentences": [{"raw": str}]}
 CATEGORISED = OBJECT | {"image_id": int, "category_id": int, "iscrowd": int | None}
+COCO_FILE = re.compile(r"(?:^|[/_])(\d{12})\.\w+$")
 
 
 class CocoReader(Reader):
@@ -82,7 +83,7 @@ class CocoReader(Reader):
         kept = KARPATHY[self.split]
         images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
         places = ("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")
-        for image in self.records(OF_KARPATHY, *places, key="images"):
+        for image in Official(self, self.file(*places)).records("images", OF_KARPATHY):
             if image["split"] not in kept:
                 continue
             if image["filepath"] not in images:
@@ -174,3 +175,9 @@ def image_path(reader: Reader, file_name: str, image_id: int) -> str:
     if reader.split.endswith("2017") or (reader.root / path).is_file():
         return path
     return CocoImages(reader, reader.split).path(image_id)
+
+
+def coco_photos(file_name: str) -> tuple[str, ...]:
+    """The name of a photograph of COCO by that of its file, in either release; none where it is not called so."""
+    number = COCO_FILE.search(file_name)
+    return (coco_photo(number[1]),) if number else ()

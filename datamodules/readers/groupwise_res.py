@@ -21,11 +21,12 @@ from itertools import combinations
 from pathlib import Path
 
 from datamodules.readers.files import inside
+from datamodules.readers.mask_images import union
 from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Form, Record, known_format, misfit, misplaced
 from vista.data import Annotation, Segmentation
-from vista.geometry import mask_problem, union
+from vista.geometry import mask_problem
 from vista.unsound import size_problem
 
 FORMS: dict[str, Form] = {

@@ -16,9 +16,10 @@ Liu et al., Visual Instruction Tuning, NeurIPS 2023.
 
 from collections.abc import Iterator
 
+from datamodules.readers.coco import coco_photos
 from datamodules.readers.files import inside, json_items, json_lines
 from datamodules.readers.official import intact
-from datamodules.readers.reader import CocoImages, Reader, coco_photo, coco_photos
+from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
 from vista.data import Annotation
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Form, Record
 from datamodules.readers.visual_genome import FOLDERS, genome_images, id_of
-from vista.data import Annotation, Box, Segmentation, Size, box_iou
+from vista.boxes import box_iou
+from vista.data import Annotation, Box, Segmentation, Size
 from vista.geometry import clip_xywh
 
 COLORS = frozenset((

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.readers.files import inside
+from datamodules.readers.official import load
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record, fits, misfit
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
@@ -118,7 +119,7 @@ class VCRReader(Reader):
         if self.still[0] != name:
             path = inside(f"vcr/vcr1images/{name}")
             try:
-                why, data = "", self.json(path)
+                why, data = "", load(self.file(path), self.source)
             except MissingFileError:
                 raise
             except InputError as error:  # one still's file is damaged

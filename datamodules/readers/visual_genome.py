@@ -18,8 +18,8 @@ Krishna et al., Visual Genome, IJCV 2017. Splits: https://github.com/jcjohnson/d
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from datamodules.readers.files import inside
-from datamodules.readers.official import Official
+from datamodules.readers.files import inside, json_items
+from datamodules.readers.official import Official, intact
 from datamodules.readers.reader import Reader, coco_photo
 from datamodules.readers.records import Record, known_format, misfit, misplaced, name_of
 from vista.data import Annotation, Size
@@ -117,7 +117,9 @@ class VisualGenomeReader(Reader):
         images = genome_images(self)
         kept = None if self.split == "all" else self._split()
         places = [f"{folder}/region_descriptions.json" for folder in FOLDERS]
-        for record in self.items({"regions": [object]}, *places):
+        path = self.file(*places)
+        records = json_items(path, self.source)
+        for _, record in intact(self, records, {"regions": [object]}, path):
             for region in record["regions"]:
                 why = misfit(region, REGION)
                 if why:

@@ -76,7 +76,8 @@ def encode(
             sequences.append(_draw_ring(ring, part, num_points, method, num_bins, scale))
     else:
         sequences = [_draw_ring(outer[0], mask, num_points, method, num_bins, scale)]
-    return sorted(map(_canonical, sequences), key=_first_point)
+    # By the first point, as regions are ordered everywhere.
+    return sorted(map(_canonical, sequences), key=lambda bins: (bins[0].sum(), bins[0, 1]))
 
 
 def _check(num_points: int, method: str, multipart: str) -> None:
@@ -109,9 +110,3 @@ def _canonical(bins: np.ndarray) -> np.ndarray:
         bins = bins[::-1]
     start = canonical_start(bins)
     return np.concatenate((bins[start:], bins[:start]))
-
-
-def _first_point(bins: np.ndarray) -> tuple[int, int]:
-    """Key that orders sequences: x + y of the first point, then y."""
-    x, y = bins[0].tolist()
-    return x + y, y

@@ -1,25 +1,21 @@
 """Training inside a run: the loss of a batch, and the losses of each source in the log (Section 5.2)."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import chain
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from lightning import Trainer
 from torch import Tensor
-from torch.optim import Optimizer
 
 from vista.decoding.decoder import Decoder
 from vista.models.vistallm import VistaLLM
 from vista.task import Source
 from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.accumulation import Window
+from vista.training.accumulation import AccumulatingModule, Window
 from vista.training.evaluation import EvaluationModule
 
 
-class LearningModule(EvaluationModule):
+class LearningModule(EvaluationModule, AccumulatingModule):
     """The half of `VistaModule` that learns."""
 
     learned_words: Tensor  # bool (V,): which words were ever a target
@@ -79,25 +75,6 @@ class LearningModule(EvaluationModule):
             shown = self.window.loss
         self.log("train/loss", shown, prog_bar=True, sync_dist=True)
         return mean
-
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        """A step; where it has several batches, its gradients are set right once the last one has gone backward."""
-        closure = optimizer_closure
-        if closure is not None and self.trainer.accumulate_grad_batches > 1:
-            closure = partial(self._last_of_window, optimizer, closure)
-        super().optimizer_step(epoch, batch_idx, optimizer, closure)
-
-    def _last_of_window(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Any:
-        loss = closure()
-        trained = chain.from_iterable(group["params"] for group in optimizer.param_groups)
-        self.window.correct(trained, self.trainer.accumulate_grad_batches)
-        return loss
 
     def _ends_step(self, batch_idx: int) -> bool:
         """Whether weights change after this batch: windows are counted from the first batch of an epoch."""
