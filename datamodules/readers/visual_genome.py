@@ -15,13 +15,13 @@ Krishna et al., Visual Genome, IJCV 2017. Splits: https://github.com/jcjohnson/d
     v1.0        the same with "id" and "image" in place of "region_id" and "image_id"
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from datamodules.readers.files import inside, json_items
 from datamodules.readers.official import Official, intact
 from datamodules.readers.reader import Reader, coco_photo
-from datamodules.readers.records import Record, known_format, misfit, misplaced, name_of
+from datamodules.readers.records import Form, Record, known_format, misfit, misplaced, name_of
 from vista.data import Annotation, Size
 from vista.geometry import clip_xywh
 
@@ -95,6 +95,12 @@ def genome_images(reader: Reader) -> dict[int, GenomeImage]:
     return images
 
 
+def long_list(reader: Reader, form: Form, places: Iterable[str]) -> Iterator[Record]:
+    """The records that have a form, of the first file there is, which is one long list and read piece by piece."""
+    path = reader.file(*places)
+    return (record for _, record in intact(reader, json_items(path, reader.source), form, path))
+
+
 def id_of(record: Record, key: str, older: str) -> int | None:
     """A number that the versions of Visual Genome call differently."""
     number: int | None = record[key] if key in record else record.get(older)
@@ -117,9 +123,7 @@ class VisualGenomeReader(Reader):
         images = genome_images(self)
         kept = None if self.split == "all" else self._split()
         places = [f"{folder}/region_descriptions.json" for folder in FOLDERS]
-        path = self.file(*places)
-        records = json_items(path, self.source)
-        for _, record in intact(self, records, {"regions": [object]}, path):
+        for record in long_list(self, {"regions": [object]}, places):
             for region in record["regions"]:
                 why = misfit(region, REGION)
                 if why:
