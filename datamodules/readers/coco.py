@@ -25,6 +25,7 @@ from datamodules.readers.official import IMAGE, OBJECT, Official
 from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
 from vista.data import Annotation, Size
+from vista.unsound import shown
 
 SOURCE = "https://cocodataset.org/#download"
 FLICKR_ID = re.compile(r"/(\d+)_\w+\.jpg$")
@@ -87,7 +88,7 @@ class CocoReader(Reader):
             if image["split"] not in kept:
                 continue
             if image["filepath"] not in images:
-                self.leave_out(image["cocoid"], f"COCO has no folder {image['filepath']!r}")
+                self.leave_out(image["cocoid"], f"COCO has no folder {shown(image['filepath'])}")
                 continue
             path = images[image["filepath"]].path(image["cocoid"])
             captions = [sentence["raw"] for sentence in image["sentences"]]

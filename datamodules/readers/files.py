@@ -62,6 +62,8 @@ def _items(path: Path) -> Iterator[object]:
         if not text.lstrip().startswith("["):
             raise ValueError("it does not begin with a bracket")
         start = text.index("[") + 1
+        if text[start:].strip() == "]":
+            raise ValueError("it holds nothing")
         while True:
             start = BETWEEN.match(text, start).end()  # type: ignore[union-attr]
             if text.startswith("]", start):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from datamodules.readers.plain_pickle import PlainUnpickler, RefusedPickleError
 from datamodules.readers.records import Form, Record, known_format, misfit, misplaced, name_of
-from vista.damage import unreadable
+from vista.damage import advice, unreadable
 from vista.data import Box, InputError, Size
 from vista.geometry import clip_xywh, is_plain_size, mask_problem
 from vista.unsound import shown, size_problem
@@ -46,7 +46,7 @@ def load(path: Path, source: str = "") -> Any:
                 return PlainUnpickler(stream, encoding="utf-8", errors="replace").load()
             return json.load(stream)
     except RefusedPickleError as error:
-        raise RefusedPickleError(f"{path} was refused: {error}") from None
+        raise RefusedPickleError(f"{path} was refused: {error}; {advice('', source)}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except Exception as error:  # of what is no pickle, the module raises nearly anything
@@ -61,12 +61,14 @@ class Official:
         path: the file.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or holds nothing.
     """
 
     def __init__(self, reader: "Reader", path: Path) -> None:
         self.reader, self.path = reader, path
         self.content = load(path, reader.source)
+        if not self.content:
+            raise misplaced(reader, path, "it holds nothing")
 
     def records(self, key: str, form: Form) -> Iterator[Record]:
         """The records of one of the file's lists that have a form, see `intact`.

@@ -51,22 +51,21 @@ class RefCOCOReader(Reader):
         images = CocoImages(self, "train2014", IMAGES)
         for ref in refs.records("", REF):
             if ref["split"] == self.split:
-                record = objects.get(ref["ann_id"])
-                yield from self._expressions(ref, record, sizes, images, instances)
+                record, size = objects.get(ref["ann_id"]), sizes.get(ref["image_id"])
+                yield from self._expressions(ref, record, size, images, instances)
 
     def _expressions(
         self,
         ref: Record,
         record: Record | None,
-        sizes: dict[int, Size],
+        size: Size | None,
         images: CocoImages,
         instances: Official,
     ) -> Iterator[Annotation]:
-        if record is None or ref["image_id"] not in sizes:
+        if record is None or size is None:
             why = f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json"
             self.leave_out(ref["ref_id"], why)
             return
-        size = sizes[ref["image_id"]]
         box = instances.box(record, size)
         if box is None:
             return

@@ -411,3 +411,79 @@ def test_a_pickle_that_asks_for_more_than_containers_is_still_refused_as_such(
         RefusedPickleError, match=r"x\.p was refused: it asks for fractions\.Fraction"
     ):
         read_official(tmp_path / "x.p")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is no pickle: it looks like an empty file"),
+        (pickle.dumps([]), "is another file: it holds nothing"),
+        (pickle.dumps({}), "is another file: it holds nothing"),
+        (pickle.dumps(None), "is another file: it holds nothing"),
+        (b"cfractions\nFraction\n.", "was refused: it asks for fractions.Fraction"),
+    ],
+)
+@pytest.mark.parametrize("name", ["refcoco", "refcocog"])
+def test_refs_that_are_empty_or_refused_are_named(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    shutil.copytree(FORMATS_ROOT / f"refer/{name}", tmp_path / f"refer/{name}")
+    (file,) = (tmp_path / f"refer/{name}").glob("refs*.p")
+    file.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        list(READERS[name](tmp_path, "train"))
+    assert f"{file} {words}" in str(error.value) and "github.com/lichengunc/refer" in str(
+        error.value
+    )
+
+
+def test_official_files_that_hold_nothing_are_named(tmp_path: Path) -> None:
+    for name, split, path in (
+        ("grefcoco", "train", "grefcoco/grefs(unc).json"),
+        ("visual_genome", "all", "visual_genome/region_descriptions.json"),
+        ("llava_instruct", "train", "llava_instruct/llava_instruct_150k.json"),
+        ("iconqa", "train", "iconqa/iconqa_data/problems.json"),
+    ):
+        shutil.copytree(FORMATS_ROOT, tmp_path / name)
+        for empty in ("[]", " [ ]\n"):
+            (tmp_path / name / path).write_text(empty)
+            with pytest.raises(InputError, match="it holds nothing") as error:
+                list(READERS[name](tmp_path / name, split))
+            assert str(tmp_path / name / path) in str(error.value)
+
+
+NESTED = "[" * 2000 + "]" * 2000  # deeper than Python's own reader of JSON goes
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "path"),
+    [
+        ("refcoco", "train", "refer/refcoco/instances.json"),
+        ("visual_genome", "all", "visual_genome/region_descriptions.json"),
+        ("nlvr2", "dev", "nlvr2/dev.json"),
+        ("hateful_memes", "train", "hateful_memes/train.jsonl"),
+    ],
+)
+def test_nested_without_end_is_said_of_the_file(
+    tmp_path: Path, name: str, split: str, path: str
+) -> None:
+    shutil.copytree(FORMATS_ROOT, tmp_path / name)
+    file = tmp_path / name / path
+    content = file.read_text()
+    start = content.index("{") + 1
+    file.write_text(f'{content[:start]}"more": {NESTED}, {content[start:]}')
+    with pytest.raises(InputError) as error:
+        list(READERS[name](tmp_path / name, split))
+    assert f"{file} is no JSON" in str(error.value) and "recursion" in str(error.value)
+    assert "looks like" not in str(error.value) and len(str(error.value)) < 500
+
+
+def test_a_value_in_a_note_is_cut(tmp_path: Path) -> None:
+    shutil.copytree(FORMATS_ROOT / "nlvr2", tmp_path / "nlvr2")
+    file = tmp_path / "nlvr2/dev.json"
+    first, *others = file.read_text().splitlines()
+    record = json.loads(first) | {"label": "long" * 500}
+    file.write_text("\n".join([json.dumps(record), *others]))
+    reader = READERS["nlvr2"](tmp_path, "dev")
+    list(reader)
+    assert [len(why) < 150 for _, why in reader.problems] == [True]
