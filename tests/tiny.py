@@ -58,6 +58,13 @@ def tiny_model(seed: int = 0, vocab_size: int | None = None) -> VistaLLM:
     return VistaLLM(encoder, qformer, llm, tokenizer().image_id).eval()
 
 
+def logits_of(model: VistaLLM, batch: dict[str, Tensor]) -> Tensor:
+    """Logits of every position, float (B, T, V), by one pass without a cache."""
+    embeds = model.embed(batch)  # type: ignore[arg-type]
+    outputs = model.language_model(inputs_embeds=embeds, attention_mask=batch["attention_mask"])
+    return outputs.logits  # type: ignore[no-any-return]
+
+
 def picture(name: str) -> Tensor:
     """The same noise for the same name, float (3, 32, 32)."""
     return torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(sum(map(ord, name))))

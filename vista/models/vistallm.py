@@ -132,12 +132,6 @@ class VistaLLM(nn.Module):
             ).last_hidden_state
         return hidden
 
-    def logits(self, batch: Batch) -> Tensor:
-        """Logits of every position, float (B, T, V)."""
-        return self.language_model(
-            inputs_embeds=self.embed(batch), attention_mask=batch["attention_mask"]
-        ).logits
-
 
 def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
     """Rows of about one length together: groups whose padded sizes sum to the least there is.
