@@ -26,7 +26,7 @@ from benchmarks.results import ROOT, run
 from datamodules.commands.configured import Setup, read_setup
 from vista.app.runs import find_file
 from vista.app.settings import make_part
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 from vista.metrics.overlap import mask_iou, union_mask
 from vista.tokens.tokenizer import Tokenizer
 

@@ -21,7 +21,6 @@ from unittest.mock import patch
 import torch
 
 from vista.codec.codec import Codec
-from vista.data import Example
 from vista.decoding.automaton import Automaton
 from vista.decoding.coordinates import Coordinates
 from vista.decoding.grammar import Grammar, Regions, Text, compile_grammar
@@ -29,6 +28,7 @@ from vista.decoding.greedy import generate
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.tokens.tokenizer import Tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "configs/tiny/tokenizer"

@@ -23,7 +23,7 @@ import torch
 from benchmarks.mixture_samples import LAYOUTS, batch_of, draw, write
 from benchmarks.train_models import SIZES, Batch, Bench, Way
 from callbacks.throughput import peak_memory
-from vista.models.length_groups import padded_size
+from vista.training.flops import padded_size
 
 
 def seconds_of_step(way: Way, batch: Batch, device: str) -> float:

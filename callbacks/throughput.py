@@ -8,10 +8,9 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from vista.models.length_groups import padded_size
 from vista.module import VistaModule
 from vista.tokens.batch_types import TrainingBatch
-from vista.training.flops import step_flops, unit_flops
+from vista.training.flops import padded_size, step_flops, unit_flops
 
 
 class Throughput(Callback):

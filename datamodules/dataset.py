@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 
 from datamodules.order import Key
 from datamodules.source import LoadedSource
-from vista.data import Annotation, Example, Size, Turns, located, neutralise_answer
+from vista.data import Annotation, Size, Turns, located, neutralise_answer
 from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
 from vista.images import ImageError, ImageTransform, load_image, same_shape
 from vista.tokens.batch import IGNORE, Sample, check_marks, collate, encode_example
-from vista.tokens.batch_types import TrainingBatch
+from vista.tokens.batch_types import Example, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
 LossOn = Literal["all", "free"]

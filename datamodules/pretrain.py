@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.readers import READERS
 from datamodules.synthetic.world import write_pretraining
-from vista.data import Annotation, InputError, decode_segmentation
+from vista.data import Annotation, InputError
+from vista.geometry import decode_segmentation
 from vista.images import ImageTransform, load_image
 
 

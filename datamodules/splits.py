@@ -9,7 +9,7 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,34 +17,15 @@ from typing import Literal
 
 from datamodules.compiled import VERSION, Annotations, compiled
 from datamodules.readers import READERS
-from datamodules.readers.reader import Stamp, stamp
-from datamodules.source import LoadedSource, Source, lacking_fields
+from datamodules.regrouped import Regrouped
+from datamodules.source import LoadedSource, Source
 from tasks import Task
 from vista.codec.codec import Codec
-from vista.data import Annotation, InputError, MissingFileError, located
+from vista.data import InputError, MissingFileError
 
 Part = Literal["train", "val", "test"]
 ROOT = Path(__file__).parents[1]
 Check = Callable[[str, Annotations, Path], None]  # of a split's name, annotations and data root
-
-
-class Regrouped:
-    """What a task makes of all that a reader gives: the origin of a compiled file of its own."""
-
-    def __init__(self, task: Task, annotations: Annotations) -> None:
-        """Keep both; the compiled file of the annotations is watched."""
-        self.task, self.annotations = task, annotations
-        self.problems: list[tuple[str, str]] = []
-        file = annotations.file.absolute()
-        self.watched: dict[str, Stamp | None] = {str(file): stamp(str(file))}
-
-    def __iter__(self) -> Iterator[Annotation]:
-        try:
-            yield from self.task.regroup(self.annotations)
-        except Exception as error:
-            raise located(
-                error, f"task {self.task.name}, on {self.annotations.file.name}"
-            ) from error
 
 
 class Splits:
@@ -104,9 +85,10 @@ class Splits:
             for score, split in splits.items():
                 if split:
                     annotations = self._regrouped(task, self.read(name, source, split))
-                    scored = not lacking_fields(name, source, split)
-                    asked = task if scored else task.with_hidden_answers()
                     root = source.root or self.root
+                    # A split may give less than its data set: where answers are hidden, nothing is scored.
+                    scored = task.fields <= READERS[source.dataset](root, split).fields
+                    asked = task if scored else task.with_hidden_answers()
                     loaded.append(LoadedSource(score, asked, root, annotations, scored=scored))
         return loaded
 

@@ -13,16 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vista.codec.codec import Codec
-from vista.data import (
-    Annotation,
-    InputError,
-    Mask,
-    Prediction,
-    Reference,
-    Size,
-    decode_segmentation,
-)
+from vista.data import Annotation, InputError, Mask, Prediction, Reference, Size
 from vista.decoding.grammar import Grammar, Literal, Regions
+from vista.geometry import decode_segmentation
 from vista.metrics.coseg import CoSegMetric
 from vista.metrics.evaluator import Evaluator
 from vista.task import Task

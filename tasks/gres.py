@@ -8,8 +8,9 @@ gRefCOCO, https://github.com/henghuiding/gRefCOCO, arXiv:2306.00968.
 from collections.abc import Sequence
 
 from tasks.res import RES
-from vista.data import Annotation, Mask, Prediction, Reference, decode_segmentation, size_of
+from vista.data import Annotation, Mask, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
+from vista.geometry import decode_segmentation
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.gres import GRESMetric
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vista.data import Annotation, Mask, Prediction, Reference, decode_segmentation, size_of
+from vista.data import Annotation, Mask, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
+from vista.geometry import decode_segmentation
 from vista.metrics.evaluator import Evaluator
 from vista.metrics.overlap import union_mask
 from vista.metrics.res import RESMetric

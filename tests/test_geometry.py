@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-import vista.data
-from datamodules.readers import regions
-from datamodules.readers.regions import clip_box, clip_xywh, intact_box, mask_problem, union
-from vista import geometry
+from datamodules.readers.mask_images import union
+from datamodules.readers.official import Official
+from vista import geometry, unsound
 from vista.codec.bench.mask_files import read_masks
-from vista.data import InputError, decode_segmentation
-from vista.geometry import (
+from vista.data import InputError
+from vista.geometry import clip_box, clip_xywh, decode_segmentation, mask_problem
+from vista.unsound import (
     all_finite,
     is_box,
     is_number,
@@ -76,8 +76,7 @@ class Forbidden:
 
 @pytest.fixture
 def forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (vista.data, regions):
-        monkeypatch.setattr(module, "coco_mask", Forbidden())
+    monkeypatch.setattr(geometry, "coco_mask", Forbidden())
 
 
 @pytest.mark.parametrize(("segmentation", "words"), UNSOUND)
@@ -98,16 +97,18 @@ def test_run_lengths_must_add_up_and_outlines_end(
     """Seen in numbers that never were a mask."""
     rle = {"size": list(SIZE), "counts": "harmless"}
     for runs, words in (([4801], "4801 pixels, its image 4800"), ([4000, 900], "4900 pixels")):
-        monkeypatch.setattr(geometry, "run_lengths", lambda _, runs=runs: np.array(runs))
+        monkeypatch.setattr(unsound, "run_lengths", lambda _, runs=runs: np.array(runs))
         assert words in malformed(rle, SIZE)
-    monkeypatch.setattr(geometry, "LONGEST_OUTLINE", 139)
+    monkeypatch.setattr(unsound, "LONGEST_OUTLINE", 139)
     assert "an outline of more than 139 pixels" in malformed([SQUARE], SIZE)
-    monkeypatch.setattr(geometry, "LONGEST_OUTLINE", 140)
+    monkeypatch.setattr(unsound, "LONGEST_OUTLINE", 140)
     assert malformed([SQUARE], SIZE) == ""
 
 
 class Taker:
     """Stands for a reader that takes notes."""
+
+    source = "https://example.org"
 
     def __init__(self) -> None:
         self.problems: list[tuple[object, str]] = []
@@ -121,7 +122,9 @@ def test_an_unsound_object_is_left_out_with_file_and_id(
     forbidden: None, segmentation: Any, words: str, tmp_path: Any
 ) -> None:
     taker, record = Taker(), {"id": 7, "bbox": [1, 1, 9, 9], "segmentation": segmentation}
-    assert intact_box(taker, record, SIZE, tmp_path / "instances.json") is None  # type: ignore[arg-type]
+    (tmp_path / "instances.json").write_text("{}")
+    official = Official(taker, tmp_path / "instances.json")  # type: ignore[arg-type]
+    assert official.box(record, SIZE) is None
     ((name, why),) = taker.problems
     assert name == 7 and words in why and why.endswith(", in instances.json")
 
@@ -152,13 +155,13 @@ def test_bench_leaves_out_what_is_unsound_and_names_it(
     content = {"images": images, "annotations": [sound, elsewhere, *records, 5]}
     file.write_text(json.dumps(content))
     drawn: list[Any] = []
-    real = vista.data.coco_mask.frPyObjects
+    real = geometry.coco_mask.frPyObjects
 
     def spy(polygons: Any, height: int, width: int) -> Any:
         drawn.append(polygons)
         return real([SQUARE], height, width)
 
-    monkeypatch.setattr(vista.data.coco_mask, "frPyObjects", spy)
+    monkeypatch.setattr(geometry.coco_mask, "frPyObjects", spy)
     with pytest.warns(UserWarning, match=rf"masks\.json: {len(records) + 2} of") as caught:
         (mask,) = read_masks([file])
     assert drawn == [[SQUARE]] and mask.any()
@@ -193,13 +196,13 @@ def test_boxes_of_texts_are_none() -> None:
     assert is_box([10, 10, 50, 40], SIZE) and clip_xywh([10, 10, 50, 40], SIZE) == (10, 10, 60, 50)
 
 
-def test_a_flat_list_of_numbers_is_one_polygon() -> None:
+def test_a_flat_list_of_numbers_is_one_polygon(tmp_path: Any) -> None:
     drawn = decode_segmentation(SQUARE, SIZE)  # type: ignore[arg-type]
     assert np.array_equal(drawn, decode_segmentation([SQUARE], SIZE)) and drawn.sum() == 40 * 30
     record = {"id": 1, "bbox": [10, 10, 40, 30], "segmentation": SQUARE}
-    assert intact_box(Taker(), record, SIZE, regions.Path("x")) and record["segmentation"] == [
-        SQUARE
-    ]  # type: ignore[arg-type]
+    (tmp_path / "x.json").write_text("{}")
+    official = Official(Taker(), tmp_path / "x.json")  # type: ignore[arg-type]
+    assert official.box(record, SIZE) and record["segmentation"] == [SQUARE]
     assert segmentation_problem([SQUARE, [1, 2, 3, 4], []], SIZE) == ""
 
 

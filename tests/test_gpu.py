@@ -18,7 +18,6 @@ from tests.task_sources import ON_FORMATS, annotations
 from tests.tiny import FLAGS, QUERIES, ROOT, ask, picture, run, tiny_model, tokenizer
 from tests.training.test_processes import losses
 from vista.codec.codec import Codec
-from vista.data import Example
 from vista.decoding.beam import beam_search
 from vista.decoding.decoder import Decoder
 from vista.decoding.grammar import compile_grammar
@@ -26,6 +25,7 @@ from vista.decoding.greedy import Sampling, generate
 from vista.decoding.options import option_probabilities
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.training.checkpoints import read_checkpoint
 from vista.training.optimizer import orthogonalize
 

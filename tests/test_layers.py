@@ -13,7 +13,15 @@ ALLOWED = {
     "main": ("callbacks", "datamodules", "tasks", "vista"),
     "callbacks": ("callbacks", "vista"),
     "datamodules": ("datamodules", "tasks", "vista"),
-    "datamodules.readers": ("datamodules.readers", "vista.damage", "vista.data", "vista.geometry"),
+    "datamodules.readers": (
+        "datamodules.readers",
+        "vista.boxes",
+        "vista.damage",
+        "vista.data",
+        "vista.errors",
+        "vista.geometry",
+        "vista.unsound",
+    ),
     "datamodules.synthetic": ("datamodules.synthetic",),
     "tasks": (
         "tasks",
@@ -21,7 +29,9 @@ ALLOWED = {
         "vista.codec",
         "vista.data",
         "vista.decoding.grammar",
+        "vista.geometry",
         "vista.metrics",
+        "vista.prompts",
         "vista.task",
     ),
     # The rooms of vista: codec and tokens know nothing but the records, and nobody knows the command line.
@@ -34,19 +44,28 @@ ALLOWED = {
         "vista.task",
     ),
     # Regions and files from outside are checked below everything that uses them.
-    "vista.geometry": (),
-    "vista.data": ("vista.geometry",),
-    "vista.damage": ("vista.data",),
+    "vista.errors": (),
+    "vista.unsound": (),
+    "vista.data": ("vista.errors",),
+    "vista.boxes": ("vista.data",),
+    "vista.geometry": ("vista.data", "vista.errors", "vista.unsound"),
+    "vista.damage": ("vista.errors",),
     "vista.answers": ("vista.data",),
     "vista.full_disk": ("vista.data",),
     "vista.leftovers": (),
-    "vista.images": ("vista.data",),
+    "vista.images": ("vista.data", "vista.errors", "vista.odd_images"),
+    "vista.odd_images": ("vista.errors",),
     "vista.draw": ("vista.data",),
-    "vista.codec": ("vista.codec", "vista.data"),
-    "vista.codec.bench.mask_files": ("vista.damage", "vista.data", "vista.geometry"),
+    "vista.codec": ("vista.codec", "vista.data", "vista.geometry"),
+    "vista.codec.bench.mask_files": (
+        "vista.damage",
+        "vista.data",
+        "vista.geometry",
+        "vista.unsound",
+    ),
     "vista.tokens": ("vista.tokens", "vista.data"),
     "vista.models": ("vista.models", "vista.data", "vista.tokens.batch_types"),
-    "vista.metrics": ("vista.metrics", "vista.answers", "vista.data"),
+    "vista.metrics": ("vista.metrics", "vista.answers", "vista.boxes", "vista.data"),
     "vista.decoding": (
         "vista.decoding",
         "vista.models",
@@ -55,10 +74,24 @@ ALLOWED = {
         "vista.task",
     ),
     "vista.decoding.grammar": ("vista.decoding.automaton", "vista.tokens", "vista.data"),
-    "vista.task": ("vista.codec", "vista.data", "vista.decoding.grammar", "vista.metrics"),
+    "vista.prompts": ("vista.codec", "vista.data"),
+    "vista.task": ("vista.data", "vista.decoding.grammar", "vista.metrics", "vista.prompts"),
     "vista.predictions": ("vista.data", "vista.task"),
     "vista.training": ("vista.training", "vista.models", "vista.data", "vista.tokens.batch_types"),
     "vista.training.evaluation": tuple(
+        f"vista.{room}"
+        for room in (
+            "data",
+            "decoding",
+            "metrics",
+            "models",
+            "predictions",
+            "task",
+            "tokens",
+            "training",
+        )
+    ),
+    "vista.training.learning": tuple(
         f"vista.{room}"
         for room in (
             "data",

@@ -14,10 +14,11 @@ from datamodules.missing import check_split, with_images
 from datamodules.source import Source
 from datamodules.splits import Splits
 from vista.codec.codec import Codec
-from vista.data import Annotation, Example
+from vista.data import Annotation
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,13 @@ def tiny_model(seed: int = 0, vocab_size: int | None = None) -> VistaLLM:
     )
     llm = LLM(vocab_size=vocab_size, num_layers=2, **sizes)
     return VistaLLM(encoder, qformer, llm, tokenizer().image_id).eval()
+
+
+def logits_of(model: VistaLLM, batch: dict[str, Tensor]) -> Tensor:
+    """Logits of every position, float (B, T, V), by one pass without a cache."""
+    embeds = model.embed(batch)  # type: ignore[arg-type]
+    outputs = model.language_model(inputs_embeds=embeds, attention_mask=batch["attention_mask"])
+    return outputs.logits  # type: ignore[no-any-return]
 
 
 def picture(name: str) -> Tensor:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vista.data import InputError, MissingFileError
+from vista.errors import InputError, MissingFileError
 
 HEAD, TAIL = 1 << 16, 64  # bytes looked at
 POINTER = "a Git LFS pointer, which stands for the file"
@@ -60,7 +60,7 @@ def unreadable(path: Path, wanted: str, error: object = "", source: str = "") ->
     found = looks_like(path, wanted)
     said = f" ({error})" if str(error) and found in ("", CUT) else ""
     seems = f": it looks like {found}" if found else ""
-    return InputError(f"{path} is no {wanted}{seems}{said}; {_advice(found, source)}")
+    return InputError(f"{path} is no {wanted}{seems}{said}; {advice(found, source)}")
 
 
 def looks_like(path: Path, wanted: str = "") -> str:
@@ -118,11 +118,14 @@ def _is_lines(head: bytes) -> bool:
     lines = [line for line in head.split(b"\n") if line.strip()][:2]
     try:
         return len(lines) == 2 and all(isinstance(json.loads(line), dict) for line in lines)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
+    except RecursionError:  # of brackets without end
+        return all(line.lstrip().startswith(b"{") for line in lines)
 
 
-def _advice(found: str, source: str) -> str:
+def advice(found: str, source: str) -> str:
+    """What to do about a file that looks like this; where it is to be had, if that is known."""
     see = f", or see {source}" if source else ""
     if "pointer" in found:
         return f"fetch the file itself by `git lfs pull` (`git annex get`) in its repository{see}"

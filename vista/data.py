@@ -15,9 +15,12 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from vista.geometry import enclosing, malformed, run_lengths
+# Named here too: who reads records, meets their errors.
+from vista.errors import InputError as InputError
+from vista.errors import MissingFileError as MissingFileError
+from vista.errors import SampleError as SampleError
+from vista.errors import located as located
 
 Box: TypeAlias = tuple[float, float, float, float]  # xyxy, pixels of the original image
 Size: TypeAlias = tuple[int, int]  # (H, W)
@@ -28,28 +31,6 @@ Turns: TypeAlias = tuple[tuple[str, str], ...]  # prompt and target of each turn
 
 _TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
 _SEPARATOR_OR_NAME = re.compile(rf"((?<=\] )<[bm]sep>(?= \[))|{_TOKEN_NAMES.pattern}")
-
-
-class InputError(ValueError):
-    """A sentence for people: what is wrong with a file, a setting or a sample, and what to do.
-
-    The command line prints its text alone; any other exception is a fault of code and keeps its traceback.
-    """
-
-
-class MissingFileError(InputError, FileNotFoundError):
-    """A sentence for people about a file or folder that is not there."""
-
-
-class SampleError(Exception):
-    """A fault of code, of a task's or a reader's: first where, then what. Its cause has the traceback."""
-
-
-def located(error: Exception, where: str) -> Exception:
-    """An error that says where before what: a sentence for people stays one, any other becomes a `SampleError`."""
-    if isinstance(error, InputError):
-        return type(error)(f"{where}: {error}")
-    return SampleError(f"{where}: {type(error).__name__}: {error}")
 
 
 @dataclass(slots=True)
@@ -87,19 +68,6 @@ class Annotation:
 
 
 _VALUES = attrgetter(*(each.name for each in fields(Annotation)))
-
-
-@dataclass(slots=True)
-class Example:
-    """What the model is trained on or asked: images and one or several turns of text.
-
-    Attributes:
-        images: paths below the data root.
-        turns: (prompt, target) pairs; the `<image>` marks stand in the prompts, one per image, in order.
-    """
-
-    images: tuple[str, ...]
-    turns: Turns
 
 
 @dataclass(slots=True)
@@ -161,52 +129,6 @@ def annotation_from_json(text: str) -> Annotation:
     annotation.boxes = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in annotation.boxes)
     annotation.photos = tuple(tuple(names) for names in annotation.photos)
     return annotation
-
-
-def decode_segmentation(segmentation: Segmentation, size: Size) -> Mask:
-    """A COCO segmentation as a mask.
-
-    Args:
-        segmentation: list of flat polygons [x1, y1, x2, y2, ...] in pixels, or an RLE dict (compressed or not).
-        size: (H, W) of the image.
-
-    Returns:
-        bool (H, W).
-
-    Raises:
-        InputError: it is no segmentation of an image of that size.
-    """
-    problem = malformed(segmentation, size)
-    if problem:
-        raise InputError(problem)
-    height, width = size
-    if isinstance(segmentation, dict):
-        runs = run_lengths(segmentation["counts"])
-        columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # (W * H,), column by column
-        return np.ascontiguousarray(columns.reshape(width, height).T)
-    polygons = enclosing(segmentation)
-    if not polygons:
-        return np.zeros((height, width), dtype=bool)
-    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    # pycocotools fills masks column by column, the rest of the project row by row.
-    return np.ascontiguousarray(coco_mask.decode(rle), dtype=bool)
-
-
-def box_area(box: Box) -> float:
-    """Area in square pixels; 0 for swapped corners."""
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
-
-
-def box_intersection(a: Box, b: Box) -> float:
-    """Area that two boxes share, in square pixels; continuous coordinates (no +1)."""
-    return box_area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
-
-
-def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1; 0 where either area is 0."""
-    shared = box_intersection(a, b)
-    union = box_area(a) + box_area(b) - shared
-    return shared / union if shared and union else 0.0
 
 
 def size_of(annotation: Annotation) -> Size:

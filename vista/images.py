@@ -7,39 +7,21 @@ The image is resized straight to S x S, as InstructBLIP does, so no letter-box o
 S / W and S / H alone. This is the only file that imports albumentations.
 """
 
-import io
 import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from vista.data import InputError, Size
+from vista.data import Size
+from vista.odd_images import BROKEN, FORMATS, ImageError, header_error, load_tiff
 
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-ORIENTATION = 274  # the tag of a TIFF file
-# orientation -> how to turn an upright image (H, W, 3) back into the stored pixels
-STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda image: np.rot90(image, 2),
-    4: np.flipud,
-    5: lambda image: image.transpose(1, 0, 2),
-    6: lambda image: np.rot90(image, 1),
-    7: lambda image: np.rot90(image, 2).transpose(1, 0, 2),
-    8: lambda image: np.rot90(image, -1),
-}
-
-
-class ImageError(InputError):
-    """An image file that cannot be used. Its text is one sentence that names the file."""
 
 
 def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.ndarray:
@@ -59,13 +41,8 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     Raises:
         ImageError: the file is missing, empty, damaged, too large, or of another format.
     """
-    kind, has_alpha, orientation = _check_header(path, max_pixels)
-    # cv2 multiplies the colours of a TIFF by its alpha; of the other formats it drops it.
-    image = _decode_by_pillow(path) if kind == "TIFF" and has_alpha else _decode(path, exif)
-    # Both libraries turn a TIFF upright, asked or not.
-    if kind == "TIFF" and not exif and orientation in STORED:
-        return np.ascontiguousarray(STORED[orientation](image))
-    return image
+    kind = _check_header(path, max_pixels)
+    return load_tiff(path, exif, _decode) if kind == "TIFF" else _decode(path, exif)
 
 
 def _decode(path: Path, exif: bool) -> np.ndarray:
@@ -80,43 +57,20 @@ def _decode(path: Path, exif: bool) -> np.ndarray:
     return image
 
 
-def _decode_by_pillow(path: Path) -> np.ndarray:
-    # From memory: Pillow maps a plain file with its sides exchanged where it is to be turned by 90 degrees.
-    data = io.BytesIO(path.read_bytes())
-    try:
-        with Image.open(data, formats=FORMATS) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"The image {path} is damaged: {error}.") from error
-
-
-def _check_header(path: Path, max_pixels: int) -> tuple[str, bool, int]:
-    """Refuse what is no image or too large, from the header alone.
-
-    Returns:
-        the format, whether its pixels have an alpha channel beside colours, and the orientation that a TIFF states.
-    """
+def _check_header(path: Path, max_pixels: int) -> str:
+    """The format of an image; what is no image or too large is refused from the header alone."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
             with Image.open(path, formats=FORMATS) as header:
                 width, height = header.size
-                kind, has_alpha = header.format or "", header.mode in ("RGBA", "RGBa")
-                orientation = getattr(header, "tag_v2", {}).get(ORIENTATION, 1)
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"The image {path} is too large: more than {max_pixels} pixels."
-        ) from error
-    except UnidentifiedImageError as error:
-        formats = ", ".join(FORMATS)
-        raise ImageError(f"The image {path} is empty, damaged or no {formats} file.") from error
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all of them at broken files
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"The image {path} cannot be read: {reason}.") from error
+                kind = header.format or ""
+    except BROKEN as error:
+        raise header_error(path, max_pixels, error) from error
     if width * height > max_pixels:
         size = f"{width} x {height} pixels, more than {max_pixels}"
         raise ImageError(f"The image {path} is too large: {size}.")
-    return kind, has_alpha, orientation
+    return kind
 
 
 def same_shape(stated: Size, found: Size) -> bool:

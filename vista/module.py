@@ -1,17 +1,14 @@
-"""Training of VistaLLM (Section 5.2) as a LightningModule; its evaluation stands in `vista/training/evaluation.py`."""
+"""VistaLLM as a LightningModule: its parts, their optimizer (Section 5.2), sharding and checkpoints.
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import chain
+The steps are inherited: training from `vista/training/learning.py`, evaluation from `vista/training/evaluation.py`.
+"""
+
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer
 from lightning.pytorch.strategies import FSDPStrategy
-from torch import Tensor
-from torch.optim import Optimizer
 
 from vista.codec.codec import Codec
 from vista.data import InputError
@@ -21,12 +18,9 @@ from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
-from vista.task import Source
-from vista.tokens.batch_types import TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.accumulation import Window
 from vista.training.checkpoints import read_checkpoint
-from vista.training.evaluation import EvaluationModule
+from vista.training.learning import LearningModule
 from vista.training.optimizer import Muon, Optimization, parameter_groups
 from vista.training.resume import go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
@@ -39,10 +33,8 @@ PARTS = {  # what may be trained or frozen -> the names in VistaLLM
 }
 
 
-class VistaModule(EvaluationModule):
-    """The model, its loss and its optimizer; its evaluation is inherited."""
-
-    learned_words: Tensor  # bool (V,): which words were ever a target
+class VistaModule(LearningModule):
+    """The model and its optimizer; how it learns and answers is inherited."""
 
     def __init__(
         self,
@@ -84,7 +76,8 @@ class VistaModule(EvaluationModule):
             InputError: an unknown part, or a checkpoint made under other settings.
         """
         model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
-        super().__init__(model, Decoder(tokenizer, decoding))
+        trains_llm = "llm" in trainable
+        super().__init__(model, Decoder(tokenizer, decoding), tokenizer, length_power, trains_llm)
         if unknown := set(trainable) - set(PARTS):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
@@ -98,13 +91,10 @@ class VistaModule(EvaluationModule):
         if weights is not None:
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
-        self.tokenizer, self.codec = tokenizer, codec
-        self.trainable, self.optimization, self.length_power = trainable, optimization, length_power
-        self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
+        self.codec, self.optimization, self.init_from = codec, optimization, init_from
+        # A pretrained LLM knows its own words; the tokens that were added to it were never a target.
+        self.learned_words[:] = llm.pretrained
         self.learned_words[tokenizer.number_ids[10:]] = False
-        self.new_words: set[str] = set()
-        self.window = Window(self._mean_over_processes)  # of a step that has several batches
-        self.init_from = init_from
         if init_from is not None:
             checkpoint = read_checkpoint(init_from)
             self.on_load_checkpoint(checkpoint)
@@ -112,8 +102,6 @@ class VistaModule(EvaluationModule):
         for part, names in PARTS.items():
             for name in names:
                 getattr(self.model, name).requires_grad_(part in trainable)
-
-    # Training
 
     def configure_model(self) -> None:
         """Shard the model where the strategy is `ShardedStrategy`; Lightning calls this when processes exist.
@@ -129,99 +117,11 @@ class VistaModule(EvaluationModule):
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
 
     def on_train_start(self) -> None:
-        """Sums behind the mean loss of each source; and what a resumed run does otherwise than before."""
-        count = len(train_sources(self.trainer))
-        self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and tokens of each
+        """A resumed run says what it does otherwise than before."""
+        super().on_train_start()
         resumed = getattr(self.trainer.datamodule, "resumed", None)  # type: ignore[attr-defined]
         if resumed is not None:
             go_on(self.trainer, resumed, self.groups)
-
-    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
-
-        Not by the length of each answer: "none" would then be many times likelier than any list of masks. Where a step
-        has several batches, it is the mean of all their tokens (`vista/training/accumulation.py`).
-        """
-        loss = self.model(batch)  # (B, T - 1)
-        learned = batch["labels"][:, 1:] >= 0
-        lengths = learned.sum(1)  # (B,)
-        weights = batch["usual_length"] ** -self.length_power
-        weight, total = (weights * lengths).sum(), (loss.sum(1) * weights).sum()
-        self._note_words(self._target_words(batch["labels"]))
-        ends = self._ends_step(batch_idx)
-        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"], ends)
-        batches = self.trainer.accumulate_grad_batches
-        if batches == 1:
-            # DDP averages gradients over processes: divided by the mean of all this is one mean over all processes.
-            mean = total / self._mean_over_processes(weight).clamp(min=1e-6)
-            shown = mean.detach()
-        else:
-            if batch_idx % batches == 0:
-                self.window = Window(self._mean_over_processes)
-            mean = self.window.add(total, weight)
-            shown = self.window.loss
-        self.log("train/loss", shown, prog_bar=True, sync_dist=True)
-        return mean
-
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        """A step; where it has several batches, its gradients are set right once the last one has gone backward."""
-        closure = optimizer_closure
-        if closure is not None and self.trainer.accumulate_grad_batches > 1:
-            closure = partial(self._last_of_window, optimizer, closure)
-        super().optimizer_step(epoch, batch_idx, optimizer, closure)
-
-    def _last_of_window(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Any:
-        loss = closure()
-        trained = chain.from_iterable(group["params"] for group in optimizer.param_groups)
-        self.window.correct(trained, self.trainer.accumulate_grad_batches)
-        return loss
-
-    def _ends_step(self, batch_idx: int) -> bool:
-        """Whether weights change after this batch: windows are counted from the first batch of an epoch."""
-        full = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
-        return full or self.trainer.is_last_batch
-
-    def _mean_over_processes(self, number: Tensor) -> Tensor:
-        return self.trainer.strategy.reduce(number.clone(), reduce_op="mean")  # it works in place
-
-    def _log_losses(self, loss: Tensor, learned: Tensor, source_index: Tensor, ends: bool) -> None:
-        """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
-        sums = torch.stack([loss, learned], dim=1)  # (B, 2)
-        self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if not ends or not every or (self.global_step + 1) % every:
-            return
-        totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
-        for source, (nats, tokens) in zip(train_sources(self.trainer), totals, strict=True):
-            if tokens:
-                self.log(f"train/{source.name}/loss", nats / tokens)
-        self.loss_sums.zero_()
-
-    def _target_words(self, labels: Tensor) -> Tensor:
-        """Which words are a target of any process, bool (V,)."""
-        counted = torch.zeros(self.learned_words.numel(), device=self.device)
-        counted[labels[labels >= 0]] = 1
-        return self.trainer.strategy.reduce(counted, reduce_op="max") > 0
-
-    def _note_words(self, target_words: Tensor) -> None:
-        """Remember which words were ever a target: a frozen LLM cannot learn to say another."""
-        unseen = (target_words & ~self.learned_words).nonzero()[:, 0]
-        if "llm" in self.trainable:
-            self.learned_words[unseen] = True
-            return
-        names = {self.tokenizer.decode([word]) or str(word) for word in unseen.tolist()}
-        new = names - self.new_words
-        if new:
-            self.new_words |= new
-            self.print(
-                f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}"
-            )
 
     def configure_optimizers(self) -> Any:
         """The optimizer under a cosine with warm-up.
@@ -284,8 +184,3 @@ class VistaModule(EvaluationModule):
         names = ("num_bins", "num_points", "method", "multipart", "scale")
         codec = {name: getattr(self.codec, name) for name in names}
         return {**self.tokenizer.settings, **codec, **unseen_settings(self.model)}
-
-
-def train_sources(trainer: Trainer) -> Sequence[Source]:
-    """What is trained on; `source_index` of a batch counts them."""
-    return trainer.datamodule.train_sources  # type: ignore[attr-defined,no-any-return]

@@ -9,30 +9,23 @@ The law, tested over every task on every annotation of the world: `parse(target(
 reaches the codec's ceiling; `target(a)` is accepted by `grammar(a)`; garbage scores low and raises nothing.
 """
 
-import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
-from itertools import chain, product
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
-import numpy as np
 from torchmetrics import Metric
 
-from vista.codec.codec import Codec
-from vista.data import Annotation, Prediction, Reference, Turns, neutralise
+from vista.data import Annotation, Prediction, Reference, Turns
 from vista.decoding.grammar import Grammar
-
-NUM_UNSEEN = 5  # the last templates of each list are never trained on
-MARK = re.compile(r"<(expr|question|objs|options|n)>")
+from vista.prompts import NUM_UNSEEN, Prompts
 
 
-class Task(ABC):
-    """How one kind of question is asked, answered, read and scored.
+class Task(Prompts):
+    """How one kind of question is asked (see `Prompts`), answered, read and scored.
 
     Attributes:
         name: the word on the command line, the same as the file's stem.
@@ -66,80 +59,13 @@ class Task(ABC):
         if "name" in cls.__dict__:
             Task.known[cls.name] = cls
 
-    def __init__(self, codec: Codec) -> None:
-        """Keep the codec.
-
-        Args:
-            codec: how regions are written as text and read back.
-        """
-        self.codec = codec
-
-    @cached_property
-    def templates(self) -> Sequence[str]:
-        """Prompts, those of each line of `tasks/templates/<name>.txt`; the first one is used in evaluation."""
-        file = Path(__file__).parents[1] / "tasks" / "templates" / f"{self.name}.txt"
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-        return list(chain.from_iterable(expand(line) for line in lines if line))
-
-    def in_unseen_words(self) -> "Task | None":
+    def in_unseen_words(self) -> Self | None:
         """The same task with the prompts that are never trained on; None where it has too few of them."""
         if len(self.templates) <= NUM_UNSEEN:
             return None
         other = copy(self)
         other.templates = self.templates[-NUM_UNSEEN:]
         return other
-
-    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
-        """What the task asks about, made once from all that a reader gives; most tasks take it as it is.
-
-        Raises:
-            ValueError: the task can make nothing of them.
-        """
-        return list(annotations)
-
-    def prompt(self, annotation: Annotation, rng: np.random.Generator | None = None) -> str:
-        """The prompt of the first turn.
-
-        Args:
-            annotation: what is asked about.
-            rng: draws one of the training templates; None: the first template.
-        """
-        # The last ones are kept for the test of prompts that were never seen.
-        trained = self.templates[: max(1, len(self.templates) - NUM_UNSEEN)]
-        chosen = 0 if rng is None else int(rng.integers(len(trained)))
-        return self.fill(trained[chosen], annotation, rng)
-
-    def fill(
-        self, template: str, annotation: Annotation, rng: np.random.Generator | None = None
-    ) -> str:
-        """A template with its marks replaced; `<image>` stays, once for each image: one alone stands for all of them.
-
-        What comes from a data set cannot put in tokens; `objs` may, since the codec writes it.
-        """
-        values = {
-            "expr": annotation.expression,
-            "question": annotation.question,
-            "objs": "",
-            "options": "",
-            "n": str(len(annotation.images)),
-        } | self.values(annotation, rng)
-        if template.count("<image>") == 1 and len(annotation.images) > 1:
-            numbered = " ".join(f"Image {k}: <image>" for k in range(1, len(annotation.images) + 1))
-            template = template.replace("<image>", numbered)
-        # All but the codec's own text is neutralised: what comes from a data set must not name a token.
-        safe = {name: neutralise(text) for name, text in values.items() if name != "objs"}
-        texts = values | safe
-        return MARK.sub(lambda mark: texts[mark[1]], template)
-
-    def values(
-        self, annotation: Annotation, rng: np.random.Generator | None = None
-    ) -> dict[str, str]:
-        """Texts of marks that this task fills in another way; `rng` draws what may vary in training."""
-        return {}
-
-    def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
-        """Prompt and target of every turn; most tasks have one."""
-        return ((self.prompt(annotation, rng), self.target(annotation)),)
 
     def question(self, annotation: Annotation, template: int = 0) -> Turns:
         """The turns in evaluation: as `turns`, with the last answer left empty, so that it need not be known.
@@ -149,6 +75,14 @@ class Task(ABC):
             template: index of the instruction.
         """
         return ((self.fill(self.templates[template], annotation), ""),)
+
+    def regroup(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """What the task asks about, made once from all that a reader gives; most tasks take it as it is.
+
+        Raises:
+            ValueError: the task can make nothing of them.
+        """
+        return list(annotations)
 
     def with_hidden_answers(self) -> "Task":
         """The same task for a split without answers: its predictions have all that `submission` needs."""
@@ -163,10 +97,6 @@ class Task(ABC):
             the file's ending, such as `.json`, and its content; None where no server is known.
         """
         return None
-
-    @abstractmethod
-    def target(self, annotation: Annotation) -> str:
-        """The right answer as text."""
 
     @abstractmethod
     def grammar(self, annotation: Annotation) -> Grammar:
@@ -209,13 +139,6 @@ class Source(Protocol):
     def question(self, annotation: Annotation) -> Turns:
         """The turns in evaluation, the last answer left empty."""
         ...
-
-
-def expand(line: str) -> list[str]:
-    """All prompts of a line with alternatives: `{Give|Draw} the {box|outline} of <expr>.` has four."""
-    parts = re.split(r"\{(.*?)\}", line)  # text and alternatives, in turns
-    choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
-    return ["".join(words) for words in product(*choices)]
 
 
 def commonest(labels: Iterable[str]) -> str:

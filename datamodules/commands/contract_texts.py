@@ -16,7 +16,8 @@ from datamodules.commands.contract_case import (
 )
 from vista.codec.codec import Codec
 from vista.data import Annotation
-from vista.task import MARK, NUM_UNSEEN, Task
+from vista.prompts import MARK, NUM_UNSEEN
+from vista.task import Task
 
 IMAGE = "<image>"
 ANY_MARK = re.compile(r"<\w+>")

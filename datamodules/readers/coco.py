@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.readers.files import inside
-from datamodules.readers.official import Official
+from datamodules.readers.official import IMAGE, OBJECT, Official
 from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
-from datamodules.readers.regions import IMAGE, OBJECT, intact_box, size_of
 from vista.data import Annotation, Size
+from vista.unsound import shown
 
 SOURCE = "https://cocodataset.org/#download"
 FLICKR_ID = re.compile(r"/(\d+)_\w+\.jpg$")
@@ -39,6 +39,7 @@ NAMED = IMAGE | {"file_name": str, "flickr_url": str | None}
 CAPTION = {"image_id": int, "caption": str}
 OF_KARPATHY = {"cocoid": int, "filepath": str, "split": str, "sentences": [{"raw": str}]}
 CATEGORISED = OBJECT | {"image_id": int, "category_id": int, "iscrowd": int | None}
+COCO_FILE = re.compile(r"(?:^|[/_])(\d{12})\.\w+$")
 
 
 class CocoReader(Reader):
@@ -71,7 +72,7 @@ class CocoReader(Reader):
             captions[record["image_id"]].append(record["caption"])
         for image in file.records("images", NAMED):
             path = image_path(self, image["file_name"], image["id"])
-            size = size_of(self, image, image["id"], file.path)
+            size = file.size(image, image["id"])
             if size is None:
                 continue
             on_flickr = flickr_id(image)
@@ -83,11 +84,11 @@ class CocoReader(Reader):
         kept = KARPATHY[self.split]
         images = {split: CocoImages(self, split) for split in ("train2014", "val2014")}
         places = ("coco/dataset_coco.json", "coco/annotations/dataset_coco.json")
-        for image in self.records(OF_KARPATHY, *places, key="images"):
+        for image in Official(self, self.file(*places)).records("images", OF_KARPATHY):
             if image["split"] not in kept:
                 continue
             if image["filepath"] not in images:
-                self.leave_out(image["cocoid"], f"COCO has no folder {image['filepath']!r}")
+                self.leave_out(image["cocoid"], f"COCO has no folder {shown(image['filepath'])}")
                 continue
             path = images[image["filepath"]].path(image["cocoid"])
             captions = [sentence["raw"] for sentence in image["sentences"]]
@@ -136,13 +137,11 @@ class CocoInstancesReader(Reader):
                 why = f"{file.path.name} has no category {record['category_id']}"
                 self.leave_out(record["id"], why)
         for image in file.records("images", NAMED):
-            size = size_of(self, image, image["id"], file.path)
+            size = file.size(image, image["id"])
             if size is None:
                 continue
             kept = [
-                (record, box)
-                for record in objects[image["id"]]
-                if (box := intact_box(self, record, size, file.path))
+                (record, box) for record in objects[image["id"]] if (box := file.box(record, size))
             ]
             yield Annotation(
                 id=str(image["id"]),
@@ -177,3 +176,9 @@ def image_path(reader: Reader, file_name: str, image_id: int) -> str:
     if reader.split.endswith("2017") or (reader.root / path).is_file():
         return path
     return CocoImages(reader, reader.split).path(image_id)
+
+
+def coco_photos(file_name: str) -> tuple[str, ...]:
+    """The name of a photograph of COCO by that of its file, in either release; none where it is not called so."""
+    number = COCO_FILE.search(file_name)
+    return (coco_photo(number[1]),) if number else ()

@@ -24,11 +24,10 @@ from PIL import Image
 
 from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg import MASKS
-from datamodules.readers.files import inside
-from datamodules.readers.mask_images import UNREADABLE, damage, encode
+from datamodules.readers.files import inside, read_text
+from datamodules.readers.mask_images import UNREADABLE, damage, encode, union
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
-from datamodules.readers.regions import union
 from datamodules.readers.thumbnails import alike, thumbnails
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
 
@@ -130,7 +129,7 @@ class CoSegGroupsReader(Reader):
 
     def _voc(self) -> Iterator[tuple[str, Member]]:
         """The same of VOC."""
-        names = self.text(f"{VOC}/ImageSets/Segmentation/train.txt").split()
+        names = read_text(self.file(f"{VOC}/ImageSets/Segmentation/train.txt"), self.source).split()
         held = held_out(self) | self.exclude
         scored = self.watch(self.root / "coseg/PASCAL")
         paths = (path for path in scored.rglob("*") if not set(MASKS) & set(path.parts))
@@ -178,7 +177,9 @@ def held_out(reader: Reader) -> frozenset[str]:
     """The images of `held_out.txt` below the data root; none without such a file."""
     file = reader.watch(reader.root / "held_out.txt")
     listed = file.is_file() and file.stat().st_size
-    return frozenset(reader.text("held_out.txt").split() if listed else ())
+    return frozenset(
+        read_text(reader.file("held_out.txt"), reader.source).split() if listed else ()
+    )
 
 
 def covered(boxes: list[Box], size: Size) -> float:

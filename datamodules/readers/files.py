@@ -1,11 +1,12 @@
-"""What official files hold: JSON records, one by one since all may be larger than the memory; paths below the root."""
+"""What official files hold: JSON records, one by one since all may be larger than the memory; text; XML; paths."""
 
 import json
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
-from vista.damage import unreadable
+from vista.damage import looks_like, unreadable
 from vista.data import InputError
 
 CHUNK = 1 << 22  # characters read at once; much longer than any one record
@@ -61,6 +62,8 @@ def _items(path: Path) -> Iterator[object]:
         if not text.lstrip().startswith("["):
             raise ValueError("it does not begin with a bracket")
         start = text.index("[") + 1
+        if text[start:].strip() == "]":
+            raise ValueError("it holds nothing")
         while True:
             start = BETWEEN.match(text, start).end()  # type: ignore[union-attr]
             if text.startswith("]", start):
@@ -75,6 +78,27 @@ def _items(path: Path) -> Iterator[object]:
                 text, start = text[start:] + more, 0
                 continue
             yield item
+
+
+def read_text(path: Path, source: str = "") -> str:
+    """The content of a text file; an InputError where it is none."""
+    if looks_like(path, "text"):
+        raise unreadable(path, "text", source=source)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except ValueError as error:  # of the encoding
+        raise unreadable(path, "text", error, source) from error
+
+
+def read_xml(path: Path, source: str = "") -> ET.Element:
+    """The root of an XML file; an InputError where it is none."""
+    try:
+        root = ET.parse(path).getroot()
+        if root.tag.lower() == "html":
+            raise ValueError("it is a page")
+        return root
+    except (ET.ParseError, ValueError) as error:  # of the syntax, or of the encoding
+        raise unreadable(path, "XML", error, source) from error
 
 
 def inside(path: str) -> str:

@@ -19,12 +19,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from datamodules.readers.files import inside
+from datamodules.readers.files import inside, read_text, read_xml
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
-from datamodules.readers.regions import clip_box
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
-from vista.geometry import size_problem
+from vista.geometry import clip_box
+from vista.unsound import size_problem
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
@@ -44,10 +44,10 @@ class Flickr30kEntitiesReader(Reader):
     source = "https://github.com/BryanPlummer/flickr30k_entities"
 
     def _annotations(self) -> Iterator[Annotation]:
-        for image_id in self.text(f"{self.name}/{self.split}.txt").split():
+        for image_id in read_text(self.file(f"{self.name}/{self.split}.txt"), self.source).split():
             inside(image_id)
             try:
-                text = self.text(f"{self.name}/Sentences/{image_id}.txt")
+                text = read_text(self.file(f"{self.name}/Sentences/{image_id}.txt"), self.source)
                 size, chains = self._boxes(image_id)
             except MissingFileError:
                 raise
@@ -79,7 +79,7 @@ class Flickr30kEntitiesReader(Reader):
             InputError: the file of boxes is damaged, or says no size.
         """
         name = f"{self.name}/Annotations/{image_id}.xml"
-        tree = self.xml(name)
+        tree = read_xml(self.file(name), self.source)
         height, width = (number(tree.findtext(f"size/{side}", "")) for side in ("height", "width"))
         size = (int(height), int(width)) if height > 0 and width > 0 else (0, 0)
         if size_problem(size):

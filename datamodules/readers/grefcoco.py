@@ -14,13 +14,11 @@ With targets, `ann_id` lists them, e.g. [594223, 594319]; a bare int occurs too.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from datamodules.readers.official import Official
 from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
 from datamodules.readers.refer import IMAGES
-from datamodules.readers.regions import image_sizes, intact_box, objects_of
 from vista.data import Annotation, Box, Size
 
 FOLDERS = ("grefcoco", "refer/grefcoco")
@@ -48,7 +46,7 @@ class GRefCOCOReader(Reader):
         refs = Official(self, self.file(*REFS))
         places = (f"{folder}/instances.json" for folder in FOLDERS)
         instances = Official(self, self.file(*places))
-        sizes, objects = image_sizes(instances), objects_of(instances)
+        sizes, objects = instances.image_sizes(), instances.objects()
         images = CocoImages(self, "train2014", IMAGES)
         for ref in refs.records("", REF):
             if ref["split"] != self.split:
@@ -56,12 +54,12 @@ class GRefCOCOReader(Reader):
             if ref["image_id"] not in sizes:
                 self.leave_out(ref["ref_id"], f"image {ref['image_id']} is not in instances.json")
                 continue
-            targets = self._targets(ref, objects, sizes[ref["image_id"]], instances.path)
+            targets = self._targets(ref, objects, sizes[ref["image_id"]], instances)
             if targets is not None:
                 yield from self._expressions(ref, targets, sizes[ref["image_id"]], images)
 
     def _targets(
-        self, ref: Record, objects: dict[int, Record], size: Size, path: Path
+        self, ref: Record, objects: dict[int, Record], size: Size, instances: Official
     ) -> list[tuple[Box, Record]] | None:
         """(box, instance) of each target; None where the ref cannot be used."""
         ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
@@ -75,9 +73,7 @@ class GRefCOCOReader(Reader):
             self.leave_out(ref["ref_id"], f"objects {missing} are not in instances.json")
             return None
         records = [objects[ann_id] for ann_id in ids if not objects[ann_id].get("iscrowd", 0)]
-        found = [
-            (box, record) for record in records if (box := intact_box(self, record, size, path))
-        ]
+        found = [(box, record) for record in records if (box := instances.box(record, size))]
         # An expression with a part of its objects, or none, would say something else.
         if len(found) < len(records) or (ids and not found):
             self.leave_out(ref["ref_id"], f"not all of its objects {ids} can be used")

@@ -21,12 +21,13 @@ from itertools import combinations
 from pathlib import Path
 
 from datamodules.readers.files import inside
-from datamodules.readers.official import Official, misplaced
+from datamodules.readers.mask_images import union
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
-from datamodules.readers.records import Form, Record, known_format, misfit
-from datamodules.readers.regions import mask_problem, union
+from datamodules.readers.records import Form, Record, known_format, misfit, misplaced
 from vista.data import Annotation, Segmentation
-from vista.geometry import size_problem
+from vista.geometry import mask_problem
+from vista.unsound import size_problem
 
 FORMS: dict[str, Form] = {
     "images": {"id": int, "file_name": str, "height": object, "width": object},

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from itertools import product
 
 from datamodules.readers.files import inside
-from datamodules.readers.official import Official, misplaced
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
-from datamodules.readers.records import Record, known_format, misfit
+from datamodules.readers.records import Record, known_format, misfit, misplaced
 from vista.data import Annotation
+from vista.unsound import shown
 
 PROBLEM = {
     "question": str, "ques_type": str, "answer": str | int, "choices": (type(None), [str]), "grade": str | None
@@ -115,5 +116,5 @@ def problem_of(problem: Record | None) -> str:
         return ""
     choices = problem.get("choices") or []
     if problem["answer"] not in range(len(choices)):
-        return f"the answer {problem['answer']!r} is none of its {len(choices)} choices"
+        return f"the answer {shown(problem['answer'])} is none of its {len(choices)} choices"
     return ""

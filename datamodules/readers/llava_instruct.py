@@ -16,11 +16,13 @@ Liu et al., Visual Instruction Tuning, NeurIPS 2023.
 
 from collections.abc import Iterator
 
+from datamodules.readers.coco import coco_photos
 from datamodules.readers.files import inside, json_items, json_lines
 from datamodules.readers.official import intact
-from datamodules.readers.reader import CocoImages, Reader, coco_photo, coco_photos
+from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
 from vista.data import Annotation
+from vista.unsound import shown
 
 MARK = "<image>"
 CONVERSATION = {
@@ -66,7 +68,7 @@ class LlavaInstructReader(Reader):
         for number, record in intact(self, json_lines(path, self.source), QUESTION, path):
             name = f"{record['id']}_{number}"
             if not str(record["id"]).isdecimal():
-                self.leave_out(name, f"{record['id']!r} is no image of COCO")
+                self.leave_out(name, f"{shown(record['id'])} is no image of COCO")
                 continue
             turns = [[f"{MARK}\n{record['instruction'].strip()}", record["output"].strip()]]
             image, photo = images.path(int(record["id"])), (coco_photo(record["id"]),)

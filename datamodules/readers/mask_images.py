@@ -5,6 +5,7 @@ at the border, or was a JPEG once, and its grey pixels belong to the nearer side
 be either: there a value is that of an object where it fills some square of 3 x 3 pixels, as a border never does.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from pycocotools import mask as coco_mask
 
 from datamodules.readers.records import Record
 from vista.damage import looks_like
+from vista.data import Segmentation, Size
+from vista.unsound import enclosing, joined, run_lengths
 
 FEW = 8  # values of a mask that is no picture
 WHITE = 128  # values from here on are nearer to white
@@ -69,3 +72,15 @@ def damage(path: Path, error: Exception) -> str:
     """Why an image file cannot be used, for a note."""
     found = looks_like(path, "image") if path.is_file() else ""
     return f"{path} is no image: it looks like {found}" if found else f"{path} is damaged: {error}"
+
+
+def union(segmentations: Iterable[Segmentation], size: Size) -> Record:
+    """Several objects of an image of (H, W), each without a `mask_problem`, as one RLE with text counts."""
+    parts: list[Record] = []
+    for segmentation in segmentations:
+        if isinstance(segmentation, dict):
+            runs = joined(run_lengths(segmentation["counts"])).tolist()
+            parts.append(coco_mask.frPyObjects({"size": list(size), "counts": runs}, *size))
+        else:
+            parts += coco_mask.frPyObjects(enclosing(segmentation), *size)
+    return {"size": list(size), "counts": coco_mask.merge(parts)["counts"].decode("ascii")}

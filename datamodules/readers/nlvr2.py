@@ -19,6 +19,7 @@ from datamodules.readers.files import inside
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
 from vista.data import Annotation
+from vista.unsound import shown
 
 STATEMENT = {"identifier": str, "sentence": str, "label": object, "directory": int | str | None}
 
@@ -41,7 +42,7 @@ class NLVR2Reader(Reader):
             if not record["sentence"].strip():
                 self.leave_out(identifier, "the statement is empty")
             elif record["label"] not in ("True", "False"):
-                why = f"the label {record['label']!r} is neither True nor False"
+                why = f"the label {shown(record['label'])} is neither True nor False"
                 self.leave_out(identifier, why)
             else:
                 images = self._images(record)

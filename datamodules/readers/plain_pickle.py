@@ -7,10 +7,8 @@ that have no opcode in the old protocols. D-cube keeps its boxes in numpy arrays
 
 import collections
 import pickle
-from pathlib import Path
 from typing import Any
 
-from vista.damage import unreadable
 from vista.data import InputError
 
 CONTAINERS = {"set": set, "frozenset": frozenset, "list": list, "dict": dict, "tuple": tuple}
@@ -55,24 +53,3 @@ class PlainUnpickler(pickle.Unpickler):
         raise RefusedPickleError(
             f"it asks for {module}.{name}, where only plain containers may stand"
         )
-
-
-def load_plain_pickle(path: Path, source: str = "") -> Any:
-    """The content of a pickle of plain containers, written by Python 2 or 3.
-
-    Args:
-        path: the file.
-        source: an address where it is to be had, for messages.
-
-    Raises:
-        RefusedPickleError: the file asks for more than containers; nothing of it has been run.
-        InputError: it is no pickle; says what it looks like.
-    """
-    with path.open("rb") as stream:
-        try:
-            # Python 2 wrote byte strings; a stray byte that is no UTF-8 must not cost the whole dataset.
-            return PlainUnpickler(stream, encoding="utf-8", errors="replace").load()
-        except RefusedPickleError as error:
-            raise RefusedPickleError(f"{path} was refused: {error}") from None
-        except Exception as error:  # of what is no pickle, the module raises nearly anything
-            raise unreadable(path, "pickle", error, source) from error

@@ -22,13 +22,13 @@ Keys are also written with a capital (`Obj_question`, `BBox`). `points` and `all
 
 from collections.abc import Iterator
 
-from datamodules.readers.official import Official, misplaced
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
-from datamodules.readers.records import Form, Record, known_format, misfit
-from datamodules.readers.regions import clip_xywh
+from datamodules.readers.records import Form, Record, known_format, misfit, misplaced
 from datamodules.readers.visual_genome import GenomeImage, genome_images
 from vista.data import Annotation, Size
-from vista.geometry import is_number
+from vista.geometry import clip_xywh
+from vista.unsound import is_number
 
 BOX = {"x": object, "y": object, "w": object, "h": object, "names": (type(None), [str])}
 POINT = {"x": object, "y": object}

@@ -13,8 +13,9 @@ Li et al., Evaluating Object Hallucination in Large Vision-Language Models, EMNL
 import re
 from collections.abc import Iterator
 
+from datamodules.readers.coco import coco_photos
 from datamodules.readers.files import inside
-from datamodules.readers.reader import CocoImages, Reader, coco_photos
+from datamodules.readers.reader import CocoImages, Reader
 from vista.data import Annotation
 
 QUESTION = {"question_id": int | str, "image": str, "text": str, "label": str}

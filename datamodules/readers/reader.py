@@ -8,20 +8,16 @@ and opens no image, but for datasets that keep their truth in images. What it yi
 """
 
 import os
-import re
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from datamodules.readers.files import json_items, json_lines
-from datamodules.readers.official import Official, intact
+from datamodules.readers.files import json_lines
+from datamodules.readers.official import intact
 from datamodules.readers.records import Form, Record
-from vista.damage import looks_like, read_json, unreadable
 from vista.data import Annotation, InputError, MissingFileError, SampleError, located
 
 REPEATED = "its id stands twice, the first record is kept"  # why a record is left out
-COCO_FILE = re.compile(r"(?:^|[/_])(\d{12})\.\w+$")
 Stamp: TypeAlias = tuple[int, int]
 
 
@@ -111,50 +107,10 @@ class Reader:
             f"{self.name} ({self.split}) needs {where}, which is not there: see {self.source}"
         )
 
-    def json(self, *candidates: str) -> Any:
-        """The content of a JSON file (see `file`)."""
-        return read_json(self.file(*candidates), self.source)
-
-    def text(self, *candidates: str) -> str:
-        """The content of a text file (see `file`)."""
-        path = self.file(*candidates)
-        if looks_like(path, "text"):
-            raise unreadable(path, "text", source=self.source)
-        try:
-            return path.read_text(encoding="utf-8-sig")
-        except ValueError as error:  # of the encoding
-            raise unreadable(path, "text", error, self.source) from error
-
-    def xml(self, *candidates: str) -> ET.Element:
-        """The root of an XML file (see `file`)."""
-        path = self.file(*candidates)
-        try:
-            root = ET.parse(path).getroot()
-            if root.tag.lower() == "html":
-                raise ValueError("it is a page")
-            return root
-        except (ET.ParseError, ValueError) as error:  # of the syntax, or of the encoding
-            raise unreadable(path, "XML", error, self.source) from error
-
-    def records(self, form: Form, *candidates: str, key: str = "") -> Iterator[Record]:
-        """The records of a JSON file that have a form, see `Official`.
-
-        Args:
-            form: what each must be, see `datamodules.readers.records`.
-            candidates: see `file`.
-            key: where the file holds a table, that of its list of records.
-        """
-        return Official(self, self.file(*candidates)).records(key, form)
-
     def lines(self, form: Form, *candidates: str) -> Iterator[Record]:
         """The records of a file with one JSON record a line that have a form; the others are left out."""
         path = self.file(*candidates)
         return (record for _, record in intact(self, json_lines(path, self.source), form, path))
-
-    def items(self, form: Form, *candidates: str) -> Iterator[Record]:
-        """The records of a file that is one long JSON list that have a form; read piece by piece."""
-        path = self.file(*candidates)
-        return (record for _, record in intact(self, json_items(path, self.source), form, path))
 
 
 def stamp(path: str) -> Stamp | None:
@@ -169,12 +125,6 @@ def stamp(path: str) -> Stamp | None:
 def coco_photo(image_id: int | str) -> str:
     """The name of a photograph of COCO, which has one number in all releases, folders and data sets built on it."""
     return f"coco {int(image_id)}"
-
-
-def coco_photos(file_name: str) -> tuple[str, ...]:
-    """The name of a photograph of COCO by that of its file, in either release; none where it is not called so."""
-    number = COCO_FILE.search(file_name)
-    return (coco_photo(number[1]),) if number else ()
 
 
 class CocoImages:

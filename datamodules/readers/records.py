@@ -6,9 +6,14 @@ known_format({"images": [...], "annotations": [{"caption": ...}]})      # "COCO 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vista.geometry import shown
+from vista.errors import InputError
+from vista.unsound import shown
+
+if TYPE_CHECKING:
+    from datamodules.readers.reader import Reader
 
 # What must stand somewhere: a type or a union of types (None among them: it may be missing), a list of one form, a form
 # for each key, or a tuple of forms, one of which it has; `object` is anything that is there.
@@ -136,3 +141,10 @@ def _first(records: object) -> Iterable[object]:
     if isinstance(records, list) and records:
         return records[0] if isinstance(records[0], list) else records[:1]
     return ()
+
+
+def misplaced(reader: "Reader", path: Path, why: str, found: str = "") -> InputError:
+    """The error for a sound file of another kind: why it cannot be this one, and the format that it has."""
+    seems = f", and looks like {found}" if found else ""
+    advice = f"put the official file of {reader.name} in its place, see {reader.source}"
+    return InputError(f"{path} is another file: {why}{seems}; {advice}")

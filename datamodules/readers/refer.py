@@ -17,12 +17,10 @@ Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016 (RefC
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from datamodules.readers.official import Official
 from datamodules.readers.reader import CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
-from datamodules.readers.regions import image_sizes, intact_box, objects_of
 from vista.data import Annotation, Size
 
 IMAGES = ("refer/images/mscoco/images/train2014",)
@@ -48,28 +46,27 @@ class RefCOCOReader(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         refs = Official(self, self.file(f"refer/{self.folder}/{self.refs}"))
         instances = Official(self, self.file(f"refer/{self.folder}/instances.json"))
-        sizes, objects = image_sizes(instances), objects_of(instances)
+        sizes, objects = instances.image_sizes(), instances.objects()
         # Images of val and test are COCO's training images, too.
         images = CocoImages(self, "train2014", IMAGES)
         for ref in refs.records("", REF):
             if ref["split"] == self.split:
-                record = objects.get(ref["ann_id"])
-                yield from self._expressions(ref, record, sizes, images, instances.path)
+                record, size = objects.get(ref["ann_id"]), sizes.get(ref["image_id"])
+                yield from self._expressions(ref, record, size, images, instances)
 
     def _expressions(
         self,
         ref: Record,
         record: Record | None,
-        sizes: dict[int, Size],
+        size: Size | None,
         images: CocoImages,
-        path: Path,
+        instances: Official,
     ) -> Iterator[Annotation]:
-        if record is None or ref["image_id"] not in sizes:
+        if record is None or size is None:
             why = f"object {ref['ann_id']} of image {ref['image_id']} is not in instances.json"
             self.leave_out(ref["ref_id"], why)
             return
-        size = sizes[ref["image_id"]]
-        box = intact_box(self, record, size, path)
+        box = instances.box(record, size)
         if box is None:
             return
         for sentence in ref["sentences"]:

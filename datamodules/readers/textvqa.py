@@ -18,7 +18,6 @@ from pathlib import Path
 from datamodules.readers.files import inside
 from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
-from datamodules.readers.regions import size_of
 from vista.data import Annotation
 
 QUESTION = {
@@ -45,11 +44,11 @@ class TextVQAReader(Reader):
 
     def _annotations(self) -> Iterator[Annotation]:
         folder = "test_images" if self.split == "test" else "train_images"
-        path = self.file(f"textvqa/TextVQA_0.5.1_{self.split}.json")
-        for record in Official(self, path).records("data", QUESTION):
+        file = Official(self, self.file(f"textvqa/TextVQA_0.5.1_{self.split}.json"))
+        for record in file.records("data", QUESTION):
             answers = tuple(record.get("answers") or ())
             stated = {"height": record["image_height"], "width": record["image_width"]}
-            size = size_of(self, stated, record["question_id"], path)
+            size = file.size(stated, record["question_id"])
             if size is None:
                 continue
             if not record["question"].strip():

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Form, Record
-from datamodules.readers.regions import clip_xywh
-from datamodules.readers.visual_genome import FOLDERS, genome_images, id_of
-from vista.data import Annotation, Box, Segmentation, Size, box_iou
+from datamodules.readers.visual_genome import FOLDERS, genome_images, id_of, long_list
+from vista.boxes import box_iou
+from vista.data import Annotation, Box, Segmentation, Size
+from vista.geometry import clip_xywh
 
 COLORS = frozenset((
     "red", "green", "blue", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray", "gold", "silver",
@@ -150,7 +151,7 @@ def objects_by_coco_id(reader: Reader) -> dict[int, tuple[Size, list[Described]]
         return None
     images = genome_images(reader)
     found = {}
-    for record in reader.items(ATTRIBUTES, *places):
+    for record in long_list(reader, ATTRIBUTES, places):
         number = id_of(record, "image_id", "id")
         image = None if number is None else images.get(number)
         if image is not None and image.coco_id is not None:

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.readers.files import inside
+from datamodules.readers.official import load
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record, fits, misfit
-from datamodules.readers.regions import clip_box
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
-from vista.geometry import size_problem
+from vista.geometry import clip_box
+from vista.unsound import size_problem
 
 # An apostrophe of its own joins on both sides: before the end of a short form, and after the start of one.
 JOINS = re.compile(
@@ -118,7 +119,7 @@ class VCRReader(Reader):
         if self.still[0] != name:
             path = inside(f"vcr/vcr1images/{name}")
             try:
-                why, data = "", self.json(path)
+                why, data = "", load(self.file(path), self.source)
             except MissingFileError:
                 raise
             except InputError as error:  # one still's file is damaged

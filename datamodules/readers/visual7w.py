@@ -21,9 +21,9 @@ from datamodules.readers.files import inside
 from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record, misfit, name_of
-from datamodules.readers.regions import clip_xywh
 from datamodules.readers.visual_genome import FOLDERS, GenomeImage, genome_images, genome_photo
 from vista.data import Annotation, Box
+from vista.geometry import clip_xywh
 
 Boxes: TypeAlias = dict[int, tuple[int, Record]]  # by id: number in the file's list, and the box
 IMAGE = {"image_id": int, "filename": str, "split": str, "qa_pairs": [object]}

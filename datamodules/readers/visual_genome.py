@@ -15,15 +15,15 @@ Krishna et al., Visual Genome, IJCV 2017. Splits: https://github.com/jcjohnson/d
     v1.0        the same with "id" and "image" in place of "region_id" and "image_id"
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from datamodules.readers.files import inside
-from datamodules.readers.official import Official, misplaced
+from datamodules.readers.files import inside, json_items
+from datamodules.readers.official import Official, intact
 from datamodules.readers.reader import Reader, coco_photo
-from datamodules.readers.records import Record, known_format, misfit, name_of
-from datamodules.readers.regions import clip_xywh, size_of
+from datamodules.readers.records import Form, Record, known_format, misfit, misplaced, name_of
 from vista.data import Annotation, Size
+from vista.geometry import clip_xywh
 
 FOLDERS = ("visual_genome", "visual_genome/1.2", "visual_genome/1.0")
 IMAGE = {
@@ -88,11 +88,17 @@ def genome_images(reader: Reader) -> dict[int, GenomeImage]:
             reader.leave_out(record["url"], f"the image has no id in {file.path.name}")
             continue
         path = inside("/".join(["visual_genome", *record["url"].split("/")[-2:]]))
-        size = size_of(reader, record, image_id, file.path)
+        size = file.size(record, image_id)
         if size is not None:
             numbers = record.get("coco_id"), record.get("flickr_id")
             images[image_id] = GenomeImage(path, size, *numbers)
     return images
+
+
+def long_list(reader: Reader, form: Form, places: Iterable[str]) -> Iterator[Record]:
+    """The records that have a form, of the first file there is, which is one long list and read piece by piece."""
+    path = reader.file(*places)
+    return (record for _, record in intact(reader, json_items(path, reader.source), form, path))
 
 
 def id_of(record: Record, key: str, older: str) -> int | None:
@@ -117,7 +123,7 @@ class VisualGenomeReader(Reader):
         images = genome_images(self)
         kept = None if self.split == "all" else self._split()
         places = [f"{folder}/region_descriptions.json" for folder in FOLDERS]
-        for record in self.items({"regions": [object]}, *places):
+        for record in long_list(self, {"regions": [object]}, places):
             for region in record["regions"]:
                 why = misfit(region, REGION)
                 if why:

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from datamodules.readers.official import Official
 from datamodules.readers.reader import REPEATED, CocoImages, Reader, coco_photo
 from datamodules.readers.records import Record
 from vista.data import Annotation
@@ -63,12 +64,12 @@ class VQAv2Reader(Reader):
     def _annotations(self) -> Iterator[Annotation]:
         year, folder = FILES[self.split]
         file = f"vqav2/v2_OpenEnded_mscoco_{year}_questions.json"
-        questions = self.records(QUESTION, file, key="questions")
+        questions = Official(self, self.file(file)).records("questions", QUESTION)
         answers: dict[int, Record] = {}
         if self.answered:
             # Joined by id: the two files need not stand in the same order.
             file = f"vqav2/v2_mscoco_{year}_annotations.json"
-            for record in self.records(ANSWERED, file, key="annotations"):
+            for record in Official(self, self.file(file)).records("annotations", ANSWERED):
                 first = answers.setdefault(record["question_id"], record)
                 if first is not record:
                     self.leave_out(record["question_id"], REPEATED)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vista.codec.contour import Method, Multipart, decode, encode
+from vista.codec.contour import Method, Multipart, encode
+from vista.codec.polygon_fill import decode
 
 METHODS = get_args(Method)
 MULTIPARTS = get_args(Multipart)

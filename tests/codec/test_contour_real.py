@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vista.codec.contour import decode, encode
+from vista.codec.contour import encode
+from vista.codec.polygon_fill import decode
 from vista.codec.rings import find_rings
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 
 ROOT = os.environ.get("VISTA_REALDATA")
 pytestmark = pytest.mark.skipif(not ROOT, reason="VISTA_REALDATA is not set: no real masks here")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from vista.codec import kernels
-from vista.codec.contour import decode, encode
-from vista.codec.polygon_fill import even_odd_fill
+from vista.codec.contour import encode
+from vista.codec.polygon_fill import decode, even_odd_fill
 from vista.codec.refine import _row_sums, _side_sums, refine
 from vista.codec.removal import removal_order
 from vista.codec.rings import find_rings, signed_area

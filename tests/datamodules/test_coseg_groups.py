@@ -13,7 +13,7 @@ from datamodules.readers import READERS
 from datamodules.readers.traits import PLACES, SIZES, within
 from tasks import Task
 from vista.codec.codec import Codec
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 
 SIDE = 100
 SIZE = (96, 96)  # of the generated world

@@ -18,7 +18,7 @@ from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.leftovers import held
-from vista.task import NUM_UNSEEN
+from vista.prompts import NUM_UNSEEN
 
 SOURCES = {
     "caption_coco": Source("caption", "coco", "train2017", "val2017", {"caption_coco": "val2017"}),

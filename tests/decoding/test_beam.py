@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.decoding.test_greedy import GRAMMARS, LIMIT, QUESTIONS, eager_to_end
-from tests.tiny import ask, tiny_model, tokenizer
+from tests.tiny import ask, logits_of, tiny_model, tokenizer
 from vista.decoding.beam import beam_search
 from vista.decoding.grammar import Choice, Literal, Regions, Text, compile_grammar
 from vista.decoding.greedy import generate
@@ -17,7 +17,7 @@ def log_likelihood(model, question, tokens):
     """Of a whole answer, by one pass without a cache."""
     batch = ask(question)
     ids = torch.cat([batch["input_ids"], torch.tensor([tokens])], dim=1)
-    logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
+    logits = logits_of(model, batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
         0, -len(tokens) - 1 : -1
     ]
     return logits.log_softmax(1).gather(1, torch.tensor(tokens)[:, None]).sum()
@@ -98,9 +98,9 @@ def under_grammar(model, question, automaton, tokens):
     for k, token in enumerate(tokens):
         batch = ask(question)
         ids = torch.cat([batch["input_ids"], torch.tensor([tokens[:k]], dtype=torch.long)], dim=1)
-        logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
-            0, -1
-        ]
+        logits = logits_of(
+            model, batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        )[0, -1]
         total += float(logits.masked_fill(~automaton.mask(state), -torch.inf).log_softmax(0)[token])
         state = automaton.step(state, token)
     return total

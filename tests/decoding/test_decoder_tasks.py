@@ -10,11 +10,12 @@ from tasks import Task
 from tests.task_sources import ON_FORMATS, annotations
 from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.codec.codec import Codec
-from vista.data import Annotation, Example
+from vista.data import Annotation
 from vista.decoding import decoder
 from vista.decoding.decoder import Decoder, Decoding
 from vista.decoding.grammar import compile_grammar
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 
 CODECS = [
     Codec(num_points=32),

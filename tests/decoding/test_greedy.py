@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.tiny import ask, question, tiny_model, tokenizer
+from tests.tiny import ask, logits_of, question, tiny_model, tokenizer
 from vista.decoding import greedy as decoding
 from vista.decoding.automaton import END
 from vista.decoding.grammar import (
@@ -58,9 +58,9 @@ def slowly(
     state, answer = 0, []
     while state != END and len(answer) < limit:
         ids = torch.cat([batch["input_ids"], torch.tensor([answer], dtype=torch.long)], dim=1)
-        logits = model.logits(batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)})[
-            0, -1
-        ]
+        logits = logits_of(
+            model, batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        )[0, -1]
         legal = automaton.legal_tokens(state, limit - len(answer))
         answer.append(int(logits.masked_fill(~legal, -torch.inf).argmax()))
         state = automaton.step(state, answer[-1])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tasks.spot_caption import words_before_boxes
 from tests.metrics.cases import score
-from vista.data import Prediction, box_iou
+from vista.boxes import box_iou
+from vista.data import Prediction
 from vista.metrics.grec import GRECMetric, f1_score, match_boxes
 from vista.metrics.overlap import box_giou, enclosing_box
 from vista.metrics.rec import RECMetric, rec_iou

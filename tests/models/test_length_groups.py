@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vista.models.length_groups import length_groups
+from vista.models.vistallm import length_groups
 
 
 def padded(lengths: list[int], groups: list[list[int]]) -> int:

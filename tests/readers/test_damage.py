@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import vista.data
-from datamodules.readers import READERS, regions
+from datamodules.readers import READERS
 from datamodules.readers.files import json_items
-from datamodules.readers.plain_pickle import RefusedPickleError, load_plain_pickle
+from datamodules.readers.official import load as read_official
+from datamodules.readers.plain_pickle import RefusedPickleError
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import FORMATS, known_format, misfit
+from vista import geometry
 from vista.damage import looks_like, read_json
 from vista.data import InputError, annotation_to_json
 
@@ -245,7 +246,7 @@ def changed(value: Any, place: tuple, *new: Any) -> Any:
 def load(file: Path) -> tuple[Any, Any]:
     """The content of a JSON file, JSON lines or a pickle, and what writes it; None where it is none of them."""
     if file.suffix in (".p", ".pkl"):
-        return load_plain_pickle(file), pickle.dumps
+        return read_official(file), pickle.dumps
     if file.suffix not in (".json", ".jsonl"):
         return None, None
     try:
@@ -260,8 +261,7 @@ def test_a_record_without_a_key_or_with_another_value_is_told_or_left_out(
     name: str, split: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of every record and key: nothing but a sentence or a note, and the libraries see what is sound."""
-    for module in (vista.data, regions):
-        monkeypatch.setattr(module, "coco_mask", Careful())
+    monkeypatch.setattr(geometry, "coco_mask", Careful())
     values = [None, "x", [], {}, True, 3.5]
     for file in official_files(name, split, root):
         content, dump = load(root / file)
@@ -410,4 +410,80 @@ def test_a_pickle_that_asks_for_more_than_containers_is_still_refused_as_such(
     with pytest.raises(
         RefusedPickleError, match=r"x\.p was refused: it asks for fractions\.Fraction"
     ):
-        load_plain_pickle(tmp_path / "x.p")
+        read_official(tmp_path / "x.p")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is no pickle: it looks like an empty file"),
+        (pickle.dumps([]), "is another file: it holds nothing"),
+        (pickle.dumps({}), "is another file: it holds nothing"),
+        (pickle.dumps(None), "is another file: it holds nothing"),
+        (b"cfractions\nFraction\n.", "was refused: it asks for fractions.Fraction"),
+    ],
+)
+@pytest.mark.parametrize("name", ["refcoco", "refcocog"])
+def test_refs_that_are_empty_or_refused_are_named(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    shutil.copytree(FORMATS_ROOT / f"refer/{name}", tmp_path / f"refer/{name}")
+    (file,) = (tmp_path / f"refer/{name}").glob("refs*.p")
+    file.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        list(READERS[name](tmp_path, "train"))
+    assert f"{file} {words}" in str(error.value) and "github.com/lichengunc/refer" in str(
+        error.value
+    )
+
+
+def test_official_files_that_hold_nothing_are_named(tmp_path: Path) -> None:
+    for name, split, path in (
+        ("grefcoco", "train", "grefcoco/grefs(unc).json"),
+        ("visual_genome", "all", "visual_genome/region_descriptions.json"),
+        ("llava_instruct", "train", "llava_instruct/llava_instruct_150k.json"),
+        ("iconqa", "train", "iconqa/iconqa_data/problems.json"),
+    ):
+        shutil.copytree(FORMATS_ROOT, tmp_path / name)
+        for empty in ("[]", " [ ]\n"):
+            (tmp_path / name / path).write_text(empty)
+            with pytest.raises(InputError, match="it holds nothing") as error:
+                list(READERS[name](tmp_path / name, split))
+            assert str(tmp_path / name / path) in str(error.value)
+
+
+NESTED = "[" * 2000 + "]" * 2000  # deeper than Python's own reader of JSON goes
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "path"),
+    [
+        ("refcoco", "train", "refer/refcoco/instances.json"),
+        ("visual_genome", "all", "visual_genome/region_descriptions.json"),
+        ("nlvr2", "dev", "nlvr2/dev.json"),
+        ("hateful_memes", "train", "hateful_memes/train.jsonl"),
+    ],
+)
+def test_nested_without_end_is_said_of_the_file(
+    tmp_path: Path, name: str, split: str, path: str
+) -> None:
+    shutil.copytree(FORMATS_ROOT, tmp_path / name)
+    file = tmp_path / name / path
+    content = file.read_text()
+    start = content.index("{") + 1
+    file.write_text(f'{content[:start]}"more": {NESTED}, {content[start:]}')
+    with pytest.raises(InputError) as error:
+        list(READERS[name](tmp_path / name, split))
+    assert f"{file} is no JSON" in str(error.value) and "recursion" in str(error.value)
+    assert "looks like" not in str(error.value) and len(str(error.value)) < 500
+
+
+def test_a_value_in_a_note_is_cut(tmp_path: Path) -> None:
+    shutil.copytree(FORMATS_ROOT / "nlvr2", tmp_path / "nlvr2")
+    file = tmp_path / "nlvr2/dev.json"
+    first, *others = file.read_text().splitlines()
+    record = json.loads(first) | {"label": "long" * 500}
+    file.write_text("\n".join([json.dumps(record), *others]))
+    reader = READERS["nlvr2"](tmp_path, "dev")
+    list(reader)
+    assert [len(why) < 150 for _, why in reader.problems] == [True]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from datamodules.readers import READERS
 from datamodules.readers.coseg import encode
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 
 
 def mask(number):

@@ -13,10 +13,10 @@ from PIL import Image
 
 from datamodules.readers import READERS
 from datamodules.readers.mask_images import encode, object_of, read_mask
-from datamodules.readers.regions import mask_problem
 from tasks import Task
 from vista.codec.codec import Codec
-from vista.data import Segmentation, decode_segmentation
+from vista.data import Segmentation
+from vista.geometry import decode_segmentation, mask_problem
 
 SIZE = (60, 60)
 SQUARE = [[10, 10, 40, 10, 40, 40, 10, 40]]

@@ -12,12 +12,13 @@ import pytest
 
 from datamodules.readers import READERS
 from datamodules.readers.files import inside
-from datamodules.readers.plain_pickle import load_plain_pickle
+from datamodules.readers.official import load
 from datamodules.readers.reader import REPEATED
-from datamodules.readers.regions import clip_box, clip_xywh, segmentation_problem
 from datamodules.readers.vcr import texts
 from tasks import Task
 from vista.codec.codec import Codec
+from vista.geometry import clip_box, clip_xywh
+from vista.unsound import segmentation_problem
 
 FORMATS = Path(__file__).parents[1] / "formats"
 SQUARE = [[1, 1, 5, 1, 5, 5, 1, 5]]
@@ -91,11 +92,11 @@ def test_pickles_hold_plain_containers_only(tmp_path, protocol):
     path = tmp_path / "x.p"
     plain = [{"a": ("b", 1, 2.5, None, True), "set": {1, 2}, "text": "caf\u00e9"}]
     path.write_bytes(pickle.dumps(plain, protocol))
-    assert load_plain_pickle(path) == plain
+    assert load(path) == plain
     mark = tmp_path / "mark"
     path.write_bytes(pickle.dumps([Evil(str(mark))], protocol))
     with pytest.raises(pickle.UnpicklingError, match=r"x\.p was refused: it asks for .*mkdir"):
-        load_plain_pickle(path)
+        load(path)
     assert not mark.exists()
 
 
@@ -111,7 +112,7 @@ def test_pickles_hold_plain_containers_only(tmp_path, protocol):
 def test_hand_written_pickle_code_is_refused(tmp_path, code):
     (tmp_path / "x.p").write_bytes(code)
     with pytest.raises(pickle.UnpicklingError, match="it asks for"):
-        load_plain_pickle(tmp_path / "x.p")
+        load(tmp_path / "x.p")
 
 
 def test_python_2_pickles_load(tmp_path):
@@ -121,9 +122,7 @@ def test_python_2_pickles_load(tmp_path):
     binary += b"U\x03badU\x01\xffua."
     for code in (text, binary):
         (tmp_path / "x.p").write_bytes(code)
-        assert load_plain_pickle(tmp_path / "x.p") == [
-            {"sent": "caf\u00e9", "n": 12, "bad": "\ufffd"}
-        ]
+        assert load(tmp_path / "x.p") == [{"sent": "caf\u00e9", "n": 12, "bad": "\ufffd"}]
 
 
 def write(path, content):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.readers import READERS
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 
 REALDATA = os.environ.get("VISTA_REALDATA")
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,7 @@ from datamodules.synthetic.drawing import draw_kinds, draw_scene
 from datamodules.synthetic.outline import outlines, run_lengths, segmentation
 from datamodules.synthetic.scene import COLORS, SHAPES, Kind, Scene
 from datamodules.synthetic.streams import STREAMS, generator
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 
 SIZE = 96
 

@@ -24,7 +24,8 @@ from datamodules.synthetic.scene import COLORED_SHAPES, Scene
 from datamodules.synthetic.streams import generator
 from tests.synthetic.test_formats import SMALL, small_world
 from tests.synthetic.test_language import Thing, answer, fits, referred, related, things
-from vista.data import Annotation, decode_segmentation
+from vista.data import Annotation
+from vista.geometry import decode_segmentation
 
 RGB = {"red": (214, 38, 40), "green": (40, 160, 56), "blue": (42, 76, 218)}
 RGB |= {"yellow": (238, 218, 48), "purple": (148, 56, 186), "orange": (244, 136, 28)}

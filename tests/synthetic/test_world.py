@@ -14,7 +14,7 @@ import pytest
 
 from datamodules.synthetic.files import save_image, write_once
 from datamodules.synthetic.world import write_pretraining, write_world
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 from vista.leftovers import remove_unused
 
 SMALL = {"seed": 5, "num_train": 300, "num_val": 40, "num_test": 120}

@@ -14,8 +14,9 @@ from tasks import Task
 from tasks.__main__ import main, table
 from tests.task_sources import FORMATS, ON_FORMATS, annotations, world
 from vista.codec.codec import Codec
-from vista.data import Annotation, decode_segmentation
-from vista.task import NUM_UNSEEN, expand
+from vista.data import Annotation
+from vista.geometry import decode_segmentation
+from vista.prompts import NUM_UNSEEN, expand
 from vista.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[2]

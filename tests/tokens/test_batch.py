@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny import tokenizer
-from vista.data import Example
 from vista.tokens.batch import IGNORE, VICUNA_SYSTEM, Sample, collate, encode_example, expand_images
+from vista.tokens.batch_types import Example
 
 L = 3  # visual tokens of an image
 WORDS = st.text("abc 12[],.?", max_size=12).map(lambda text: " ".join(text.split()))

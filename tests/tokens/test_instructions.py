@@ -11,8 +11,8 @@ from tokenizers import AddedToken
 from transformers import BertTokenizerFast
 
 from tests.tiny import FLAGS, ROOT, run
-from vista.data import Example
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.tokens.instructions import InstructionTokenizer
 from vista.tokens.tokenizer import Tokenizer
 

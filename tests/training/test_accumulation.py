@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 
 from tests.tiny import QUERIES, ROOT, picture, tokenizer
 from tests.training.test_module import module
-from vista.data import Example
 from vista.module import VistaModule
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.training.optimizer import Optimization
 
 ANSWERS = ["yes", "a red circle left of a blue square", "no", "[1, 2, 3, 4]"]

@@ -6,10 +6,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import QUERIES, picture, tiny_model, tokenizer
 from vista.app.settings import stack
-from vista.data import Example
 from vista.models.parts import LLM
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
+from vista.tokens.batch_types import Example
 from vista.training.flops import step_flops, unit_flops
 
 PARTS = ("vision_model", "qformer", "query_tokens", "language_projection", "language_model")

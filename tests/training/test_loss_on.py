@@ -3,10 +3,10 @@
 import pytest
 
 from tests.tiny import tokenizer
-from vista.data import Example
 from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import Choice, Regions, Text, compile_grammar
 from vista.tokens.batch import IGNORE, encode_example
+from vista.tokens.batch_types import Example
 
 
 def learned(target: str, *grammar) -> list[int]:

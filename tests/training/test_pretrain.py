@@ -7,7 +7,7 @@ import torch
 from datamodules.pretrain import PretrainingData
 from datamodules.synthetic.world import write_pretraining
 from tests.tiny import FLAGS, run
-from vista.data import decode_segmentation
+from vista.geometry import decode_segmentation
 from vista.models.parts import Encoder
 from vista.training.pretrain import box_of_waves, box_waves
 

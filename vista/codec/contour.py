@@ -1,7 +1,6 @@
-"""Masks <-> point sequences (Sec. 3.2): `encode` keeps N points of the contour, `decode` fills the polygon.
+"""Masks -> point sequences (Sec. 3.2): N points of the contour; `polygon_fill.decode` is the way back.
 
     encode(mask, num_points=4)      -> [array([[100, 50], [900, 50], [900, 700], [100, 700]])]   x, y in bins 0..999
-    decode(points, size=(480, 640)) -> bool (480, 640)
 
 Coordinates are in edge convention: pixel (column c, row r) covers [c, c + 1] x [r, r + 1]. A sequence has exactly N
 points, runs clockwise on screen and starts at the point with the least x + y, ties to the least y.
@@ -16,20 +15,18 @@ points, runs clockwise on screen and starts at the point with the least x + y, t
 | `optimal` | the best vertices by dynamic programming, then moved for longer |
 """
 
-from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from vista.codec.parts import MAX_JOINED, draw_parts
 from vista.codec.polygon_fill import even_odd_fill
-from vista.codec.quantize import Scale, dequantize, quantize_polygon
+from vista.codec.quantize import Scale, quantize_polygon
 from vista.codec.refine import SWEEPS, refine
 from vista.codec.rings import Ring, canonical_start, find_rings, signed_area
 from vista.codec.sampling import SAMPLERS
 from vista.codec.vertices import SIMPLIFIERS
-from vista.data import InputError, Mask, Size
+from vista.data import InputError, Mask
 
 Method: TypeAlias = Literal[
     "uniform", "literal", "adaptive", "uniform+refine", "adaptive+refine", "fast", "optimal"
@@ -79,35 +76,8 @@ def encode(
             sequences.append(_draw_ring(ring, part, num_points, method, num_bins, scale))
     else:
         sequences = [_draw_ring(outer[0], mask, num_points, method, num_bins, scale)]
-    return sorted(map(_canonical, sequences), key=_first_point)
-
-
-def decode(
-    points: np.ndarray | Sequence[ArrayLike],
-    size: Size,
-    num_bins: int = 1000,
-    scale: Scale = "bins-1",
-) -> Mask:
-    """Mask of points. Lenient: whatever the numbers are, the result is a mask.
-
-    Args:
-        points: one sequence (N, 2) of x, y in bins, or a list of sequences, which are united. Flat sequences
-            x0, y0, x1, y1, ... are understood, the last number is dropped when their count is odd.
-        size: (H, W) of the image.
-        num_bins: number of bins per axis; values out of range are clamped.
-        scale: see `vista.codec.quantize`.
-
-    Returns:
-        bool (H, W).
-    """
-    height, width = size
-    masks = []
-    for sequence in _sequences(points):
-        polygon = dequantize(sequence, (width, height), num_bins, scale)  # (N, 2), pixels
-        masks.append(even_odd_fill(polygon, size))
-    if not masks:
-        return np.zeros(size, dtype=bool)
-    return masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
+    # By the first point, as regions are ordered everywhere.
+    return sorted(map(_canonical, sequences), key=lambda bins: (bins[0].sum(), bins[0, 1]))
 
 
 def _check(num_points: int, method: str, multipart: str) -> None:
@@ -140,23 +110,3 @@ def _canonical(bins: np.ndarray) -> np.ndarray:
         bins = bins[::-1]
     start = canonical_start(bins)
     return np.concatenate((bins[start:], bins[:start]))
-
-
-def _first_point(bins: np.ndarray) -> tuple[int, int]:
-    """Key that orders sequences: x + y of the first point, then y."""
-    x, y = bins[0].tolist()
-    return x + y, y
-
-
-def _sequences(points: np.ndarray | Sequence[ArrayLike]) -> list[np.ndarray]:
-    """One or several sequences, nested or flat, as float (N, 2) arrays."""
-    if len(points) == 0:
-        return []
-    depth = points.ndim if isinstance(points, np.ndarray) else 1 + max(map(np.ndim, points))
-    pairs = depth == 2 and all(np.size(point) == 2 for point in points)
-    sequences = []
-    for sequence in [points] if depth == 1 or pairs else points:
-        numbers = np.asarray(sequence, dtype=np.float64).reshape(-1)
-        even = len(numbers) // 2 * 2
-        sequences.append(numbers[:even].reshape(-1, 2))
-    return sequences

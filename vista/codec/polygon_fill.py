@@ -1,4 +1,6 @@
-"""The one decoder of polygons: even-odd fill, a pixel is on when its centre is inside.
+"""Point sequences -> masks: the one decoder of polygons, an even-odd fill; a pixel is on when its centre is inside.
+
+    decode(points, size=(480, 640)) -> bool (480, 640)
 
 For the row y = r + 0.5 an edge crosses when (y0 <= y) != (y1 <= y); pixel c is on between two crossings a, b when
 ceil(a - 0.5) <= c < ceil(b - 0.5). A crossing is computed from the lower end of its edge, so that a bridge walked both
@@ -6,9 +8,56 @@ ways gives the same number twice and cancels. `cv2.fillPoly` is no substitute: i
 a shape in edge convention by half a pixel.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vista.codec import kernels
+from vista.codec.quantize import Scale, dequantize
+from vista.data import Mask, Size
+
+
+def decode(
+    points: np.ndarray | Sequence[ArrayLike],
+    size: Size,
+    num_bins: int = 1000,
+    scale: Scale = "bins-1",
+) -> Mask:
+    """Mask of points. Lenient: whatever the numbers are, the result is a mask.
+
+    Args:
+        points: one sequence (N, 2) of x, y in bins, or a list of sequences, which are united. Flat sequences
+            x0, y0, x1, y1, ... are understood, the last number is dropped when their count is odd.
+        size: (H, W) of the image.
+        num_bins: number of bins per axis; values out of range are clamped.
+        scale: see `vista.codec.quantize`.
+
+    Returns:
+        bool (H, W).
+    """
+    height, width = size
+    masks = []
+    for sequence in _sequences(points):
+        polygon = dequantize(sequence, (width, height), num_bins, scale)  # (N, 2), pixels
+        masks.append(even_odd_fill(polygon, size))
+    if not masks:
+        return np.zeros(size, dtype=bool)
+    return masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
+
+
+def _sequences(points: np.ndarray | Sequence[ArrayLike]) -> list[np.ndarray]:
+    """One or several sequences, nested or flat, as float (N, 2) arrays."""
+    if len(points) == 0:
+        return []
+    depth = points.ndim if isinstance(points, np.ndarray) else 1 + max(map(np.ndim, points))
+    pairs = depth == 2 and all(np.size(point) == 2 for point in points)
+    sequences = []
+    for sequence in [points] if depth == 1 or pairs else points:
+        numbers = np.asarray(sequence, dtype=np.float64).reshape(-1)
+        even = len(numbers) // 2 * 2
+        sequences.append(numbers[:even].reshape(-1, 2))
+    return sequences
 
 
 def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from vista.codec.codec import Codec
-from vista.data import Annotation, decode_segmentation, neutralise, size_of
+from vista.data import Annotation, neutralise, size_of
+from vista.geometry import decode_segmentation
 
 Kind: TypeAlias = Literal["box", "point", "mask"]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vista.data import Box, Mask, Size, box_area, box_intersection, box_iou
+from vista.boxes import box_area, box_intersection, box_iou
+from vista.data import Box, Mask, Size
 
 
 def box_giou(a: Box, b: Box) -> float:

@@ -8,7 +8,8 @@ MDETR's evaluator GIoU >= 0.5. https://github.com/lichengunc/refer
 
 from collections.abc import Mapping, Sequence
 
-from vista.data import Box, Prediction, Reference, box_iou
+from vista.boxes import box_iou
+from vista.data import Box, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 
 

@@ -10,7 +10,8 @@ words, and an unlinked one is a miss. https://github.com/BryanPlummer/flickr30k_
 import re
 from collections.abc import Mapping, Sequence
 
-from vista.data import Box, Prediction, Reference, box_iou
+from vista.boxes import box_iou
+from vista.data import Box, Prediction, Reference
 from vista.metrics.caption import caption_scores, without_java
 from vista.metrics.evaluator import CorpusEvaluator, percent
 from vista.metrics.overlap import enclosing_box

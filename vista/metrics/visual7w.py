@@ -9,7 +9,8 @@ choice is read from a box, a letter or a point. https://ai.stanford.edu/~yukez/v
 from collections.abc import Mapping, Sequence
 
 from vista.answers import extract_letter
-from vista.data import Box, Prediction, Reference, box_area, box_iou
+from vista.boxes import box_area, box_iou
+from vista.data import Box, Prediction, Reference
 from vista.metrics.evaluator import Evaluator, percent
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vista.data import Example, Size
-from vista.tokens.batch_types import Batch
+from vista.data import Size
+from vista.tokens.batch_types import Batch, Example
 from vista.tokens.tokenizer import Tokenizer
 
 IGNORE = -100  # label of a token that is not learned

@@ -1,14 +1,28 @@
-"""What a batch holds, key by key: between the loader, which makes it, and the model, the metrics and the callbacks.
+"""What an example and a batch hold: between the loader, which makes them, and the model, metrics and callbacks.
 
 Letters: B samples of T tokens, I different images of S x S pixels, J uses of an image by a sample, Q tokens of an
 instruction.
 """
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 from torch import Tensor
 
-from vista.data import Annotation
+from vista.data import Annotation, Turns
+
+
+@dataclass(slots=True)
+class Example:
+    """What the model is trained on or asked: images and one or several turns of text.
+
+    Attributes:
+        images: paths below the data root.
+        turns: (prompt, target) pairs; the `<image>` marks stand in the prompts, one per image, in order.
+    """
+
+    images: tuple[str, ...]
+    turns: Turns
 
 
 class Batch(TypedDict):

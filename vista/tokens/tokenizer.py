@@ -109,31 +109,6 @@ class Tokenizer(Vocabulary):
         """The ids of ` [n, n, ...]`, n in bins 0..999, as `encode` writes it after a space; none: an empty bracket."""
         return self._bracket(map(str, numbers), self.open_id)
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Ids to the visible text: numbers are plain numbers, special tokens and `<image>` write nothing."""
-        size = len(self._visible)
-        kept = [i for i in ids if 0 <= i < size and i not in self._special]
-        parts = self._with_commas(kept) if self._compact else [self._visible[i] for i in kept]
-        text = b"".join(parts).decode(errors="replace")
-        # The space that `encode` put before the text; it puts none before a leading `<image>`.
-        return text[1:] if text.startswith(" ") and kept[0] != self.image_id else text
-
-    def _with_commas(self, ids: Sequence[int]) -> list[bytes]:
-        """Visible parts, with ", " between the numbers that follow an opening bracket."""
-        parts: list[bytes] = []
-        inside = after_number = False
-        for i in ids:
-            number = i in self._number_set
-            if inside and after_number and number:
-                parts.append(b", ")
-            if i in (self.open_id, self.bare_open_id):
-                inside = True
-            elif not number:
-                inside = False
-            after_number = number
-            parts.append(self._visible[i])
-        return parts
-
 
 class Words:
     """Words -> ids by the BPE model alone, which knows no added tokens, so that text cannot name them.

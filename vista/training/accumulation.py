@@ -6,10 +6,15 @@ gradients are set right before they are clipped: one batch of 64 and eight of 8 
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
+from typing import Any
 
 import torch
+from lightning import LightningModule
 from torch import Tensor
 from torch.nn import Parameter
+from torch.optim import Optimizer
 
 
 class Window:
@@ -60,3 +65,28 @@ class Window:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
+
+
+class AccumulatingModule(LightningModule):
+    """A module whose steps may have several batches."""
+
+    window: Window  # of the step that is under way
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """A step; where it has several batches, its gradients are set right once the last one has gone backward."""
+        closure = optimizer_closure
+        if closure is not None and self.trainer.accumulate_grad_batches > 1:
+            closure = partial(self._last_of_window, optimizer, closure)
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+
+    def _last_of_window(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Any:
+        loss = closure()
+        trained = chain.from_iterable(group["params"] for group in optimizer.param_groups)
+        self.window.correct(trained, self.trainer.accumulate_grad_batches)
+        return loss

@@ -4,6 +4,7 @@
 what a token costs. A step's cost is then a sum over what its batch holds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers.models.instructblip.modeling_instructblip import (
     InstructBlipVisionModel,
 )
 
-from vista.models.vistallm import VistaLLM
+from vista.models.vistallm import VistaLLM, length_groups
 from vista.tokens.batch_types import Batch
 
 # Layers: linear ones and the patch embedding. Attention's products of tokens with tokens are other operators.
@@ -151,3 +152,8 @@ def _ids(length: int) -> Tensor:
 def _mask(length: int) -> Tensor:
     """Nothing is masked. With four dimensions transformers takes it as it is; others it would look into."""
     return torch.zeros(1, 1, length, length)
+
+
+def padded_size(lengths: Sequence[int], most: int) -> int:
+    """Positions of all rows in their groups, each padded to the longest of its group."""
+    return sum(len(rows) * lengths[rows[-1]] for rows in length_groups(lengths, most))

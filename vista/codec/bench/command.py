@@ -21,7 +21,8 @@ from rich.table import Table
 from vista.codec.bench.boundary import boundary_f
 from vista.codec.bench.mask_files import read_masks
 from vista.codec.bench.plot import plot_curves
-from vista.codec.contour import Method, Multipart, decode, encode
+from vista.codec.contour import Method, Multipart, encode
+from vista.codec.polygon_fill import decode
 from vista.codec.rings import find_rings
 from vista.data import InputError, Mask
 

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from vista.damage import read_json, unreadable
-from vista.data import InputError, Mask, MissingFileError, Size, decode_segmentation
-from vista.geometry import is_box, shown
+from vista.data import InputError, Mask, MissingFileError, Size
+from vista.geometry import decode_segmentation
+from vista.unsound import is_box, shown
 
 LISTED = 20  # annotations that a message names
 
