@@ -37,6 +37,7 @@ ALLOWED = {
     "vista.geometry": (),
     "vista.data": ("vista.geometry",),
     "vista.damage": ("vista.data",),
+    "vista.first_process": (),
     "vista.answers": ("vista.data",),
     "vista.images": ("vista.data",),
     "vista.draw": ("vista.data",),
@@ -44,7 +45,7 @@ ALLOWED = {
     "vista.codec.bench.mask_files": ("vista.damage", "vista.data", "vista.geometry"),
     "vista.tokens": ("vista.tokens", "vista.data"),
     "vista.models": ("vista.models", "vista.data", "vista.tokens.batch_types"),
-    "vista.metrics": ("vista.metrics", "vista.answers", "vista.data"),
+    "vista.metrics": ("vista.metrics", "vista.answers", "vista.data", "vista.first_process"),
     "vista.decoding": (
         "vista.decoding",
         "vista.models",
