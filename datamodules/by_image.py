@@ -1,12 +1,11 @@
 """Annotations by the images that they show, in a compiled table or in a list.
 
-scenes(annotations)                 the first annotation of each scene, and the scene of each annotation
+scenes(annotations)                 the number of each annotation's scene: which of them show the same images
 group_by_image(annotations, 4)      groups that one encoder pass serves
 whole_images(annotations, 256)      about 256 annotations, those of whole images
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,41 +15,17 @@ from datamodules.order import Groups
 from vista.data import Annotation
 
 
-def scenes(annotations: Sequence[Annotation]) -> tuple[Iterator[Annotation], np.ndarray]:
-    """Which annotations have the same images.
-
-    Returns:
-        the first annotation of each scene, and the number of each annotation's scene, int (N,).
-    """
-    if isinstance(annotations, Annotations):
-        return _compiled_scenes(annotations)
-    # The order of images tells pairs apart: ("a", "b") and ("b", "a") are two scenes.
-    first: dict[tuple[str, ...], Annotation] = {}
-    for annotation in annotations:
-        first.setdefault(annotation.images, annotation)
-    numbers = {images: number for number, images in enumerate(first)}
-    scene = [numbers[annotation.images] for annotation in annotations]
-    return iter(first.values()), np.array(scene, dtype=np.int32)
-
-
-def _compiled_scenes(annotations: Annotations) -> tuple[Iterator[Annotation], np.ndarray]:
-    """As `scenes`, without a look at the records: of the first annotations there is only what `picture` tells."""
-    numbers = annotations.table["scene"].to_numpy()
-    if annotations.rows is not None:
-        numbers = numbers[annotations.rows]
-    encoded = pa.array(numbers).dictionary_encode()
-    pictures = annotations.table["picture"].drop_null()
-    first = _annotations_of(pictures.take(encoded.dictionary))
-    return first, encoded.indices.to_numpy()
-
-
-def _annotations_of(pictures: pa.ChunkedArray) -> Iterator[Annotation]:
-    for chunk in pictures.chunks:
-        # All of a chunk at once takes half the time of one after the other.
-        records = ",".join(chunk.to_pylist())
-        for images, photos in json.loads(f"[{records}]"):
-            names = tuple(map(tuple, photos))
-            yield Annotation("", tuple(images), photos=names)
+def scenes(annotations: Sequence[Annotation]) -> np.ndarray:
+    """Which annotations have the same images: the number of each one's scene, in order of first occurrence, (N,)."""
+    if not isinstance(annotations, Annotations):
+        # The order of images tells pairs apart: ("a", "b") and ("b", "a") are two scenes.
+        seen: dict[tuple[str, ...], int] = {}
+        numbers = [seen.setdefault(annotation.images, len(seen)) for annotation in annotations]
+        return np.array(numbers, dtype=np.int32)
+    scene = annotations.table["scene"].to_numpy()
+    if annotations.rows is None:
+        return scene
+    return pa.array(scene[annotations.rows]).dictionary_encode().indices.to_numpy()
 
 
 def select(annotations: Sequence[Annotation], rows: np.ndarray) -> Sequence[Annotation]:
@@ -68,7 +43,7 @@ def group_by_image(annotations: Sequence[Annotation], most: int) -> Groups:
     Returns:
         groups of indices, in order of first occurrence.
     """
-    _, scene = scenes(annotations)
+    scene = scenes(annotations)
     # Stable, so that annotations of one scene stay in the order of the file.
     indices = np.argsort(scene, kind="stable")
     begins = np.flatnonzero(np.diff(scene[indices], prepend=-1))  # where each scene begins, (S,)

@@ -2,10 +2,11 @@
 
     record    '["1234", ["coco/train2017/000000000009.jpg"], [[480, 640]], "the man on the left", ...]'
     scene     7
-    picture   '[["coco/train2017/000000000009.jpg"], [["coco 9"]]]'
+    images    [b"coco/train2017/000000000009.jpg"]
+    names     [[b"coco 9"]]
 
-A record is an `Annotation` in JSON, field by field. `scene` numbers its images in order of first occurrence; `picture`
-stands in the first annotation of a scene only: its images, and the names of their photographs as the reader says them.
+A record is an `Annotation` in JSON, field by field. `scene` numbers its images in order of first occurrence; `images`
+and the `names` of their photographs stand in the first annotation of a scene only, see `datamodules.pictures`.
 A last, empty record batch says what the table was made of: the records left out, and the stamps of the files.
 """
 
@@ -27,9 +28,14 @@ from vista.data import Annotation, InputError, annotation_from_json, annotation_
 from vista.full_disk import full_disk_named, is_full
 from vista.leftovers import made_and_held, remove_unused
 
-VERSION = 4  # raise it when the same annotations give another table
+VERSION = 5  # raise it when the same annotations give another table
 SCHEMA = pa.schema(
-    [("record", pa.large_string()), ("scene", pa.int32()), ("picture", pa.large_string())]
+    [
+        ("record", pa.large_string()),
+        ("scene", pa.int32()),
+        ("images", pa.list_(pa.binary())),
+        ("names", pa.list_(pa.list_(pa.binary()))),
+    ]
 )
 ROWS = 1 << 14  # annotations in a record batch
 ADVICE = "free some space, or name a folder on another disk by --data.cache"
@@ -151,7 +157,7 @@ def _new_part(folder: Path, name: str) -> Path:
 def write(file: Path, origin: Origin) -> None:
     """Write the table of an origin's annotations."""
     scenes: dict[tuple[str, ...], int] = {}
-    rows = (row(annotation, scenes) for annotation in origin)
+    rows = ((annotation_to_json(each), *picture(each, scenes)) for each in origin)
     # Millions of new objects, none of them garbage: collecting would double the time.
     gc.disable()
     try:
@@ -161,16 +167,33 @@ def write(file: Path, origin: Origin) -> None:
                 writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
             # Only now are they known: a pass over the origin sets them.
             about = json.dumps({"problems": origin.problems, "watched": origin.watched})
-            empty = pa.record_batch([[], [], []], schema=SCHEMA)
+            empty = pa.record_batch([[]] * len(SCHEMA), schema=SCHEMA)
             writer.write_batch(empty, custom_metadata={"about": about})
     finally:
         gc.enable()
 
 
-def row(annotation: Annotation, scenes: dict[tuple[str, ...], int]) -> tuple[str, int, str | None]:
-    """The columns of an annotation; `scenes` numbers those so far."""
-    record, known = annotation_to_json(annotation), len(scenes)
-    scene = scenes.setdefault(annotation.images, known)
+def picture(
+    annotation: Annotation, scenes: dict[tuple[str, ...], int]
+) -> tuple[int, list[bytes], list[list[bytes]]]:
+    """The columns `scene`, `images` and `names` of an annotation; `scenes` numbers those so far.
+
+    An image of whose photograph the reader says nothing is called by its path.
+    """
+    known, images = len(scenes), annotation.images
+    scene = scenes.setdefault(images, known)
     if scene < known:
-        return record, scene, None
-    return record, scene, json.dumps([annotation.images, annotation.photos])
+        return scene, [], []
+    photos = annotation.photos or ((),) * len(images)
+    named = [names or (image,) for image, names in zip(images, photos, strict=True)]
+    return scene, list(map(encode, images)), [list(map(encode, names)) for names in named]
+
+
+def encode(text: str) -> bytes:
+    """A path in bytes, also one that is not in Unicode."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode(text: bytes) -> str:
+    """The inverse of `encode`."""
+    return text.decode("utf-8", "surrogatepass")

@@ -1,43 +1,81 @@
 """No test image is trained on: which images of one data set are test images of another.
 
-image_names(annotation)          {"coco 581857", "vg 2406646"}: they share a name with RefCOCO's, VQAv2's, ...
-tested = images_tested(...)      {"coco 581857": {"rec_refcoco_val", "pope_random"}, ...}
-leaks(annotation, tested)        {"rec_refcoco_val"}
+tested, absent = images_tested(sources, read)   the scores that each photograph is behind
+leaks = find_leaks(pictures(annotations), tested)
+leaks.kept                                      [0, 1, 3, ...]: annotations whose images are behind no score
+leaks.dropped                                   {"rec_refcoco_val": 17}: annotations that are behind it
 
 Which photograph an image is, its reader says (`Annotation.photos`); its path decides where that says nothing.
 """
 
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from datamodules.by_image import scenes, select
+from datamodules.by_image import select
+from datamodules.pictures import Pictures, pictures
 from datamodules.source import LoadedSource, Source
 from vista.data import Annotation
 
-Tested = dict[str, set[str]]
 Read = Callable[[str, Source, str], Sequence[Annotation]]
 
 
-def names_of(annotation: Annotation) -> dict[str, set[str]]:
-    """For the path of each image the names of its photograph, which do not depend on the data set it is used in.
+class Tested:
+    """Which scores photographs are behind.
 
-    They are what the reader says; an image of which it says nothing is called by its path.
+    Attributes:
+        names: of photographs, each once, in bytes, (T,).
+        behind: for each score which of them it is measured on, bool (T,).
     """
-    unknown = ((),) * len(annotation.images)
-    photos = annotation.photos or unknown
-    # A picture may have several names; two pictures are the same where they share any.
-    pairs = zip(annotation.images, photos, strict=True)
-    return {path: set(names) or {path} for path, names in pairs}
+
+    def __init__(self, names_of: Mapping[str, pa.ChunkedArray]) -> None:
+        """Put together the names of the photographs of each score."""
+        chunks = chain.from_iterable(names.chunks for names in names_of.values())
+        self.names = pa.chunked_array(list(chunks), pa.binary()).unique()
+        self.behind = {score: np.zeros(len(self.names), dtype=bool) for score in names_of}
+        for score, names in names_of.items():
+            self.behind[score][self.find(names)] = True
+
+    def find(self, names: pa.ChunkedArray) -> np.ndarray:
+        """Where each of some names stands in `names`, int (M,); -1: it is not tested on."""
+        return pc.fill_null(pc.index_in(names, value_set=self.names), -1).to_numpy()
 
 
-def image_names(annotation: Annotation) -> set[str]:
-    """The names of all its images."""
-    by_path = names_of(annotation)
-    return set().union(*by_path.values())
+@dataclass(frozen=True)
+class Leaks:
+    """What of some annotations is tested on.
+
+    Attributes:
+        kept: the annotations whose images are behind no score, int (K,).
+        dropped: how many others there are for each score.
+        images: the paths that are behind some score, in bytes; one may stand twice.
+    """
+
+    kept: np.ndarray
+    dropped: dict[str, int]
+    images: pa.ChunkedArray
+
+
+def find_leaks(shown: Pictures, tested: Tested) -> Leaks:
+    """What of the annotations that show some pictures is tested on."""
+    name = tested.find(shown.names)
+    found = np.flatnonzero(name >= 0)
+    name, image = name[found], shown.image_of[found]
+    scene = shown.scene_of[image]
+    samples = np.bincount(shown.scene, minlength=shown.num_scenes)  # of each scene
+    dropped = {}
+    for score, behind in tested.behind.items():
+        number = int(samples[np.unique(scene[behind[name]])].sum())
+        if number:
+            dropped[score] = number
+    clean = np.ones(shown.num_scenes, dtype=bool)
+    clean[scene] = False
+    return Leaks(np.flatnonzero(clean[shown.scene]), dropped, shown.images.take(pa.array(image)))
 
 
 def unnamed(name: str, annotations: Sequence[Annotation]) -> str:
@@ -48,38 +86,40 @@ def unnamed(name: str, annotations: Sequence[Annotation]) -> str:
     return f"{name}: {what}; only their paths are compared with those of other data sets"
 
 
-def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[str]]:
-    """Images of all splits that are scored.
+def read_tested(
+    sources: dict[str, Source], read: Read
+) -> tuple[dict[str, Sequence[Annotation]], list[str]]:
+    """Read all splits that are scored.
 
     Args:
         sources: by name.
         read: the annotations of a source's split; `FileNotFoundError` where its files are not there.
 
     Returns:
-        the scores that each image is behind, and a sentence for each split that is not there.
+        the annotations behind each score, and a sentence for each split that is not there.
     """
-    tested: Tested = defaultdict(set)
+    behind: dict[str, Sequence[Annotation]] = {}
     absent: list[str] = []
     for name, source in sources.items():
         for score, split in source.test.items():
             try:
-                annotations = read(name, source, split)
+                behind[score] = read(name, source, split)
             except FileNotFoundError as error:
                 absent.append(f"{score}: {error}")
-                continue
-            if sentence := unnamed(score, annotations):
-                warnings.warn(sentence, stacklevel=2)
-            first, _ = scenes(annotations)
-            names = map(image_names, first)
-            for image in chain.from_iterable(names):
-                tested[image].add(score)
-    return dict(tested), absent
+    return behind, absent
 
 
-def leaks(annotation: Annotation, tested: Tested) -> set[str]:
-    """The scores that a sample's images are behind."""
-    names = image_names(annotation)
-    return set().union(*(tested.get(name, ()) for name in names))
+def images_tested(sources: dict[str, Source], read: Read) -> tuple[Tested, list[str]]:
+    """Images of all splits that are scored, see `read_tested`.
+
+    Returns:
+        the scores that each is behind, and a sentence for each split that is not there.
+    """
+    behind, absent = read_tested(sources, read)
+    for sentence in filter(None, map(unnamed, behind.keys(), behind.values())):
+        warnings.warn(sentence, stacklevel=2)
+    names_of = {score: pictures(annotations).names for score, annotations in behind.items()}
+    return Tested(names_of), absent
 
 
 def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[str]) -> list[str]:
@@ -95,30 +135,12 @@ def keep_clean(loaded: Iterable[LoadedSource], tested: Tested, absent: Iterable[
     for source in loaded:
         number = len(source.annotations)
         notes += filter(None, [unnamed(source.name, source.annotations)])
-        source.annotations, dropped = clean(source.annotations, tested)
-        if dropped:
-            scores = [f"{score} {count:,}" for score, count in sorted(dropped.items())]
-            lost = number - len(source.annotations)
+        leaks = find_leaks(pictures(source.annotations), tested)
+        source.annotations = select(source.annotations, leaks.kept)
+        if leaks.dropped:
+            scores = [f"{score} {count:,}" for score, count in sorted(leaks.dropped.items())]
+            lost = number - len(leaks.kept)
             what = f"{lost:,} of {number:,} samples left out"
             why = f"their images are tested on ({', '.join(scores)})"
             notes.append(f"{source.name}: {what}, {why}")
     return notes
-
-
-def clean(
-    annotations: Sequence[Annotation], tested: Tested
-) -> tuple[Sequence[Annotation], dict[str, int]]:
-    """The samples whose images are behind no score, and how many others there are for each score.
-
-    Of samples with the same images only the first is looked at.
-    """
-    first, scene = scenes(annotations)
-    scores_of = [leaks(annotation, tested) for annotation in first]  # of each scene
-    samples = np.bincount(scene, minlength=len(scores_of)).tolist()  # of each scene
-    dropped: dict[str, int] = defaultdict(int)
-    for scores, number in zip(scores_of, samples, strict=True):
-        for score in scores:
-            dropped[score] += number
-    untested = np.array([not scores for scores in scores_of], dtype=bool)  # (S,)
-    rows = np.flatnonzero(untested[scene])
-    return select(annotations, rows), dict(dropped)

@@ -4,17 +4,17 @@ A question whose image is missing stays a question, in every verb: it counts as 
 position, too, and is learned from with weight zero, unless `data.allow_missing` leaves it out.
 """
 
-import os
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from datamodules.by_image import scenes, select
-from datamodules.compiled import Annotations
+from datamodules.by_image import select
+from datamodules.compiled import Annotations, decode
+from datamodules.listing import Listing
+from datamodules.pictures import pictures
 from datamodules.readers.reader import REPEATED
 from vista.data import Annotation, InputError
 
@@ -22,22 +22,25 @@ TOLERATED = 0.01  # share of a split that may be unusable before the run stops
 LISTED = 20  # problems that a message names
 
 
-def check_split(what: str, annotations: Annotations, root: Path, allow_missing: bool) -> None:
+def check_split(
+    what: str, annotations: Annotations, root: Path, listing: Listing, allow_missing: bool
+) -> None:
     """Name in one warning what cannot be used, images included.
 
     Args:
         what: the split, for messages.
         annotations: all that its reader gives.
         root: the data root.
+        listing: of its files.
         allow_missing: accept it, however much it is.
 
     Raises:
         InputError: more than one per cent of the split cannot be used.
     """
-    rows, images = absent_images(annotations, root)
+    rows, images = absent_images(annotations, root, listing)
     absent = [
         f"{annotations[row].id}: the image {image} is missing"
-        for row, image in zip(rows[:LISTED].tolist(), images, strict=False)
+        for row, image in zip(rows.tolist(), images, strict=False)
     ]
     number = len(annotations.problems) + len(rows)
     total = len(annotations) + len(annotations.problems)
@@ -71,39 +74,26 @@ def _list(annotations: Annotations, absent: list[str], number: int) -> str:
     return "; ".join([*left_out, *absent][:LISTED]) + ("; ..." if number > LISTED else "")
 
 
-def with_images(annotations: Sequence[Annotation], root: Path) -> Sequence[Annotation]:
+def with_images(
+    annotations: Sequence[Annotation], root: Path, listing: Listing
+) -> Sequence[Annotation]:
     """The annotations whose images are all there."""
-    rows, _ = absent_images(annotations, root)
+    rows, _ = absent_images(annotations, root, listing)
     return select(annotations, np.delete(np.arange(len(annotations)), rows))
 
 
-def absent_images(annotations: Sequence[Annotation], root: Path) -> tuple[np.ndarray, list[str]]:
-    """Which annotations have an image that is not there. Folders are listed once, not asked for each file.
+def absent_images(
+    annotations: Sequence[Annotation], root: Path, listing: Listing
+) -> tuple[np.ndarray, list[str]]:
+    """Which annotations have an image that is not there.
 
     Returns:
-        their indices, int (N,), and for each the last such image.
+        their indices, int (N,), and for each of the first ones the last such image.
     """
-    first, scene = scenes(annotations)
-    images_of = [annotation.images for annotation in first]  # of each scene
-    absent = _absent(set(chain.from_iterable(images_of)), root)
-    last = [_last_of(images, absent) for images in images_of]  # empty: all are there
-    incomplete = np.array([bool(image) for image in last], dtype=bool)  # (S,)
-    rows = np.flatnonzero(incomplete[scene])
-    return rows, [last[number] for number in scene[rows].tolist()]
-
-
-def _last_of(images: tuple[str, ...], absent: set[str]) -> str:
-    return next((image for image in reversed(images) if image in absent), "")
-
-
-def _absent(images: set[str], root: Path) -> set[str]:
-    """Those paths below the root that are no files."""
-    by_folder: dict[str, set[str]] = defaultdict(set)
-    for image in images:
-        folder, _, name = image.rpartition("/")
-        by_folder[folder].add(name)
-    absent: set[str] = set()
-    for folder, names in by_folder.items():
-        there = os.listdir(root / folder) if (root / folder).is_dir() else []
-        absent |= {f"{folder}/{name}" if folder else name for name in names.difference(there)}
-    return absent
+    shown = pictures(annotations)
+    absent = np.flatnonzero(listing.absent(shown.images, root))
+    last = np.full(shown.num_scenes, -1)
+    last[shown.scene_of[absent]] = absent  # of several the last one stays
+    rows = np.flatnonzero(last[shown.scene] >= 0)
+    first = shown.images.take(pa.array(last[shown.scene[rows[:LISTED]]]))
+    return rows, [decode(image) for image in first.to_pylist()]

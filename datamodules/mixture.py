@@ -3,7 +3,7 @@
 MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.by_image import group_by_image
 from datamodules.choice import Choice
+from datamodules.compiled import Annotations
 from datamodules.dataset import Encoding, LossOn, TrainingSet
-from datamodules.leakage import images_tested, keep_clean
+from datamodules.leakage import images_tested, keep_clean, read_tested
+from datamodules.listing import Listing
 from datamodules.missing import check_split, with_images
 from datamodules.order import GlobalBatches, Order
 from datamodules.questions import EvaluationSet, limit, of_a_person, with_unseen_prompts
@@ -29,7 +31,8 @@ from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task
 from vista.codec.codec import Codec
-from vista.data import InputError, MissingFileError
+from vista.data import Annotation, InputError, MissingFileError
+from vista.first_process import on_first
 from vista.full_disk import full_disk_named
 from vista.images import ImageTransform
 from vista.leftovers import remove_unused
@@ -100,8 +103,9 @@ class MixtureData(LightningDataModule):
         self.batch_size, self.max_tokens, self.loss_on = batch_size, max_tokens, loss_on
         self.num_workers = num_workers
         self.allow_missing, self.drop_test_images = allow_missing, drop_test_images
-        check = partial(check_split, allow_missing=allow_missing)
-        self.splits = Splits(root, codec, cache, check)
+        # Splits that were read and whose images nobody has looked for yet.
+        self.unseen: list[tuple[str, Annotations, Path]] = []
+        self.splits = Splits(root, codec, cache, lambda *split: self.unseen.append(split))
         self.question_images: list[str] = []
         self.question_text = ""
         self.resumed: Position | None = None  # where training begins, if not at its beginning
@@ -151,7 +155,7 @@ class MixtureData(LightningDataModule):
         if stage == "fit":
             self.splits.load(self.choice.trained_on(), "train")
             if self.drop_test_images:
-                images_tested(self.sources, self.splits.read)
+                read_tested(self.sources, self.splits.read)
         self.splits.load(self.choice.scored(), "test" if stage == "test" else "val")
 
     def setup(self, stage: str) -> None:
@@ -160,6 +164,7 @@ class MixtureData(LightningDataModule):
             self._setup_training()
         if stage in ("fit", "validate"):
             self.eval_sources = self.splits.load(self.choice.scored(), "val")
+            on_first(partial(self._look_for_images, Listing()))
             limit(self.eval_sources, self.scoring.max_val)
         if stage == "test":
             self._setup_test()
@@ -171,12 +176,8 @@ class MixtureData(LightningDataModule):
     def _setup_training(self) -> None:
         """Load the training splits and fix how many samples of each an epoch holds."""
         self.train_sources = self.splits.load(self.choice.trained_on(), "train")
-        # Before images that are tested on are left out, so that those are counted among samples that are there.
-        if self.allow_missing:
-            for source in self.train_sources:
-                source.annotations = with_images(source.annotations, source.root)
-        if self.drop_test_images:
-            self._drop_test_images()
+        for source, usable in zip(self.train_sources, on_first(self._usable), strict=True):
+            source.annotations = usable
         most = self.order.questions_per_image
         self.train_order = Order(
             [group_by_image(source.annotations, most) for source in self.train_sources],
@@ -194,16 +195,30 @@ class MixtureData(LightningDataModule):
             what = f"{line.task} on {line.dataset} {line.train}, {samples}"
             self.order_of[f"source {source.name}"] = what
 
-    def _drop_test_images(self) -> None:
-        """Leave out, and count, what `python main.py data audit` finds."""
-        tested, absent = images_tested(self.sources, self.splits.read)
-        notes = keep_clean(self.train_sources, tested, absent)
-        if notes and (self.trainer is None or self.trainer.is_global_zero):
+    def _look_for_images(self, listing: Listing) -> None:
+        """Name what cannot be used of the splits that were read since the last look."""
+        while self.unseen:
+            what, annotations, root = self.unseen.pop(0)
+            check_split(what, annotations, root, listing, self.allow_missing)
+
+    def _usable(self) -> list[Sequence[Annotation]]:
+        """What of the training sources is there, and is not what `python main.py data audit` finds."""
+        tested = images_tested(self.sources, self.splits.read) if self.drop_test_images else None
+        listing = Listing()
+        self._look_for_images(listing)
+        # Before images that are tested on are left out, so that those are counted among samples that are there.
+        if self.allow_missing:
+            for source in self.train_sources:
+                source.annotations = with_images(source.annotations, source.root, listing)
+        notes = keep_clean(self.train_sources, *tested) if tested else []
+        if notes:
             print(*notes, sep="\n", flush=True)
+        return [source.annotations for source in self.train_sources]
 
     def _setup_test(self) -> None:
         """Load what `test` scores, and the same in prompts that are never trained on."""
         self.eval_sources = self.splits.load(self.choice.scored(), "test")
+        on_first(partial(self._look_for_images, Listing()))
         check_names(self.eval_sources)
         # Before the limit: each of the two has one of its own.
         unseen = with_unseen_prompts(self.eval_sources) if self.scoring.unseen_prompts else []

@@ -8,7 +8,7 @@ et al., CVPR 2013), iCoSeg (Batra et al., CVPR 2010). They have no training spli
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -90,13 +90,10 @@ class CoSeg(Task):
         """Precision and Jaccard index."""
         return CoSegMetric()
 
-    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
-        """Every pixel of every image."""
-        predictions = []
+    def baseline(self, annotations: Sequence[Annotation]) -> Iterable[Prediction]:
+        """Every pixel of every image, one answer after the other: masks are large."""
         for annotation in annotations:
-            masks = [np.ones(size, dtype=bool) for size in annotation.sizes]
-            predictions.append(Prediction(masks=masks))
-        return predictions
+            yield Prediction(masks=[np.ones(size, dtype=bool) for size in annotation.sizes])
 
 
 def masks_of(annotation: Annotation) -> list[Mask]:

@@ -6,11 +6,11 @@ The same data sets as REC.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vista.data import Annotation, Mask, Prediction, Reference, size_of
+from vista.data import Annotation, Box, Mask, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.geometry import decode_segmentation
 from vista.metrics.evaluator import Evaluator
@@ -52,18 +52,16 @@ class RES(Task):
         """Overlap of masks at the original size."""
         return RESMetric()
 
-    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
-        """The true mask of a random referred object of the same image."""
+    def baseline(self, annotations: Sequence[Annotation]) -> Iterable[Prediction]:
+        """The true mask of a random referred object of the same image, one drawn after the other: masks are large."""
         rng = np.random.default_rng(0)
-        others: dict[str, dict[tuple[float, ...], Annotation]] = defaultdict(dict)
+        objects: dict[str, dict[Box, int]] = defaultdict(dict)  # of each image, where each is first
+        for index, a in enumerate(annotations):
+            objects[a.images[0]].setdefault(a.boxes[0], index)
         for a in annotations:
-            others[a.images[0]].setdefault(a.boxes[0], a)
-        predictions = []
-        for a in annotations:
-            objects = list(others[a.images[0]].values())
-            chosen = objects[rng.integers(len(objects))]
-            predictions.append(Prediction(masks=[self._mask(chosen)]))
-        return predictions
+            indices = list(objects[a.images[0]].values())
+            chosen = annotations[indices[rng.integers(len(indices))]]
+            yield Prediction(masks=[self._mask(chosen)])
 
     def _mask(self, annotation: Annotation) -> Mask:
         """The annotated mask, bool (H, W)."""

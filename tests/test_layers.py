@@ -45,6 +45,7 @@ ALLOWED = {
     ),
     # Regions and files from outside are checked below everything that uses them.
     "vista.errors": (),
+    "vista.first_process": (),
     "vista.unsound": (),
     "vista.data": ("vista.errors",),
     "vista.boxes": ("vista.data",),
@@ -65,7 +66,13 @@ ALLOWED = {
     ),
     "vista.tokens": ("vista.tokens", "vista.data"),
     "vista.models": ("vista.models", "vista.data", "vista.tokens.batch_types"),
-    "vista.metrics": ("vista.metrics", "vista.answers", "vista.boxes", "vista.data"),
+    "vista.metrics": (
+        "vista.metrics",
+        "vista.answers",
+        "vista.boxes",
+        "vista.data",
+        "vista.first_process",
+    ),
     "vista.decoding": (
         "vista.decoding",
         "vista.models",

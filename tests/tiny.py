@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from datamodules.listing import Listing
 from datamodules.missing import check_split, with_images
 from datamodules.source import Source
 from datamodules.splits import Splits
@@ -41,9 +42,11 @@ def read_split(
     dataset: str, root: Path, split: str, folder: Path, allow_missing: bool = False
 ) -> Sequence[Annotation]:
     """A split as training reads it: compiled, its images looked for, without them left out where that is allowed."""
-    splits = Splits(root, Codec(), folder, partial(check_split, allow_missing=allow_missing))
+    listing = Listing()
+    check = partial(check_split, listing=listing, allow_missing=allow_missing)
+    splits = Splits(root, Codec(), folder, check)
     annotations = splits.read("s", Source("rec", dataset), split)
-    return with_images(annotations, root) if allow_missing else annotations
+    return with_images(annotations, root, listing) if allow_missing else annotations
 
 
 def tiny_model(seed: int = 0, vocab_size: int | None = None) -> VistaLLM:

@@ -115,8 +115,8 @@ class Task(Prompts):
         """A fresh metric with `update(preds, target)` and a flat dict from `compute()`, as any `Evaluator` is."""
 
     @abstractmethod
-    def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
-        """Predictions without a look at the images, scored beside the model's."""
+    def baseline(self, annotations: Sequence[Annotation]) -> Iterable[Prediction]:
+        """A prediction for each without a look at the images, scored beside the model's; large ones are yielded."""
 
 
 class Source(Protocol):

@@ -90,7 +90,7 @@ class Case:
     @cached_property
     def baseline_preds(self) -> Sequence[Prediction]:
         """Predictions without a look at the images, one for each annotation."""
-        preds = self.task.baseline(self.annotations)
+        preds = list(self.task.baseline(self.annotations))
         are_predictions = all(isinstance(pred, Prediction) for pred in preds)
         if len(preds) != len(self.annotations) or not are_predictions:
             given = f"baseline gives {SHORT.repr(preds)} for {len(self.annotations)} annotations"

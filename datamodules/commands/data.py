@@ -5,14 +5,16 @@ python main.py data verify --config coinit       how many samples each split has
 """
 
 from collections.abc import Sequence
-from itertools import chain
+
+import pyarrow as pa
 
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.expected import EXPECTED
 from datamodules.commands.options import DataOptions
-from datamodules.leakage import clean, images_tested, names_of, unnamed
+from datamodules.leakage import find_leaks, images_tested, unnamed
+from datamodules.pictures import pictures
 from datamodules.source import Source, nearest
-from vista.data import Annotation, InputError, SampleError
+from vista.data import InputError, SampleError
 
 
 def main(options: DataOptions) -> None:
@@ -53,16 +55,13 @@ def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
             absent.append(f"{name}: {error}")
             continue
         absent += filter(None, [unnamed(name, annotations)])
-        kept, dropped = clean(annotations, tested)
-        images: dict[str, set[str]] = {}  # path -> all names of the image
-        for annotation in annotations:
-            images |= names_of(annotation)
-        num_leaks = sum(not tested.keys().isdisjoint(names) for names in images.values())
-        num_lost = len(annotations) - len(kept)
+        shown = pictures(annotations)
+        leaks = find_leaks(shown, tested)
+        num_lost = len(annotations) - len(leaks.kept)
         lost_samples = f"{num_lost:,} of {len(annotations):,} samples"
-        lost_images = f"{num_leaks:,} of {len(images):,} images"
+        lost_images = f"{count(leaks.images):,} of {count(shown.images):,} images"
         print(f"{name} ({source.train}): {lost_samples} and {lost_images} are tested on")
-        for score, number in sorted(dropped.items()):
+        for score, number in sorted(leaks.dropped.items()):
             print(f"    {score}: {number:,} samples")
     _say_absent(absent)
 
@@ -91,7 +90,7 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
                 damaged.append(f"{source.dataset} ({split}): {error}")
                 continue
             what, number = EXPECTED.get((source.dataset, split), ("samples", 0))
-            found = _count(annotations, what)
+            found = count(pictures(annotations).images) if what == "images" else len(annotations)
             verdict = ""
             if number and found == number:  # where the authors state one
                 verdict = ", as stated"
@@ -105,12 +104,9 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
     _say_absent(absent)
 
 
-def _count(annotations: Sequence[Annotation], what: str) -> int:
-    """The number of samples, or that of different images."""
-    if what != "images":
-        return len(annotations)
-    images = chain.from_iterable(annotation.images for annotation in annotations)
-    return len(set(images))
+def count(images: pa.ChunkedArray) -> int:
+    """The number of different images."""
+    return len(images.unique())
 
 
 def _say_absent(absent: list[str]) -> None:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.by_image import group_by_image, scenes, select
-from datamodules.compiled import Annotations, compiled
-from datamodules.leakage import clean
+from datamodules.compiled import Annotations, compiled, decode
+from datamodules.leakage import Tested, find_leaks
 from datamodules.mixture import MixtureData
+from datamodules.pictures import pictures
 from datamodules.readers import READERS, Reader
 from datamodules.source import Source
 from datamodules.splits import Splits, code_of
@@ -344,17 +346,24 @@ def test_tables_and_lists_are_grouped_and_cleaned_alike(
     rows = rows[rows < len(names)]
     some, listed = select(table, rows), [table[i] for i in rows.tolist()]
     assert list(some) == listed
-    first, scene = scenes(some)
-    first = list(first)
-    shown = [a.images for a in first]
-    assert [a.photos for a in first] == [((f"coco {a.images[0]}",),) for a in first]
-    assert [shown[i] for i in scene.tolist()] == [a.images for a in listed]
-    assert shown == list(dict.fromkeys(a.images for a in listed))
+    order = list(dict.fromkeys(a.images for a in listed))
+    for each in (some, listed):
+        assert [order[i] for i in scenes(each).tolist()] == [a.images for a in listed]
+        shown = pictures(each)
+        files = list(map(decode, shown.images.to_pylist()))
+        assert sorted((image,) for image in files) == sorted(order)
+        named = [(scene, files[i]) for i, scene in enumerate(shown.scene_of.tolist())]
+        assert [dict(named)[i] for i in shown.scene.tolist()] == [a.images[0] for a in listed]
+        names = map(decode, shown.names.to_pylist())
+        assert list(names) == [f"coco {files[i]}" for i in shown.image_of.tolist()]
     groups = [[group.tolist() for group in group_by_image(each, most)] for each in (some, listed)]
     assert groups[0] == groups[1] and sorted(chain(*groups[0])) == list(range(len(rows)))
-    kept, dropped = clean(some, {"coco b": {"score"}})
-    assert (list(kept), dropped) == clean(listed, {"coco b": {"score"}})
-    assert list(kept) == [a for a in listed if a.images != ("b",)]
+    tested = Tested({"score": pa.chunked_array([[b"coco b"]])})
+    for each in (some, listed):
+        leaks = find_leaks(pictures(each), tested)
+        kept = [k for k, a in enumerate(listed) if a.images != ("b",)]
+        assert leaks.kept.tolist() == kept
+        assert leaks.dropped == ({"score": len(rows) - len(kept)} if len(kept) < len(rows) else {})
 
 
 def splits(root: Path, folder: Path, **codec: Any) -> Splits:

@@ -4,10 +4,13 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from datamodules.leakage import clean, image_names, images_tested, keep_clean, leaks
+from datamodules.compiled import decode, encode
+from datamodules.leakage import Tested, find_leaks, images_tested, keep_clean
 from datamodules.mixture import MixtureData
+from datamodules.pictures import pictures
 from datamodules.source import LoadedSource, Source
 from tests.readers.test_formats import SOURCES, read
 from tests.tiny import run, tokenizer
@@ -25,8 +28,32 @@ def coco(number: int) -> tuple[str, ...]:
     return (f"coco {number}",)
 
 
+def image_names(*annotations: Annotation) -> set[str]:
+    """The names of all photographs that annotations show."""
+    return set(map(decode, pictures(annotations).names.to_pylist()))
+
+
 def names_in(dataset: str, split: str) -> set[str]:
-    return set().union(*map(image_names, read(dataset, split)))
+    return image_names(*read(dataset, split))
+
+
+def behind(**names: str) -> Tested:
+    """Scores, each measured on one photograph."""
+    return Tested({score: pa.chunked_array([[encode(name)]]) for score, name in names.items()})
+
+
+def scores_by_name(tested: Tested) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for score, these in tested.behind.items():
+        for name in tested.names.filter(pa.array(these)).to_pylist():
+            found.setdefault(decode(name), set()).add(score)
+    return found
+
+
+def clean(annotations: list[Annotation], tested: Tested) -> tuple[list[Annotation], dict[str, int]]:
+    """The annotations that are behind no score, and how many are behind each."""
+    leaks = find_leaks(pictures(annotations), tested)
+    return [annotations[row] for row in leaks.kept.tolist()], leaks.dropped
 
 
 @pytest.mark.parametrize(("name", "split"), SOURCES)
@@ -70,7 +97,7 @@ def test_a_reader_that_says_nothing_is_named():
         _, absent = images_tested(source, lambda *_: [silent])
     assert absent == []
     loaded = [LoadedSource(name, None, Path(), [a]) for name, a in (("s", silent), ("t", told))]  # type: ignore[arg-type]
-    notes = keep_clean(loaded, {"coco 25": {"x"}}, [])
+    notes = keep_clean(loaded, behind(x="coco 25"), [])
     assert [note.partition(":")[0] for note in notes] == ["s", "t"]
     assert "only their paths are compared" in notes[0] and "1 of 1 samples left out" in notes[1]
     with warnings.catch_warnings():
@@ -94,11 +121,11 @@ def test_samples_that_show_a_test_image_are_left_out_and_counted():
         return splits[split]
 
     tested, absent = images_tested(sources, read)
-    assert tested == {"coco 1": {"rec_val"}, "coco 2": {"rec_testA"}}
+    assert scores_by_name(tested) == {"coco 1": {"rec_val"}, "coco 2": {"rec_testA"}}
     assert absent == ["pope_random: source pope: no files"]
     train = [shown(f"another/folder/{i}.jpg", names=coco(i)) for i in (1, 2, 3)]
     train.append(shown("nlvr2/x.png", "coco/train2017/000000000001.jpg", names=coco(1)))
-    assert leaks(train[3], tested) == {"rec_val"}
+    assert clean(train[3:], tested) == ([], {"rec_val": 1})
     assert clean(train, tested) == ([train[2]], {"rec_val": 2, "rec_testA": 1})
     loaded = LoadedSource("caption", None, Path(), list(train))  # type: ignore[arg-type]
     notes = keep_clean([loaded], tested, absent)

@@ -7,6 +7,7 @@ The paper's number stands beside official benchmarks only, never beside the gene
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, TypedDict
 
 from rich.console import Console
@@ -54,7 +55,7 @@ PAPER = {
     ("coseg_icoseg", "J"): 95.1,
 }
 
-BATCH = 64  # references that stand in memory at once; masks are large
+BATCH = 64  # predictions and references that stand in memory at once; masks are large
 
 
 class Row(TypedDict):
@@ -99,11 +100,11 @@ def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row |
     evaluator = in_this_process(source.task.evaluator())
     if isinstance(evaluator, Evaluator):
         evaluator.quick = True
-    predictions = source.task.baseline(source.annotations)
-    for start in range(0, len(predictions), BATCH):
-        some = slice(start, start + BATCH)
-        references = [source.task.reference(a) for a in source.annotations[some]]
-        evaluator.update(predictions[some], references)
+    predictions = iter(source.task.baseline(source.annotations))
+    for start in range(0, len(source.annotations), BATCH):
+        some = source.annotations[start : start + BATCH]
+        references = [source.task.reference(a) for a in some]
+        evaluator.update(list(islice(predictions, len(some))), references)
     # `world.json` is what the writer of the generated world leaves beside its files.
     official = stage == "test" and not (source.root / "world.json").is_file()
     return {

@@ -24,6 +24,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vista.data import Prediction, Reference
+from vista.first_process import on_first
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Metric)
@@ -158,20 +159,7 @@ class CorpusEvaluator(Evaluator):
 
         Where the processes are not together, as in `forward`, each calls it for itself.
         """
-        if not self._is_synced:
-            return function()
-        outcome: list[Any] = [None, None]
-        if dist.get_rank(self.process_group) == 0:
-            try:
-                outcome[0] = function()
-            # Whatever it is, it is sent on: the other processes wait for the outcome.
-            except Exception as error:
-                outcome[1] = error
-        source = dist.get_global_rank(self.process_group, 0) if self.process_group else 0
-        dist.broadcast_object_list(outcome, src=source, group=self.process_group)
-        if outcome[1] is not None:
-            raise outcome[1]
-        return outcome[0]
+        return on_first(function, self.process_group) if self._is_synced else function()
 
 
 def in_this_process(metric: M) -> M:
