@@ -14,8 +14,9 @@ import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.groups import in_memory
 from datamodules.mixture import MixtureData
-from datamodules.order import Groups, Order
+from datamodules.order import Order
 from datamodules.settings import SampleOrder
 from vista.data import InputError
 from vista.training.resume import go_on, reopen_epoch, settings_of
@@ -42,7 +43,7 @@ class Data(LightningDataModule):
     def __init__(self, workers: int, batch_size: int = 4) -> None:
         super().__init__()
         self.workers, self.batch_size = workers, batch_size
-        self.train_order = Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0])
+        self.train_order = Order([in_memory(iter([np.arange(24).reshape(12, 2)]))], [1.0])
 
     def _loader(self, _: Any, batches: Any) -> DataLoader[Any]:
         return DataLoader(
