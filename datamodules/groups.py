@@ -12,9 +12,10 @@ are made once for a compiled table and the choice of its rows, and all processes
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,55 +76,107 @@ class RowFile:
         # Not mapped into memory: the pages of a shuffle, which touches all, would count as this process's own.
         file, width = self._file.fileno(), self._width
         found = [os.pread(file, width, number * width) for number in numbers.tolist()]
-        return np.frombuffer(b"".join(found), dtype="<i8").reshape(-1, self.shape[1])
+        return np.frombuffer(b"".join(found), dtype="<i8").reshape(len(found), self.shape[1])
 
 
 def shared_images(annotations: Sequence[Annotation], most: int) -> Groups:
     """Groups of at most `most` annotations of the same images, so that one encoder pass serves them.
 
-    Where the folder of a table cannot be written to, as for a list of annotations, they are kept in memory.
+    Those of a list, or of a table whose folder cannot be written to, are kept in memory.
     """
+    found = partial(windows, len(annotations), partial(scene_numbers, annotations), most)
     if not isinstance(annotations, Annotations):
-        return in_memory(_windows(annotations, most))
+        return in_memory(found())
     folder = _folder(annotations, most)
     with suppress(OSError, ValueError, KeyError):
-        return _opened(folder)
+        return opened(folder)
     try:
-        _write(folder, _windows(annotations, most))
+        write(folder, found())
         _remove_older(annotations.file)
-        return _opened(folder)
+        return opened(folder)
     except OSError:
-        return in_memory(_windows(annotations, most))
+        return in_memory(found())
 
 
-def in_memory(windows: Iterator[np.ndarray]) -> Groups:
-    """Groups as arrays.
+def windows(
+    length: int, scenes_of: Callable[[int, int], np.ndarray], most: int
+) -> Iterator[np.ndarray]:
+    """Groups of indices of the same scene, looked for in one window of neighbours after the other.
 
     Args:
-        windows: groups of one size each, int64 (G, size), those of a size in order.
+        length: how many indices there are.
+        scenes_of: start, stop -> the scenes of these indices, int (stop - start,).
+        most: indices in a group.
+
+    Yields:
+        for each window and size the groups, int64 (G, size), in order of their first index.
     """
-    parts: dict[int, list[np.ndarray]] = {}
-    checksum = 0
-    for rows in windows:
-        parts.setdefault(rows.shape[1], []).append(rows)
-        checksum = _checksum(rows, checksum)
-    return Groups({size: np.concatenate(parts[size]) for size in sorted(parts)}, checksum)
-
-
-def _checksum(rows: np.ndarray, before: int) -> int:
-    return crc32(rows.astype("<i8").tobytes(), crc32(bytes(rows.shape[1]), before))
-
-
-def _windows(annotations: Sequence[Annotation], most: int) -> Iterator[np.ndarray]:
-    """The groups of each window of neighbours, those of each size in an array (G, size)."""
-    for start in range(0, len(annotations), WINDOW):
-        scene = scene_numbers(annotations, start, min(start + WINDOW, len(annotations)))
-        groups = in_groups(scene, most)
+    for start in range(0, length, WINDOW):
+        groups = in_groups(scenes_of(start, min(start + WINDOW, length)), most)
         sizes = np.diff(groups.starts)
         for size in np.unique(sizes).tolist():
             first = groups.starts[:-1][sizes == size]
             rows = start + groups.indices[first[:, np.newaxis] + np.arange(size)]
             yield rows[np.argsort(rows[:, 0])]
+
+
+def in_memory(found: Iterator[np.ndarray]) -> Groups:
+    """The groups of `windows` as arrays."""
+    parts: dict[int, list[np.ndarray]] = {}
+    checksum = 0
+    for rows in found:
+        parts.setdefault(rows.shape[1], []).append(rows)
+        checksum = _checksum(rows, checksum)
+    return Groups({size: np.concatenate(parts[size]) for size in sorted(parts)}, checksum)
+
+
+def write(folder: Path, found: Iterator[np.ndarray]) -> None:
+    """Write the groups of `windows` beside their place, and move them there when all are written.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    part = folder.with_name(f"{folder.name}.{uuid4().hex}.part")
+    part.mkdir()
+    try:
+        counts: dict[int, int] = {}
+        checksum = 0
+        for rows in found:
+            size = rows.shape[1]
+            with (part / str(size)).open("ab") as file:
+                file.write(rows.astype("<i8").tobytes())
+            counts[size] = counts.get(size, 0) + len(rows)
+            checksum = _checksum(rows, checksum)
+        about = {"groups": dict(sorted(counts.items())), "checksum": checksum}
+        (part / ABOUT).write_text(json.dumps(about))
+        _move(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _move(part: Path, folder: Path) -> None:
+    with suppress(OSError, ValueError, KeyError):
+        opened(folder)
+        return  # another process was first
+    shutil.rmtree(folder, ignore_errors=True)  # it is not whole
+    part.rename(folder)
+
+
+def opened(folder: Path) -> Groups:
+    """Groups in files.
+
+    Raises:
+        OSError, ValueError, KeyError: they are not there, or not whole.
+    """
+    about = json.loads((folder / ABOUT).read_text())
+    by_size = {int(size): RowFile(folder / size, int(size)) for size in about["groups"]}
+    if [rows.shape[0] for rows in by_size.values()] != list(about["groups"].values()):
+        raise ValueError(f"{folder} is not whole")
+    return Groups(by_size, about["checksum"])
+
+
+def _checksum(rows: np.ndarray, before: int) -> int:
+    return crc32(rows.astype("<i8").tobytes(), crc32(bytes(rows.shape[1]), before))
 
 
 def _folder(annotations: Annotations, most: int) -> Path:
@@ -140,42 +193,3 @@ def _remove_older(table: Path) -> None:
     for folder in table.parent.glob(f"{table.stem}.*.groups*"):
         if folder.stat().st_mtime_ns < table.stat().st_mtime_ns:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _opened(folder: Path) -> Groups:
-    """Groups in files.
-
-    Raises:
-        OSError, ValueError, KeyError: they are not there, or not whole.
-    """
-    about = json.loads((folder / ABOUT).read_text())
-    by_size = {int(size): RowFile(folder / size, int(size)) for size in about["groups"]}
-    if [rows.shape[0] for rows in by_size.values()] != list(about["groups"].values()):
-        raise ValueError(f"{folder} is not whole")
-    return Groups(by_size, about["checksum"])
-
-
-def _write(folder: Path, windows: Iterator[np.ndarray]) -> None:
-    """Write the files of groups beside their place; another process may be writing the same.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    part = folder.with_name(f"{folder.name}.{uuid4().hex}.part")
-    part.mkdir()
-    try:
-        counts: dict[int, int] = {}
-        checksum = 0
-        for rows in windows:
-            size = rows.shape[1]
-            with (part / str(size)).open("ab") as file:
-                file.write(rows.astype("<i8").tobytes())
-            counts[size] = counts.get(size, 0) + len(rows)
-            checksum = _checksum(rows, checksum)
-        about = {"groups": dict(sorted(counts.items())), "checksum": checksum}
-        (part / ABOUT).write_text(json.dumps(about))
-        shutil.rmtree(folder, ignore_errors=True)  # it is not whole
-        with suppress(OSError):  # another process was first
-            part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -1,6 +1,7 @@
 """The order of training samples: complete, reproducible, the same for any number of processes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -8,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datamodules import epoch as epochs
 from datamodules.groups import Groups, in_memory
 from datamodules.order import GlobalBatches, Key, Order
 
 SIZES = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=8), min_size=1, max_size=3)
+
+
+@pytest.fixture(autouse=True, scope="module", params=[epochs.BLOCK, 3], ids="blocks of {}".format)
+def block(request) -> Iterator[None]:
+    """With blocks of three groups, the few samples of a test are in many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epochs, "BLOCK", request.param)
+        yield
 
 
 def grouped(sizes: list[int]) -> Groups:
@@ -161,3 +171,20 @@ def test_a_part_of_the_files_is_sorted_too_and_later_epochs_are_shuffled():
 def test_an_epoch_too_short_for_its_sources_still_has_one_sample_of_each():
     order = make_order([[1]] * 12, epoch_samples=4)
     assert order.counts == [1] * 12 and len(pairs(order, 0)) == 12
+
+
+@given(
+    SIZES,
+    st.sampled_from([0.4, 1.0, 2.3]),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.lists(st.integers(0, 100), min_size=2, max_size=2),
+)
+def test_any_stretch_is_computed_by_itself(sizes, weight, sorted_epochs, number, ends):
+    order = make_order(sizes, [weight] * len(sizes), sorted_epochs=sorted_epochs)
+    start, stop = sorted(min(end, order.length) for end in ends)
+    whole = samples_of(order, number)
+    assert whole.shape == (order.length, 2)
+    assert order.epoch(number).samples(start, stop).tolist() == whole[start:stop].tolist()
+    one_by_one = [order.epoch(number).samples(k, k + 1)[0].tolist() for k in range(start, stop)]
+    assert one_by_one == whole[start:stop].tolist()

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.groups import in_memory
 from datamodules.mixture import MixtureData
-from datamodules.order import Order
+from datamodules.order import SHUFFLE, Order
 from datamodules.settings import SampleOrder
 from vista.data import InputError
 from vista.training.resume import go_on, reopen_epoch, settings_of
@@ -171,6 +171,25 @@ def test_a_resumed_run_sees_the_same_batches(tmp_path, settings):
 def test_a_loader_process_that_reads_ahead_makes_no_difference(tmp_path, name):
     whole = fit(0, {}, None, SaveAlways(tmp_path))
     assert fit(1, {}, tmp_path / f"{name}.ckpt") == whole[int(name[:2]) :]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("release", ["no order", "no number of its shuffle", "another shuffle"])
+def test_a_checkpoint_of_another_release_s_order_is_refused(tmp_path, release):
+    """Its place is a place in that order; at an epoch's beginning, too, where samples of the epoch before may come."""
+    fit(0, {}, None, SaveAlways(tmp_path))
+    for name in ("04-batch", "06-epoch"):
+        checkpoint = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)
+        state = checkpoint["Data"]
+        assert state.pop("shuffle") == SHUFFLE
+        if release == "no order":
+            del state["order"]
+        if release == "another shuffle":
+            state["shuffle"] = SHUFFLE + 1
+        torch.save(checkpoint, tmp_path / "old.ckpt")
+        with pytest.raises(InputError, match="an order of samples that another release ") as error:
+            fit(0, {}, tmp_path / "old.ckpt")
+        assert "--model.init_from" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
