@@ -90,7 +90,7 @@ def main() -> None:
         start = time.perf_counter()
         with TemporaryDirectory(dir=given.folder) as folder:
             place = Path(folder) / "x.groups"
-            works = (("make", make), ("begin", begin), ("positions", go_through))
+            works = (("make", make), ("begin", begin), ("through", go_through))
             figures = {name: measure(work, place, samples) for name, work in works}
         positions = min(samples, POSITIONS)
         seconds = round(time.perf_counter() - start)
