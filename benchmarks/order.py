@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.order --samples 1000000 6800000 100000000 1000000000
 
 For each number, in a process of its own: the files of groups are made (two samples of each image; 8 bytes a sample in a
-temporary folder), opened, and the first 100 million positions of an epoch are gone through in batches of 256. USS is
+temporary folder), opened, and the first 10 million positions of an epoch are gone through in batches of 256. USS is
 the highest of what /proc/PID/smaps_rollup shows every 20 ms, less what the process had before. The last line printed is
 one JSON object.
 """
@@ -22,7 +22,7 @@ from benchmarks.loader import cpu_seconds, memory
 from datamodules import groups
 from datamodules.order import GlobalBatches, Order
 
-BATCH, MOST, POSITIONS = 256, 4, 100_000_000
+BATCH, MOST, POSITIONS = 256, 4, 10_000_000
 EVERY = 0.02  # seconds between two looks at a process
 
 

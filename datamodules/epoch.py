@@ -60,13 +60,21 @@ class Epoch:
     def samples(self, start: int, stop: int) -> np.ndarray:
         """Positions start..stop - 1 of the epoch, int64 (stop - start, 2): source and index."""
         pieces = [np.zeros((0, 2), dtype=np.int64)]
-        number = bisect_right(range(self.num_blocks), start, key=self._begin) - 1
+        number = self._number_of_block(start)
         while start < stop:
             block = self._block(number)
             end = min(stop, int(block.bounds[-1]))
             pieces.append(self._cut(block, start, end))
             start, number = end, number + 1
         return np.concatenate(pieces)
+
+    def _number_of_block(self, position: int) -> int:
+        """The block that a position is in, most often the last one that was asked for."""
+        if self._last is not None:
+            number, block = self._last
+            if block.bounds[0] <= position < block.bounds[-1]:
+                return number
+        return bisect_right(range(self.num_blocks), position, key=self._begin) - 1
 
     def _begin(self, block: int) -> int:
         """The first position of a block."""

@@ -67,19 +67,28 @@ def _table(n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _forth(index: np.ndarray, n: np.ndarray, key: np.ndarray) -> np.ndarray:
     rows, columns = _table(n)
-    row, column = index // columns, index % columns
+    row, column = np.divmod(index, columns)
     for number in range(0, ROUNDS, 2):
-        first, second = (np.uint64(number + k) << ROUND for k in (0, 1))
-        row = (row + hashed(column + first, key) % rows) % rows
-        column = (column + hashed(row + second, key) % columns) % columns
+        row = _wrapped(row + _drawn(number, column, key, rows), rows)
+        column = _wrapped(column + _drawn(number + 1, row, key, columns), columns)
     return row * columns + column
 
 
 def _back(index: np.ndarray, n: np.ndarray, key: np.ndarray) -> np.ndarray:
     rows, columns = _table(n)
-    row, column = index // columns, index % columns
+    row, column = np.divmod(index, columns)
     for number in reversed(range(0, ROUNDS, 2)):
-        first, second = (np.uint64(number + k) << ROUND for k in (0, 1))
-        column = (column + columns - hashed(row + second, key) % columns) % columns
-        row = (row + rows - hashed(column + first, key) % rows) % rows
+        column = _wrapped(column + columns - _drawn(number + 1, row, key, columns), columns)
+        row = _wrapped(row + rows - _drawn(number, column, key, rows), rows)
     return row * columns + column
+
+
+def _drawn(number: int, other: np.ndarray, key: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Numbers below a bound of at most 32 bits, drawn by a round and the other half of an index."""
+    bits = hashed(other + (np.uint64(number) << ROUND), key)
+    return ((bits >> np.uint64(32)) * below) >> np.uint64(32)
+
+
+def _wrapped(number: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Numbers below twice a bound, modulo that bound."""
+    return np.where(number < below, number, number - below)
