@@ -136,7 +136,9 @@ def measure_scale(root: Path, annotations: int) -> dict[str, Any]:
     found["open_s"], found["open_cpu_s"] = round(open_s, 1), round(open_cpu_s, 1)
     num_bytes = sum(file.stat().st_size for file in (root / "compiled").iterdir())
     found["compiled_mb"] = num_bytes >> 20
-    found["order_s"] = round(time_of(lambda: data.train_order.samples(0))[1], 2)
+    found["order_s"] = round(
+        time_of(lambda: data.train_order.epoch(0).samples(0, data.train_order.length))[1], 2
+    )
     start = time.perf_counter()
     loader = iter(data.train_dataloader())
     next(loader)

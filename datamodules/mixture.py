@@ -13,14 +13,14 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.by_image import group_by_image
 from datamodules.choice import Choice
 from datamodules.compiled import Annotations
 from datamodules.dataset import Encoding, LossOn, TrainingSet
+from datamodules.groups import shared_images
 from datamodules.leakage import images_tested, keep_clean, read_tested
 from datamodules.listing import Listing
 from datamodules.missing import check_split, with_images
-from datamodules.order import GlobalBatches, Order
+from datamodules.order import SHUFFLE, GlobalBatches, Order
 from datamodules.questions import EvaluationSet, limit, of_a_person, with_unseen_prompts
 from datamodules.readers import READERS
 from datamodules.settings import SampleOrder, Scoring, World
@@ -180,7 +180,7 @@ class MixtureData(LightningDataModule):
             source.annotations = usable
         most = self.order.questions_per_image
         self.train_order = Order(
-            [group_by_image(source.annotations, most) for source in self.train_sources],
+            [shared_images(source.annotations, most) for source in self.train_sources],
             self.choice.weights(self.train_sources),
             self.order.seed,
             self.order.epoch_samples,
@@ -276,6 +276,7 @@ class MixtureData(LightningDataModule):
             "sample": place[1] * self.batch_size,
             "step": each * self.batch_size,
             "order": self.order_of,
+            "shuffle": SHUFFLE,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -290,17 +291,21 @@ class MixtureData(LightningDataModule):
         assert self.trainer is not None
         if self.trainer.state.fn != "fit":
             return
-        check_order(state_dict.get("order", {}), self.order_of)
+        if state_dict.get("shuffle") != SHUFFLE:
+            raise InputError(
+                "the checkpoint stands in an order of samples that another release has made, and in this one's some "
+                "would come twice; resume it with that release, or begin a new run with --model.init_from"
+            )
+        check_order(state_dict["order"], self.order_of)
         step = self.trainer.accumulate_grad_batches * self.batch_size
-        # Checkpoints of earlier releases count batches of the size that the run has.
-        sample = state_dict.get("sample", state_dict.get("batch", 0) * self.batch_size)
+        sample = state_dict["sample"]
         if sample % step:
             raise InputError(
                 f"the checkpoint stands at sample {sample} of its epoch, where no step of {step} samples begins; "
-                f"resume with the {state_dict.get('step', self.batch_size)} samples a step that it was made with "
+                f"resume with the {state_dict['step']} samples a step that it was made with "
                 "(--data.batch_size), or with a number that goes into both"
             )
-        same = state_dict.get("step", step) == step
+        same = state_dict["step"] == step
         self.resumed = Position(state_dict["epoch"], sample // self.batch_size, same)
         if self.batches is not None:
             self.batches.epoch, self.batches.start = self.resumed.epoch, self.resumed.batch
@@ -333,13 +338,13 @@ def check_order(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to resume in another order of samples: some would come twice, and others never.
 
     Args:
-        saved: what decided the order when the checkpoint was made; nothing in those of earlier releases.
+        saved: what decided the order when the checkpoint was made.
         now: what decides it in this run.
 
     Raises:
         InputError: names the first difference.
     """
-    for name in {**saved, **now} if saved else ():
+    for name in {**saved, **now}:
         then, given = (order.get(name, "not there") for order in (saved, now))
         if then != given:
             raise InputError(

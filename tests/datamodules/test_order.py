@@ -1,6 +1,7 @@
 """The order of training samples: complete, reproducible, the same for any number of processes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -8,14 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.order import GlobalBatches, Groups, Key, Order
+from datamodules import epoch as epochs
+from datamodules.groups import Groups, in_memory
+from datamodules.order import GlobalBatches, Key, Order
 
 SIZES = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=8), min_size=1, max_size=3)
 
 
+@pytest.fixture(autouse=True, scope="module", params=[epochs.BLOCK, 3], ids="blocks of {}".format)
+def block(request) -> Iterator[None]:
+    """With blocks of three groups, the few samples of a test are in many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epochs, "BLOCK", request.param)
+        yield
+
+
 def grouped(sizes: list[int]) -> Groups:
     """Groups of the given sizes that count 0, 1, 2, ..."""
-    return Groups(np.arange(sum(sizes)), np.cumsum([0, *sizes]))
+    starts = np.cumsum([0, *sizes])[:-1]
+    return in_memory(
+        starts[np.array(sizes) == size, np.newaxis] + np.arange(size) for size in sorted({*sizes})
+    )
 
 
 def make_order(
@@ -25,7 +39,11 @@ def make_order(
 
 
 def pairs(order: Order, epoch: int) -> list[tuple[int, int]]:
-    return [(int(source), int(index)) for source, index in order.samples(epoch)]
+    return [(int(source), int(index)) for source, index in samples_of(order, epoch)]
+
+
+def samples_of(order: Order, epoch: int) -> np.ndarray:
+    return order.epoch(epoch).samples(0, order.length)
 
 
 def places(keys: list[list[Key]]) -> list[tuple[int, int, int]]:
@@ -66,11 +84,11 @@ def test_groups_stay_together_in_their_order():
 
 def test_sources_are_mixed_and_epochs_differ():
     order = make_order([[1] * 300, [1] * 300])
-    first, second = order.samples(0), order.samples(1)
+    first, second = samples_of(order, 0), samples_of(order, 1)
     assert 40 < first[:100, 0].sum() < 60 + 10
     assert (first != second).any(axis=1).mean() > 0.9
-    assert (make_order([[1] * 300, [1] * 300], seed=1).samples(0) != first).any()
-    assert (make_order([[1] * 300, [1] * 300]).samples(0) == first).all()
+    assert (samples_of(make_order([[1] * 300, [1] * 300], seed=1), 0) != first).any()
+    assert (samples_of(make_order([[1] * 300, [1] * 300]), 0) == first).all()
 
 
 def test_epoch_samples_scales_the_weights():
@@ -133,14 +151,13 @@ def test_a_sorted_epoch_follows_the_files_side_by_side(sizes, sorted_epochs):
         samples = pairs(order, epoch)
         for source, lengths in enumerate(sizes):
             assert [i for s, i in samples if s == source] == list(range(sum(lengths)))
-        group = {
-            (s, i): g / len(n)
-            for s, n in enumerate(sizes)
-            for g, ids in enumerate(grouped(n))
-            for i in ids
-        }
-        places = [group[sample] for sample in samples]
-        assert places == sorted(places)
+        # Each sample is as deep in its file as its group's first one.
+        depth: dict[tuple[int, int], float] = {}
+        for source, lengths in enumerate(sizes):
+            firsts = np.repeat(np.cumsum([0, *lengths])[:-1], lengths).tolist()
+            depth |= {(source, i): first / len(firsts) for i, first in enumerate(firsts)}
+        depths = [depth[sample] for sample in samples]
+        assert depths == sorted(depths)
     assert sorted(pairs(order, sorted_epochs)) == sorted(pairs(order, 0))
 
 
@@ -154,3 +171,20 @@ def test_a_part_of_the_files_is_sorted_too_and_later_epochs_are_shuffled():
 def test_an_epoch_too_short_for_its_sources_still_has_one_sample_of_each():
     order = make_order([[1]] * 12, epoch_samples=4)
     assert order.counts == [1] * 12 and len(pairs(order, 0)) == 12
+
+
+@given(
+    SIZES,
+    st.sampled_from([0.4, 1.0, 2.3]),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.lists(st.integers(0, 100), min_size=2, max_size=2),
+)
+def test_any_stretch_is_computed_by_itself(sizes, weight, sorted_epochs, number, ends):
+    order = make_order(sizes, [weight] * len(sizes), sorted_epochs=sorted_epochs)
+    start, stop = sorted(min(end, order.length) for end in ends)
+    whole = samples_of(order, number)
+    assert whole.shape == (order.length, 2)
+    assert order.epoch(number).samples(start, stop).tolist() == whole[start:stop].tolist()
+    one_by_one = [order.epoch(number).samples(k, k + 1)[0].tolist() for k in range(start, stop)]
+    assert one_by_one == whole[start:stop].tolist()

@@ -14,8 +14,9 @@ import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.groups import in_memory
 from datamodules.mixture import MixtureData
-from datamodules.order import Groups, Order
+from datamodules.order import SHUFFLE, Order
 from datamodules.settings import SampleOrder
 from vista.data import InputError
 from vista.training.resume import go_on, reopen_epoch, settings_of
@@ -42,7 +43,7 @@ class Data(LightningDataModule):
     def __init__(self, workers: int, batch_size: int = 4) -> None:
         super().__init__()
         self.workers, self.batch_size = workers, batch_size
-        self.train_order = Order([Groups(np.arange(24), np.arange(0, 25, 2))], [1.0])
+        self.train_order = Order([in_memory(iter([np.arange(24).reshape(12, 2)]))], [1.0])
 
     def _loader(self, _: Any, batches: Any) -> DataLoader[Any]:
         return DataLoader(
@@ -170,6 +171,25 @@ def test_a_resumed_run_sees_the_same_batches(tmp_path, settings):
 def test_a_loader_process_that_reads_ahead_makes_no_difference(tmp_path, name):
     whole = fit(0, {}, None, SaveAlways(tmp_path))
     assert fit(1, {}, tmp_path / f"{name}.ckpt") == whole[int(name[:2]) :]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("release", ["no order", "no number of its shuffle", "another shuffle"])
+def test_a_checkpoint_of_another_release_s_order_is_refused(tmp_path, release):
+    """Its place is a place in that order; at an epoch's beginning, too, where samples of the epoch before may come."""
+    fit(0, {}, None, SaveAlways(tmp_path))
+    for name in ("04-batch", "06-epoch"):
+        checkpoint = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)
+        state = checkpoint["Data"]
+        assert state.pop("shuffle") == SHUFFLE
+        if release == "no order":
+            del state["order"]
+        if release == "another shuffle":
+            state["shuffle"] = SHUFFLE + 1
+        torch.save(checkpoint, tmp_path / "old.ckpt")
+        with pytest.raises(InputError, match="an order of samples that another release ") as error:
+            fit(0, {}, tmp_path / "old.ckpt")
+        assert "--model.init_from" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
