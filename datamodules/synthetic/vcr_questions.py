@@ -19,7 +19,6 @@ from datamodules.synthetic.phrases import RELATIONS, clearly, matches, noun, wit
 from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import MAX_OBJECTS, VALUES, Kind, Scene, SceneObject
 
-PER_SCENE = 2
 ATTRIBUTES = ("color", "shape")
 PARTNERS = {"none": 0.25, "one": 0.75}  # one of four answers is that there is none
 
@@ -40,14 +39,14 @@ class Question(NamedTuple):
     reasons: Choice
 
 
-def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
-    """Up to `PER_SCENE` different questions."""
+def questions(scene: Scene, rng: random.Random, quota: Quota, most: int) -> list[Question]:
+    """Up to `most` different questions."""
     by_text: dict[str, Question] = {}
-    for make in rng.choices((_same, _value, _relation), (0.3, 0.5, 0.2), k=4 * PER_SCENE):
+    for make in rng.choices((_same, _value, _relation), (0.3, 0.5, 0.2), k=4 * most):
         question = make(scene, rng, quota)
         if question is not None:
             by_text.setdefault(question.text, question)
-        if len(by_text) == PER_SCENE:
+        if len(by_text) == most:
             break
     return list(by_text.values())
 
