@@ -11,11 +11,12 @@ A category is a colour and a shape ("red circle", supercategory "circle"). A rin
 uncompressed RLE although `iscrowd` is 0.
 
 In train2014 only those objects are annotated whose colour and shape no other object of the image has, but each under
-four categories: "red circle", "large red circle", "red circle on the left", "red circle at the top". So one image goes
-into four groups of images that have an object in common.
+six categories: "red circle", "red circle on the left", "red circle at the top", and these once more as "large red
+circle". So one image goes into six groups of images that have an object in common.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 from datamodules.synthetic.files import (
@@ -39,19 +40,16 @@ _CATEGORIES = [
     }
     for number, (kind, name) in enumerate(zip(COLORED_SHAPES, CATEGORY_NAMES, strict=True), start=1)
 ]
-# What a category of the 2014 release adds to a color and a shape.
-FINER_NAMES = (
-    "{}",
-    "small {}",
-    "large {}",
-    "{} on the left",
-    "{} on the right",
-    "{} at the top",
-    "{} at the bottom",
-)
+# What a category of the 2014 release adds to a color and a shape: a size or none, and a place or none.
+PLACES = ("", " on the left", " on the right", " at the top", " at the bottom")
+FINER = list(product(("", "small ", "large "), PLACES))
 _FINER_CATEGORIES = [
-    {**category, "id": len(_CATEGORIES) * finer + number, "name": name.format(category["name"])}
-    for finer, name in enumerate(FINER_NAMES)
+    {
+        **category,
+        "id": len(_CATEGORIES) * finer + number,
+        "name": f"{size}{category['name']}{place}",
+    }
+    for finer, (size, place) in enumerate(FINER)
     for number, category in enumerate(_CATEGORIES, start=1)
 ]
 SCENES_PER_STREAM = 1_000_000
@@ -131,18 +129,18 @@ def finer_records(scene: Scene, identifier: int, records: Sequence[Record]) -> l
     for position, (item, record) in enumerate(zip(scene.objects, records, strict=True)):
         if categories.count(categories[position]) > 1:
             continue
-        for k, name in enumerate(_finer_names(item, len(scene.image))):
-            category = len(_CATEGORIES) * FINER_NAMES.index(name) + categories[position]
+        for k, finer_name in enumerate(_finer(item, len(scene.image))):
+            category = len(_CATEGORIES) * FINER.index(finer_name) + categories[position]
             number = annotation_id(annotation_id(identifier, position), k)
             finer.append({**record, "category_id": category, "id": number})
     return finer
 
 
-def _finer_names(item: SceneObject, image_size: int) -> tuple[str, str, str, str]:
-    """Those of `FINER_NAMES` that are true of an object."""
-    side = "left" if item.x < image_size / 2 else "right"
-    height = "top" if item.y < image_size / 2 else "bottom"
-    return "{}", f"{item.kind.size} {{}}", f"{{}} on the {side}", f"{{}} at the {height}"
+def _finer(item: SceneObject, image_size: int) -> Iterator[tuple[str, str]]:
+    """Those of `FINER` that are true of an object."""
+    side = " on the left" if item.x < image_size / 2 else " on the right"
+    height = " at the top" if item.y < image_size / 2 else " at the bottom"
+    return product(("", f"{item.kind.size} "), ("", side, height))
 
 
 def caption_records(texts: Sequence[str], identifier: int) -> list[Record]:
