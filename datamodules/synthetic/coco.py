@@ -43,14 +43,13 @@ _CATEGORIES = [
 # What a category of the 2014 release adds to a color and a shape: a size or none, and a place or none.
 PLACES = ("", " on the left", " on the right", " at the top", " at the bottom")
 FINER = list(product(("", "small ", "large "), PLACES))
-_FINER_CATEGORIES = [
+_FINER_CATEGORIES: list[Record] = [
     {
-        **category,
-        "id": len(_CATEGORIES) * finer + number,
-        "name": f"{size}{category['name']}{place}",
+        "supercategory": name,
+        "id": number,
+        "name": f"{size}{name}{place}",
     }
-    for finer, (size, place) in enumerate(FINER)
-    for number, category in enumerate(_CATEGORIES, start=1)
+    for number, ((size, place), name) in enumerate(product(FINER, CATEGORY_NAMES), start=1)
 ]
 SCENES_PER_STREAM = 1_000_000
 

@@ -35,9 +35,9 @@ COUNTED = ("more", "same")
 PALETTE = {
     "size": 2,
     "color": 3,
-    "shape": 3,
+    "shape": 2,
 }  # values of a set, few enough to occur again and again
-TRIES = 12  # at filling the images for the same patterns
+TRIES = 8  # at filling the images for the same patterns
 COLORED_SHAPES_SHARE = 0.5  # of the patterns that are found; the others have any attributes
 SIDES = ("left", "right")
 Counts = tuple[int, int]  # of objects in the left and in the right image
