@@ -156,8 +156,7 @@ def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
     # The answers name what stands in the relation: only one of four may be true, by a clear margin.
     cases = list(product(RELATIONS, permutations(range(len(scene.objects)), 2)))
     for relation, (i, target) in rng.sample(cases, len(cases)):
-        item = scene.objects[i]
-        anchor = scene.objects[target]
+        item, anchor = scene.objects[i], scene.objects[target]
         if not clearly(scene, item, relation, anchor):
             continue
         kind = item.kind._replace(size="")
