@@ -39,7 +39,7 @@ def core_jobs(
         "val": num_val,
         "refer_test": num_test,
         "test": num_test,
-        "nlvr2_train": nlvr2.num_sets(num_train // 4),
+        "nlvr2_train": nlvr2.num_sets(num_train // 2),
         "nlvr2_dev": nlvr2.num_sets(num_val * 3 // 5),
         "nlvr2_test1": nlvr2.num_sets(num_test * 3 // 5),
     }
@@ -59,6 +59,9 @@ def write_core(root: Path, jobs: list[Chunk], pool: ProcessPoolExecutor | None) 
         path = root / "coco" / "annotations" / f"captions_{folder}.json"
         coco.write_captions(path, column(own, "images"), column(own, "captions"))
         vqa.write_vqa(root, subtype, column(own, "questions"), column(own, "answers"))
+    own = of_stream(pieces, "train")
+    path = root / "coco" / "annotations" / "instances_train2014.json"
+    coco.write_finer_instances(path, column(own, "refer_images"), column(own, "finer"))
     own = [piece for piece in pieces if piece.stream in WITH_REFS]
     images = column(own, "refer_images")
     instances = column(own, "instances")
@@ -101,13 +104,16 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         rng = wording(chunk.seed, chunk.stream, index)
         save_image(root / "coco" / folder / f"{number:012d}.jpg", scene.image)
         records["images"].append(coco.image_record(number, folder, chunk.image_size))
-        records["instances"] += coco.instance_records(scene, number)
+        instances = coco.instance_records(scene, number)
+        records["instances"] += instances
         if chunk.stream in WITH_TEXT:
             records["captions"] += coco.caption_records(captions(scene, rng), number)
             # Captions first, then questions: both draw their words from one generator.
             scene_questions = questions(scene, rng, quota)
             records["questions"] += vqa.question_records(scene_questions, number)
             records["answers"] += vqa.answer_records(scene_questions, number)
+        if chunk.stream == "train":
+            records["finer"] += coco.finer_records(scene, number, instances)
         if chunk.stream in WITH_REFS:
             name = refer.file_name(number)
             image = coco.image_record(number, "train2014", chunk.image_size, name)

@@ -123,4 +123,5 @@ FORMAT = Format(
     draw=_draw,
     write=_write,
     texts=_texts,
+    version=2,
 )

@@ -20,10 +20,12 @@ from datamodules.synthetic.scene import COLORS, SHAPES, VALUES, Kind
 
 STATEMENT_KINDS = ("side", "both", "one", "more", "same")
 MAX_OBJECTS = 3
+PAIRS = 4  # of a set; a statement is true of half of them
+Contents = tuple[list[Kind], list[Kind]]  # what the left and the right image hold
 View = tuple[object, ...]  # what a guesser sees
 # How many matching objects the left and the right image hold, where the statement is true and where it is false; for
 # "side" and "more" the named image comes first.
-_COUNTS = {
+COUNTS = {
     "side": {
         True: [(1, 0), (1, 1)],
         False: [(0, 0), (0, 1)],
@@ -101,9 +103,9 @@ def draw_contents(
     statement: Statement,
     label: bool,
     rng: random.Random,
-) -> tuple[list[Kind], list[Kind]]:
+) -> Contents:
     """The objects of the left and the right image, of which the statement is true (label) or false."""
-    counts = rng.choice(_COUNTS[statement.kind][label])
+    counts = rng.choice(COUNTS[statement.kind][label])
     first = _draw_image(statement.pattern, counts[0], rng)
     second = _draw_image(statement.pattern, counts[1], rng)
     if statement.side == "left":

@@ -23,10 +23,11 @@ from datamodules.synthetic.outline import outlines
 from datamodules.synthetic.phrases import wording
 from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import MAX_OBJECTS, Scene
-from datamodules.synthetic.vcr_questions import PER_SCENE, Choice, Question, questions
+from datamodules.synthetic.vcr_questions import Choice, Question, questions
 
 STILLS_PER_MOVIE = 100
 CLASS = "object"
+PER_STILL = {"train": 8, "val": 2, "test": 2}  # questions at most
 
 
 def tokens(text: str) -> list[str | list[int]]:
@@ -84,8 +85,8 @@ def _record(
         "question": tokens(question.text),
         "question_orig": _original(question.text),
         **choices,
-        "img_id": f"{split}-{number // PER_SCENE}",
-        "question_number": number % PER_SCENE,
+        "img_id": f"{split}-{number // PER_STILL[split]}",
+        "question_number": number % PER_STILL[split],
         "annot_id": f"{split}-{number}",
         "match_fold": f"{split}-0",
         "match_index": number,
@@ -104,7 +105,8 @@ def _draw(root: Path, chunk: Chunk) -> Pieces:
         save_image(folder / f"{name}@0.jpg", scene.image)
         (folder / f"{name}@0.json").write_text(json_lines([_metadata(scene)]))
         rng = wording(chunk.seed, chunk.stream, index)
-        for number, question in enumerate(questions(scene, rng, quota), PER_SCENE * index):
+        asked = questions(scene, rng, quota, PER_STILL[split])
+        for number, question in enumerate(asked, PER_STILL[split] * index):
             records.append(_record(question, split, number, movie, name))
     return Pieces.of(chunk, {"questions": records})
 
@@ -117,18 +119,19 @@ def _write(root: Path, pieces: Sequence[Pieces]) -> None:
 
 def _texts(scene: Scene, rng: random.Random) -> list[str]:
     texts: list[str] = []
-    for question in questions(scene, rng, Quota()):
+    for question in questions(scene, rng, Quota(), PER_STILL["val"]):
         texts += [question.text, *question.answers.texts, *question.reasons.texts]
     return [re.sub(r"\[\d\]", CLASS, text) for text in texts]
 
 
 FORMAT = Format(
     streams={
-        "vcr_train": ("num_train", 0.15),
+        "vcr_train": ("num_train", 0.28),
         "vcr_val": ("num_test", 0.5),
         "vcr_test": ("num_test", 0.1),
     },
     draw=_draw,
     write=_write,
     texts=_texts,
+    version=2,
 )

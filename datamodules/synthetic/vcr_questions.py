@@ -19,7 +19,6 @@ from datamodules.synthetic.phrases import RELATIONS, clearly, matches, noun, wit
 from datamodules.synthetic.quota import Quota
 from datamodules.synthetic.scene import MAX_OBJECTS, VALUES, Kind, Scene, SceneObject
 
-PER_SCENE = 2
 ATTRIBUTES = ("color", "shape")
 PARTNERS = {"none": 0.25, "one": 0.75}  # one of four answers is that there is none
 
@@ -32,35 +31,37 @@ class Choice(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A question, its answers and the reasons for the right one."""
+    """A question, its answers and the reasons for the right one; `partners`: one of `PARTNERS` or ""."""
 
     form: str
+    partners: str
     text: str
     answers: Choice
     reasons: Choice
 
 
-def questions(scene: Scene, rng: random.Random, quota: Quota) -> list[Question]:
-    """Up to `PER_SCENE` different questions."""
+def questions(scene: Scene, rng: random.Random, quota: Quota, most: int) -> list[Question]:
+    """Up to `most` different questions."""
     by_text: dict[str, Question] = {}
-    for make in rng.choices((_same, _value, _relation), (0.3, 0.5, 0.2), k=4 * PER_SCENE):
+    for make in rng.choices((_same, _value, _relation), (0.3, 0.5, 0.2), k=4 * most):
         question = make(scene, rng, quota)
-        if question is not None:
-            by_text.setdefault(question.text, question)
-        if len(by_text) == PER_SCENE:
+        if question is not None and question.text not in by_text:
+            by_text[question.text] = question
+            quota.note(question.form, question.partners)
+        if len(by_text) == most:
             break
     return list(by_text.values())
 
 
 def _question(
-    form: str, text: str, answers: list[str], reasons: list[str], rng: random.Random
+    form: str, partners: str, text: str, answers: list[str], reasons: list[str], rng: random.Random
 ) -> Question:
     """A question from its texts, the right one first in both lists."""
     choices = []
     for texts in (answers, reasons):
         shuffled = rng.sample(texts, len(texts))
         choices.append(Choice(shuffled, shuffled.index(texts[0])))
-    return Question(form, text, *choices)
+    return Question(form, partners, text, *choices)
 
 
 def _same(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
@@ -81,7 +82,8 @@ def _same(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
         both = _pair(target, partner)
         plural = "" if attribute == "color" else "s"
         reasons = [f"because {both} are {value}{plural}." for value in values]
-    return _question(form, f"what {ending} [{target}]?", answers, reasons, rng)
+    partners = "none" if partner is None else "one"
+    return _question(form, partners, f"what {ending} [{target}]?", answers, reasons, rng)
 
 
 def _predicate(attribute: str, value: str) -> str:
@@ -108,7 +110,8 @@ def _value(scene: Scene, rng: random.Random, quota: Quota) -> Question | None:
             reasons.append(f"because nothing else has the {attribute} of [{target}].")
         else:
             reasons.append(f"because {_pair(target, other)} have the same {attribute}.")
-    return _question(form, f"what {attribute} is [{target}]?", answers, reasons, rng)
+    partners = "none" if partner is None else "one"
+    return _question(form, partners, f"what {attribute} is [{target}]?", answers, reasons, rng)
 
 
 def _partner(
@@ -118,11 +121,10 @@ def _partner(
     values = [getattr(kind, attribute) for kind in scene.kinds]
     # Only the amount that is due: the other one, taken instead where this one does not fit, would give itself away.
     amount = quota.order(form, PARTNERS, rng)[0]
-    wanted = 2 if amount == "one" else 1  # objects of the value
+    wanted = {"none": 1, "one": 2}[amount]  # objects of the value
     fitting = [i for i, value in enumerate(values) if values.count(value) == wanted]
     if not fitting:
         return None, None
-    quota.note(form, amount)
     target = rng.choice(fitting)
     for other, value in enumerate(values):
         if value == values[target] and other != target:
@@ -154,8 +156,7 @@ def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
     # The answers name what stands in the relation: only one of four may be true, by a clear margin.
     cases = list(product(RELATIONS, permutations(range(len(scene.objects)), 2)))
     for relation, (i, target) in rng.sample(cases, len(cases)):
-        item = scene.objects[i]
-        anchor = scene.objects[target]
+        item, anchor = scene.objects[i], scene.objects[target]
         if not clearly(scene, item, relation, anchor):
             continue
         kind = item.kind._replace(size="")
@@ -167,7 +168,7 @@ def _relation(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
             because = f"because {_words(kind)} is {relation}"
             reasons = [f"{because} {_words(thing)}." for thing in anchors]
             question = f"what is {relation} [{target}]?"
-            return _question("relation", question, answers, reasons, rng)
+            return _question("relation", "", question, answers, reasons, rng)
     return None
 
 

@@ -24,7 +24,7 @@ from datamodules.synthetic.files import Record, WorldError, write_once
 from datamodules.synthetic.formats import CORE, FORMATS, chosen_formats, write_format
 from datamodules.synthetic.scene import REFERENCE_SIZE
 
-VERSION = 2  # raise it when the same settings give other bytes
+VERSION = 3  # raise it when the same settings give other bytes
 
 
 def write_world(
@@ -42,7 +42,7 @@ def write_world(
     Args:
         root: the data root to be; absent, empty or this very world.
         seed: seed of everything.
-        num_train: training scenes; NLVR2 has a pair for each four of them.
+        num_train: training scenes; NLVR2 has a pair for each two of them, with four statements.
         num_val: validation scenes of RefCOCO; NLVR2's dev has three pairs for each five of them.
         num_test: test scenes of COCO and VQA, and again as many of RefCOCO; NLVR2's test1 as its dev.
         image_size: side of the images in pixels.

@@ -78,10 +78,10 @@ COUNTS = {
     ("coseg", "pascal"): 8,
     ("coseg", "msrc"): 3,
     ("coseg", "icoseg"): 5,
-    ("groupwise_res", "train"): 20,
+    ("groupwise_res", "train"): 12,
     ("groupwise_res", "val"): 4,
     ("groupwise_res", "test"): 12,
-    ("attcoseg", "train"): 120,
+    ("attcoseg", "train"): 12 * 66,
     ("attcoseg", "val"): 24,
     ("attcoseg", "test"): 72,
 }

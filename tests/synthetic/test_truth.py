@@ -248,7 +248,8 @@ def is_true(text: str, scene: Scene) -> bool:
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_vcr_has_one_true_answer_and_reason(world: Path, split: str) -> None:
     read_ = read(world, "vcr", split)
-    assert len(read_) > 1.5 * 60
+    assert len(read_) > (7 * 112 if split == "train" else 1.5 * 60)
+    assert len({(a.images, a.extra["marked"]["question"]) for a in read_}) == len(read_)
     for a in read_:
         scene = drawn(f"vcr_{split}", int(a.images[0].split("/")[-1].split("@")[0]))
         assert [tuple(map(float, item.box)) for item in scene.objects] == list(a.boxes)
@@ -374,6 +375,38 @@ def test_coseg_masks_are_of_the_class(world: Path, split: str) -> None:
         assert len(masks) == 4
 
 
+# Which images of a group hold what it is about.
+HOLDING = {"train": [k for k in range(16) if k % 4], "val": [1, 3, 5, 7]}
+
+
+def test_coseg_groups_of_the_2014_release(world: Path) -> None:
+    """Each image holds one object of the class, under a name that is true of it; the groups are as many as promised."""
+    scenes = things(load(world / "coco/annotations/instances_train2017.json"))
+    found = read(world, "coseg_groups", "train2014")
+    assert len(found) > 2 * SMALL["num_train"]
+    assert len({(frozenset(a.images), a.extra["class"]) for a in found}) == len(found)
+    for a in found:
+        size, color, shape, place = re.fullmatch(
+            r"(small|large)? ?(\w+) (\w+)(?: (?:on|at) the (\w+))?", a.extra["class"]
+        ).groups()
+        for path, segmentation, (height, width) in zip(
+            a.images, a.segmentations, a.sizes, strict=True
+        ):
+            own = [t for t in scenes[int(path[-16:-4])].values() if t[1:3] == (color, shape)]
+            (thing,) = own
+            assert size in (None, thing.size)
+            if place:
+                axis, sign = PLACES_OF[place]
+                assert sign * (getattr(thing, axis) - width / 2) > -1.5
+            mask = decode_segmentation(segmentation, (height, width))
+            rows, columns = np.nonzero(mask)
+            assert abs((columns.min() + columns.max() + 1) / 2 - thing.x) < 0.1
+            assert abs((rows.min() + rows.max() + 1) / 2 - thing.y) < 0.1
+
+
+PLACES_OF = {"left": ("x", -1), "right": ("x", 1), "top": ("y", -1), "bottom": ("y", 1)}
+
+
 def shared(images: list[list[tuple[str, str, str]]]) -> list[tuple[int, int, str]]:
     """(image, image, color and shape) of what two images have in common."""
     pairs = combinations(enumerate(images), 2)
@@ -395,11 +428,13 @@ def test_groups_share_one_thing_alone() -> None:
             (i, j, " ".join(common[1:])) for i, j in combinations(range(4), 2)
         ]
         assert all(len(kinds) in (2, 3) for kinds in images)
-        kind, images = groupwise_res.group_kinds(rng)
-        assert shared(images) == [
-            (i, j, " ".join(kind[1:])) for i, j in combinations((1, 3, 5, 7), 2)
-        ]
-        assert all((kind in kinds) == k % 2 for k, kinds in enumerate(images))
+        for split, holding in HOLDING.items():
+            kind, images = groupwise_res.group_kinds(rng, groupwise_res.SIZES[split])
+            assert shared(images) == [
+                (i, j, " ".join(kind[1:])) for i, j in combinations(holding, 2)
+            ]
+            assert [k for k, kinds in enumerate(images) if kind in kinds] == holding
+            assert {len(kinds) for kinds in images} <= {1, 2, 3}
 
 
 def test_attcoseg_masks(world: Path) -> None:
