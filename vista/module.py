@@ -53,7 +53,6 @@ class VistaModule(EvaluationModule):
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
         optimization: Optimization = Optimization(),
-        length_power: float = 0.0,
         length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
         decoding: Decoding = Decoding(),
@@ -71,9 +70,6 @@ class VistaModule(EvaluationModule):
             trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
                 projection) and `llm`; the others are frozen.
             optimization: the optimizer and its schedule.
-            length_power: a token of a source whose answers have n tokens on average weighs n ** -length_power; 0: every
-                token alike (the paper), 1: sources alike, 0.5: between them (InternVL, arXiv:2412.05271, does so with
-                each answer), so that one word is not drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             decoding: how answers are written.
@@ -99,7 +95,7 @@ class VistaModule(EvaluationModule):
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.tokenizer, self.codec = tokenizer, codec
-        self.trainable, self.optimization, self.length_power = trainable, optimization, length_power
+        self.trainable, self.optimization = trainable, optimization
         self.register_buffer("learned_words", torch.full((len(tokenizer),), llm.pretrained))
         self.learned_words[tokenizer.number_ids[10:]] = False
         self.new_words: set[str] = set()
@@ -131,25 +127,22 @@ class VistaModule(EvaluationModule):
     def on_train_start(self) -> None:
         """Sums behind the mean loss of each source; and what a resumed run does otherwise than before."""
         count = len(train_sources(self.trainer))
-        self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and tokens of each
+        self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and weights of each
         resumed = getattr(self.trainer.datamodule, "resumed", None)  # type: ignore[attr-defined]
         if resumed is not None:
             go_on(self.trainer, resumed, self.groups)
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
+        """Weighted mean loss of all answer tokens of the global batch.
 
-        Not by the length of each answer: "none" would then be many times likelier than any list of masks. Where a step
-        has several batches, it is the mean of all their tokens (`vista/training/accumulation.py`).
+        Where a step has several batches, it is the mean of all their tokens (`vista/training/accumulation.py`).
         """
-        loss = self.model(batch)  # (B, T - 1)
-        learned = batch["labels"][:, 1:] >= 0
-        lengths = learned.sum(1)  # (B,)
-        weights = batch["usual_length"] ** -self.length_power
-        weight, total = (weights * lengths).sum(), (loss.sum(1) * weights).sum()
+        weights = batch["loss_weights"][:, 1:]  # (B, T - 1)
+        nats = (self.model(batch) * weights).sum(1)  # (B,)
+        total, weight = nats.sum(), weights.sum()
         self._note_words(self._target_words(batch["labels"]))
         ends = self._ends_step(batch_idx)
-        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"], ends)
+        self._log_losses(nats.detach(), weights.sum(1), batch["source_index"], ends)
         batches = self.trainer.accumulate_grad_batches
         if batches == 1:
             # DDP averages gradients over processes: divided by the mean of all this is one mean over all processes.
@@ -190,17 +183,17 @@ class VistaModule(EvaluationModule):
     def _mean_over_processes(self, number: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(number.clone(), reduce_op="mean")  # it works in place
 
-    def _log_losses(self, loss: Tensor, learned: Tensor, source_index: Tensor, ends: bool) -> None:
+    def _log_losses(self, nats: Tensor, weights: Tensor, source_index: Tensor, ends: bool) -> None:
         """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
-        sums = torch.stack([loss, learned], dim=1)  # (B, 2)
+        sums = torch.stack([nats, weights], dim=1)  # (B, 2)
         self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not ends or not every or (self.global_step + 1) % every:
             return
         totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
-        for source, (nats, tokens) in zip(train_sources(self.trainer), totals, strict=True):
-            if tokens:
-                self.log(f"train/{source.name}/loss", nats / tokens)
+        for source, (total, weight) in zip(train_sources(self.trainer), totals, strict=True):
+            if weight:
+                self.log(f"train/{source.name}/loss", total / weight)
         self.loss_sums.zero_()
 
     def _target_words(self, labels: Tensor) -> Tensor:
