@@ -1,7 +1,7 @@
 """How masks are written, arm against arm at the same CPU-seconds of training, written to docs/ablations.md.
 
     python -m benchmarks.ablations --cpu_s 240                                   methods x points
-    python -m benchmarks.ablations --cpu_s 240 --cross fast+points16             x bracket_layout x loss_on
+    python -m benchmarks.ablations --cpu_s 240 --cross fast+points16             x bracket_layout x loss_per
     python -m benchmarks.ablations --arms adaptive+points32 fast+points16+paper  some of them
 
 An arm is a stack of configs/ablations/*.yaml on top of stage1.yaml and base.yaml. What a step of it costs is measured
@@ -33,8 +33,8 @@ from vista.tokens.tokenizer import Tokenizer
 METHODS = ("uniform", "adaptive", "adaptive_refine", "fast")
 POINTS = ("points16", "points32")
 ARMS = [f"{method}+{points}" for points, method in product(POINTS, METHODS)]
-# Without these: compact brackets, all tokens learned.
-CROSS = ("", "+paper", "+free", "+paper+free")
+# Without these: compact brackets, decisions weigh alike.
+CROSS = ("", "+paper", "+token", "+paper+token")
 EPOCHS = 2  # of stage1.yaml; the first one is sorted
 SHORT, LONG = 5, 35  # steps of the runs that are measured
 Row = dict[str, Any]  # of the table, an arm each
@@ -133,7 +133,7 @@ def report(rows: list[Row], cpu_s: float, seed: int, before: str = "") -> str:
         "Written by `benchmarks/ablations.py`; do not edit above the mark. REC and RES on the generated world from the",
         f"start, {EPOCHS} epochs that cost about {cpu_s:g} CPU-seconds (one thread, loader processes included;",
         f"start-up and scoring are not), seed {seed}. An arm is a stack of `configs/ablations/*.yaml`; without `paper`",
-        "brackets are compact, without `free` all tokens are learned. Scores are of the end of training, on n",
+        "brackets are compact, without `token` decisions weigh alike. Scores are of the end of training, on n",
         "questions of the validation split (REC, RES); the bound is the mean IoU of all its masks after decoding.",
         "",
         "| arm | tokens a mask | CPU-ms a step | steps | CPU-seconds | REC pr50 | RES mIoU | n | bound |",
@@ -161,7 +161,7 @@ def main() -> None:
         "--arms", nargs="+", default=[], metavar="ARM", help="default: methods x points"
     )
     parser.add_argument(
-        "--cross", nargs="+", default=[], metavar="ARM", help="arms x bracket_layout x loss_on"
+        "--cross", nargs="+", default=[], metavar="ARM", help="arms x bracket_layout x loss_per"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "ablations.md")
     given = parser.parse_args()

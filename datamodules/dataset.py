@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,16 +16,15 @@ from torch.utils.data import Dataset
 from datamodules.order import Key
 from datamodules.source import LoadedSource
 from vista.data import Annotation, Size, Turns, located, neutralise_answer
-from vista.decoding.free_tokens import learn_free_tokens
 from vista.decoding.grammar import compile_grammar
+from vista.decoding.loss_weights import LossPer, LossWeights, Role, token_roles, weigh_tokens
 from vista.images import ImageError, ImageTransform, load_image, same_shape
 from vista.tokens.batch import IGNORE, Sample, check_marks, collate, encode_example
 from vista.tokens.batch_types import Example, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
-LossOn = Literal["all", "free"]
 REGIONS = frozenset({"boxes", "segmentations", "sizes"})  # what a task with regions needs
-PROBED = 100  # samples that tell how long a source's answers are
+PROBED = 100  # samples that tell what a source's answers usually decide
 
 
 class Encoding:
@@ -122,7 +120,7 @@ class TrainingSet(Dataset[TrainingBatch]):
         encoding: Encoding,
         seed: int = 0,
         max_tokens: int = 2048,
-        loss_on: LossOn = "all",
+        loss_per: LossPer = "token",
     ) -> None:
         """Keep the sources.
 
@@ -131,22 +129,21 @@ class TrainingSet(Dataset[TrainingBatch]):
             encoding: how examples become tensors.
             seed: of the choice of templates.
             max_tokens: a longer sample is not learned from, and counted.
-            loss_on: `all` tokens of an answer, or only the `free` ones, see `learn_free_tokens`.
+            loss_per: whether each `token` of an answer weighs alike in the loss, or each `decision`.
         """
         self.sources, self.encoding, self.seed = sources, encoding, seed
-        self.max_tokens, self.loss_on = max_tokens, loss_on
-        usual = [self._usual_length(source) for source in range(len(sources))]
-        self.usual_lengths = torch.tensor(usual)
+        self.max_tokens, self.loss_per = max_tokens, loss_per
+        self.loss_weights = [self._usual_weights(source) for source in range(len(sources))]
 
-    def _usual_length(self, source: int) -> float:
-        """Mean number of learned tokens of a source's samples, over some of them that are spread evenly."""
+    def _usual_weights(self, source: int) -> LossWeights:
+        """By the decisions of some of a source's samples that are spread evenly; they also show what cannot be read."""
         count = len(self.sources[source].annotations)
         probed = range(0, count, max(1, count // PROBED))
-        lengths = [self._sample((0, 0, source, index))[1].answer_length for index in probed]
-        return max(1.0, float(np.mean(lengths or [1])))
+        answers = [self._sample((0, 0, source, index))[2] for index in probed]
+        return LossWeights() if self.loss_per == "token" else LossWeights.by_decision(answers)
 
-    def _sample(self, key: Key) -> tuple[str, Sample]:
-        """Name of a sample, and the sample.
+    def _sample(self, key: Key) -> tuple[str, Sample, list[Role]]:
+        """Name of a sample, the sample, and the roles of its learned tokens where the loss asks for them.
 
         Raises:
             SampleError, InputError: they say of which task, source, annotation and file it is.
@@ -157,25 +154,30 @@ class TrainingSet(Dataset[TrainingBatch]):
         rng = np.random.default_rng((self.seed, epoch, position))
         try:
             sample = self.encoding.sample(loaded, annotation, loaded.task.turns(annotation, rng))
-            if self.loss_on == "free":
-                grammar = compile_grammar(loaded.task.grammar(annotation), self.encoding.tokenizer)
-                sample = learn_free_tokens(sample, grammar)
+            roles = self._roles(loaded, annotation, sample) if self.loss_per == "decision" else []
         except Exception as error:
             raise located(error, loaded.where(annotation)) from error
-        return f"{loaded.name}:{annotation.id}", sample
+        return f"{loaded.name}:{annotation.id}", sample, roles
+
+    def _roles(self, loaded: LoadedSource, annotation: Annotation, sample: Sample) -> list[Role]:
+        tokenizer = self.encoding.tokenizer
+        grammar = compile_grammar(loaded.task.grammar(annotation), tokenizer)
+        return token_roles(sample, grammar, tokenizer)
 
     def __getitems__(self, keys: list[Key]) -> TrainingBatch:
         """The batch of these keys, with the source of each sample and what could not be used."""
-        ids, samples = zip(*map(self._sample, keys), strict=True)
+        ids, samples, roles = zip(*map(self._sample, keys), strict=True)
         images = self.encoding.images(samples, seed=hash(keys[0]) & 0x7FFFFFFF)
         # A sample that cannot be learned from keeps its position, so that no other one moves.
         usable = [self._usable(sample) for sample in samples]
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
-        sources = torch.tensor([source for _, _, source, _ in keys])  # (B,)
+        sources = [source for _, _, source, _ in keys]
+        weights = [self.loss_weights[source] for source in sources]
+        batch = collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries)
         return {
-            **collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries),
-            "source_index": sources,
-            "usual_length": self.usual_lengths[sources],
+            **batch,
+            "source_index": torch.tensor(sources),
+            "loss_weights": weigh_tokens(batch["labels"], roles, weights),
             "ids": list(ids),
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),

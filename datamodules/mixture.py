@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.choice import Choice
 from datamodules.compiled import Annotations
-from datamodules.dataset import Encoding, LossOn, TrainingSet
+from datamodules.dataset import Encoding, TrainingSet
 from datamodules.groups import shared_images
 from datamodules.leakage import images_tested, keep_clean, read_tested
 from datamodules.listing import Listing
@@ -32,6 +32,7 @@ from datamodules.timed_loader import TimedLoader
 from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import Annotation, InputError, MissingFileError
+from vista.decoding.loss_weights import LossPer
 from vista.first_process import on_first
 from vista.full_disk import full_disk_named
 from vista.images import ImageTransform
@@ -60,7 +61,7 @@ class MixtureData(LightningDataModule):
         template: str = "plain",
         batch_size: int = 64,
         max_tokens: int = 2048,
-        loss_on: LossOn = "all",
+        loss_per: LossPer = "token",
         num_workers: int = 1,
         cache: Path = Path("data/compiled"),
         allow_missing: bool = False,
@@ -85,7 +86,8 @@ class MixtureData(LightningDataModule):
             template: conversation form, `plain` or `vicuna_v1`.
             batch_size: samples in a global batch, over all processes.
             max_tokens: longest sequence; a longer sample is not learned from.
-            loss_on: learn `all` tokens of an answer (the paper), or only those that its grammar leaves `free`.
+            loss_per: what weighs alike in the loss: every `token` of an answer (the paper's plain mean), or every
+                `decision`, a word as much as a whole mask (`vista/decoding/loss_weights.py`).
             num_workers: loader processes.
             cache: where annotations are kept once they are compiled (`datamodules/compiled.py`); it may be deleted.
             allow_missing: go on without images that are missing, however many: training samples are left out, and
@@ -100,7 +102,7 @@ class MixtureData(LightningDataModule):
         self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world
         self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
-        self.batch_size, self.max_tokens, self.loss_on = batch_size, max_tokens, loss_on
+        self.batch_size, self.max_tokens, self.loss_per = batch_size, max_tokens, loss_per
         self.num_workers = num_workers
         self.allow_missing, self.drop_test_images = allow_missing, drop_test_images
         # Splits that were read and whose images nobody has looked for yet.
@@ -247,7 +249,7 @@ class MixtureData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[TrainingBatch]:
         """Batches of the current epoch, from the current batch on."""
         dataset = TrainingSet(
-            self.train_sources, self.encoding, self.order.seed, self.max_tokens, self.loss_on
+            self.train_sources, self.encoding, self.order.seed, self.max_tokens, self.loss_per
         )
         trainer = self.trainer
         if trainer is None:

@@ -45,7 +45,6 @@ class VistaModule(LearningModule):
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
         optimization: Optimization = Optimization(),
-        length_power: float = 0.0,
         length_groups: int = 8,
         coordinate_init: CoordinateInit = "sinusoid",
         decoding: Decoding = Decoding(),
@@ -63,9 +62,6 @@ class VistaModule(LearningModule):
             trainable: parts that are trained, of `encoder`, `tokenizer` (the QFormer, its queries and the
                 projection) and `llm`; the others are frozen.
             optimization: the optimizer and its schedule.
-            length_power: a token of a source whose answers have n tokens on average weighs n ** -length_power; 0: every
-                token alike (the paper), 1: sources alike, 0.5: between them (InternVL, arXiv:2412.05271, does so with
-                each answer), so that one word is not drowned by the tokens of a mask.
             length_groups: see `VistaLLM`; few where the model is so small that a call costs more than padding.
             coordinate_init: how the embeddings of the numbers start, `sinusoid` or `mean`.
             decoding: how answers are written.
@@ -77,7 +73,7 @@ class VistaModule(LearningModule):
         """
         model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         trains_llm = "llm" in trainable
-        super().__init__(model, Decoder(tokenizer, decoding), tokenizer, length_power, trains_llm)
+        super().__init__(model, Decoder(tokenizer, decoding), tokenizer, trains_llm)
         if unknown := set(trainable) - set(PARTS):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"

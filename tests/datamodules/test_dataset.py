@@ -70,15 +70,20 @@ def test_a_training_batch(root):
         assert text == Codec().box_to_text((6.0, 4.0, 30.0, 20.0), SIZE)
 
 
-def test_a_source_says_how_long_its_answers_usually_are(root):
+def test_decisions_weigh_alike_in_all_answers_of_a_source(root):
     several = source(root, "red", "red", "red", task="grec")
     several.annotations = [replace(a, boxes=a.boxes * k) for k, a in enumerate(several.annotations)]
-    batch = TrainingSet([source(root, "red"), several], encoding()).__getitems__(
-        [(0, k, 1, k) for k in range(3)]
-    )
+    sources = [source(root, "red"), several]
+    asked = [(0, k, 1, k) for k in range(3)]
+    batch = TrainingSet(sources, encoding(), loss_per="decision").__getitems__(asked)
     lengths = (batch["labels"] != IGNORE).sum(1)
     assert lengths.tolist() == [1, 7, 15]  # none, one box, two
-    assert batch["usual_length"].tolist() == pytest.approx([23 / 3] * 3)
+    # 1 + 3 + 5 decisions: whether there is a box, or another one, and the boxes.
+    none, one, two = batch["loss_weights"].sum(1).tolist()
+    assert none + one + two == pytest.approx(3)
+    assert none == pytest.approx(0.95 * 3 / 9)
+    plain = TrainingSet(sources, encoding()).__getitems__(asked)
+    assert torch.equal(plain["loss_weights"], (plain["labels"] != IGNORE).float())
 
 
 def test_templates_are_drawn_by_position_alone(root):
@@ -316,8 +321,8 @@ def test_an_answer_that_names_a_token_is_learned(root):
     caption = replace(annotation("red"), captions=("a photo of <image>",))
     task = Task.known["caption"](Codec())
     loaded = LoadedSource("s", task, root, [caption, replace(caption, captions=("a circle",))])
-    for loss_on in ("all", "free"):
-        batch = TrainingSet([loaded], encoding(), loss_on=loss_on).__getitems__(keys(2))
+    for loss_per in ("token", "decision"):
+        batch = TrainingSet([loaded], encoding(), loss_per=loss_per).__getitems__(keys(2))
         assert batch["unusable"] == 0 and batch["problems"] == []
         learned = batch["labels"][0][batch["labels"][0] != IGNORE].tolist()
         assert tokenizer().decode(learned) == "a photo of < image>"

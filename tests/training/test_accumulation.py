@@ -23,21 +23,24 @@ from vista.tokens.batch_types import Example
 from vista.training.optimizer import Optimization
 
 ANSWERS = ["yes", "a red circle left of a blue square", "no", "[1, 2, 3, 4]"]
-USUAL = [2.0, 9.0, 2.0, 7.0]  # of the source of each answer
+Weights = tuple[float, float, float, float]  # of a token of each answer's source
+ALIKE, BY_LENGTH = (1.0, 1.0, 1.0, 1.0), (1 / 2, 1 / 9, 1 / 2, 1 / 7)
 STEPS = [range(8), range(8, 12)]  # of twelve samples, one after the other, eight a step
 
 Gradients = list[dict[str, Tensor]]
 
 
-def batch_of(numbers: Sequence[int]) -> dict[str, Any]:
+def batch_of(numbers: Sequence[int], weights: Weights) -> dict[str, Any]:
     """Some of twelve samples."""
     examples = [Example((f"image{n}",), (("<image> what ?", ANSWERS[n % 4]),)) for n in numbers]
     samples = [encode_example(example, tokenizer()) for example in examples]
     images = {f"image{n}": picture(f"image{n}") for n in numbers}
+    batch = collate(samples, images, tokenizer(), QUERIES)
+    weighed = torch.tensor([weights[n % 4] for n in numbers])[:, None]
     return {
-        **collate(samples, images, tokenizer(), QUERIES),
+        **batch,
         "source_index": torch.tensor([n % 4 for n in numbers]),
-        "usual_length": torch.tensor([USUAL[n % 4] for n in numbers]),
+        "loss_weights": (batch["labels"] >= 0) * weighed,
         "ids": [f"s:{n}" for n in numbers],
     }
 
@@ -47,15 +50,15 @@ class Batches(LightningDataModule):
 
     train_sources = tuple(SimpleNamespace(name=f"source{k}") for k in range(4))
 
-    def __init__(self, batches: Sequence[Sequence[int]]) -> None:
+    def __init__(self, batches: Sequence[Sequence[int]], weights: Weights = ALIKE) -> None:
         super().__init__()
-        self.batches = batches
+        self.batches, self.weights = batches, weights
 
     def train_dataloader(self) -> DataLoader[Any]:
         """This process's share of each: every n-th sample, where n processes learn."""
         assert self.trainer is not None
         rank, size = self.trainer.global_rank, self.trainer.world_size
-        shares = [batch_of(list(batch)[rank::size]) for batch in self.batches]
+        shares = [batch_of(list(batch)[rank::size], self.weights) for batch in self.batches]
         return DataLoader(shares, batch_size=None)  # type: ignore[arg-type]
 
 
@@ -75,11 +78,11 @@ class Keep(Callback):
             self.losses.append(float(trainer.callback_metrics["train/loss"]))
 
 
-def train(batches: Sequence[Sequence[int]], power: float, each: int, **settings: Any) -> Keep:
+def train(batches: Sequence[Sequence[int]], weights: Weights, each: int, **settings: Any) -> Keep:
     """One epoch in which no weight changes."""
     torch.manual_seed(0)
     whole: VistaModule = module(
-        length_power=power, optimization=Optimization(learning_rate=0.0), trainable=["tokenizer", "llm"]
+        optimization=Optimization(learning_rate=0.0), trainable=["tokenizer", "llm"]
     )  # fmt: skip
     keep = Keep()
     trainer = Trainer(
@@ -87,13 +90,13 @@ def train(batches: Sequence[Sequence[int]], power: float, each: int, **settings:
         enable_model_summary=False, use_distributed_sampler=False, callbacks=[keep], accumulate_grad_batches=each,
         **settings,
     )  # fmt: skip
-    trainer.fit(whole, datamodule=Batches(batches))
+    trainer.fit(whole, datamodule=Batches(batches, weights))
     return keep
 
 
-def one_by_one(power: float, **settings: Any) -> Keep:
+def one_by_one(weights: Weights, **settings: Any) -> Keep:
     """Twelve batches of one sample, eight of them a step: the last step has but four."""
-    return train([[n] for n in range(12)], power, 8, **settings)
+    return train([[n] for n in range(12)], weights, 8, **settings)
 
 
 def compare(found: Gradients, wanted: Gradients, within: float = 1e-6) -> None:
@@ -108,10 +111,10 @@ def compare(found: Gradients, wanted: Gradients, within: float = 1e-6) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("power", [0.0, 1.0])
-def test_eight_batches_of_one_are_one_batch_of_eight(power):
+@pytest.mark.parametrize("weights", [ALIKE, BY_LENGTH])
+def test_eight_batches_of_one_are_one_batch_of_eight(weights):
     """And the last window of an epoch, which has only four; the loss that is logged is that of the whole step."""
-    accumulated, at_once = one_by_one(power), train(STEPS, power, 1)
+    accumulated, at_once = one_by_one(weights), train(STEPS, weights, 1)
     compare(accumulated.steps, at_once.steps)
     assert accumulated.losses == pytest.approx(at_once.losses, rel=1e-5)
 
@@ -119,16 +122,17 @@ def test_eight_batches_of_one_are_one_batch_of_eight(power):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_batch_without_a_token_changes_nothing(monkeypatch):
     """Also where it is the first one, by whose weight the others are divided until all is known."""
-    at_once = train([range(1, 8), range(9, 12)], 0.0, 1)
+    at_once = train([range(1, 8), range(9, 12)], ALIKE, 1)
     whole = batch_of
 
-    def without(numbers: Sequence[int]) -> dict[str, Any]:
-        batch = whole(numbers)
-        batch["labels"][torch.tensor([n in (0, 8) for n in numbers])] = -100
+    def without(numbers: Sequence[int], weights: Weights) -> dict[str, Any]:
+        batch = whole(numbers, weights)
+        empty = torch.tensor([n in (0, 8) for n in numbers])
+        batch["labels"][empty], batch["loss_weights"][empty] = -100, 0.0
         return batch
 
     monkeypatch.setattr("tests.training.test_accumulation.batch_of", without)
-    compare(one_by_one(0.0).steps, at_once.steps)
+    compare(one_by_one(ALIKE).steps, at_once.steps)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -147,8 +151,8 @@ def test_the_scaler_of_fp16_and_clipping_see_the_gradient_of_the_step():
     def scaled() -> MixedPrecision:
         return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=64.0))
 
-    accumulated = one_by_one(0.0, plugins=[scaled()])
-    compare(accumulated.steps, train(STEPS, 0.0, 1, plugins=[scaled()]).steps, within=1e-3)
+    accumulated = one_by_one(ALIKE, plugins=[scaled()])
+    compare(accumulated.steps, train(STEPS, ALIKE, 1, plugins=[scaled()]).steps, within=1e-3)
     norms = Norms()
     torch.manual_seed(0)
     trainer = Trainer(
@@ -179,17 +183,15 @@ def test_two_processes_accumulate_as_one_does(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     together = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    for power, gradients in together.items():
-        compare(gradients, train(STEPS, power, 1).steps)
+    for weights, gradients in zip((ALIKE, BY_LENGTH), together, strict=True):
+        compare(gradients, train(STEPS, weights, 1).steps)
 
 
 def two_processes(out: Path) -> None:
     """What each of the two processes does."""
     pairs = [[n, n + 1] for n in range(0, 12, 2)]
-    found = {}
-    for power in (0.0, 1.0):
-        keep = train(pairs, power, 4, devices=2, strategy="ddp_find_unused_parameters_true")
-        found[power] = keep.steps
+    ddp = {"devices": 2, "strategy": "ddp_find_unused_parameters_true"}
+    found = [train(pairs, weights, 4, **ddp).steps for weights in (ALIKE, BY_LENGTH)]
     if torch.distributed.get_rank() == 0:
         torch.save(found, out)
 

@@ -210,12 +210,10 @@ def test_the_shortest_schedules(steps):
         schedule.step()
 
 
-@pytest.mark.parametrize(
-    ("power", "weights"), [(0.0, (1.0, 1.0)), (1.0, (1 / 2, 1 / 8)), (0.5, (2**-0.5, 8**-0.5))]
-)
-def test_answers_weigh_by_the_usual_length_of_their_source(monkeypatch, power, weights):
-    """Answers of 1 and of 8 tokens, whose tokens cost 3 and 1 nats, of sources whose answers have 2 and 8."""
-    own = module(length_power=power)
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 0.125)])
+def test_the_loss_is_the_weighted_mean_of_all_tokens(monkeypatch, weights):
+    """Answers of 1 and of 8 tokens, whose tokens cost 3 and 1 nats; with weights of 1 the plain mean."""
+    own = module()
     labels = torch.full((2, 11), -100)
     labels[0, 3:4], labels[1, 3:11] = 5, 6
     cost = (labels[:, 1:] >= 0) * torch.tensor([[3.0], [1.0]])
@@ -225,7 +223,9 @@ def test_answers_weigh_by_the_usual_length_of_their_source(monkeypatch, power, w
     monkeypatch.setattr(type(own.model), "forward", lambda self, batch: cost)
     trainer = SimpleNamespace(strategy=strategy, accumulate_grad_batches=1)
     monkeypatch.setattr(VistaModule, "trainer", trainer)
-    source, usual = torch.zeros(2, dtype=torch.long), torch.tensor([2.0, 8.0])
-    total = own.training_step({"labels": labels, "source_index": source, "usual_length": usual}, 0)
+    source = torch.zeros(2, dtype=torch.long)
+    weighed = (labels >= 0) * torch.tensor(weights)[:, None]
+    batch = {"labels": labels, "source_index": source, "loss_weights": weighed}
+    total = own.training_step(batch, 0)
     first, second = weights
     assert total.item() == pytest.approx((3 * first + 8 * second) / (first + 8 * second))

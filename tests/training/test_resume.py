@@ -34,7 +34,7 @@ class Data(LightningDataModule):
     """The mixture's order, position and loader without its samples: 24 samples, six batches in an epoch."""
 
     train_sources: tuple[Any, ...] = ()
-    encoding = max_tokens = loss_on = None
+    encoding = max_tokens = loss_per = None
     order = SampleOrder()
     resumed, batches, order_of = None, None, {}
     train_dataloader = MixtureData.train_dataloader

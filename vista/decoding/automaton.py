@@ -121,6 +121,10 @@ class Automaton:
             return next(iter(self.edges[node]))
         return None
 
+    def takes_words(self, state: int) -> bool:
+        """Whether any words may follow."""
+        return self.any_next[state % len(self.edges)] is not None
+
     def mask(self, state: int) -> Tensor:
         """Which tokens may follow, bool (V,); not to be written to."""
         queue, node = divmod(state, len(self.edges))

@@ -41,11 +41,6 @@ class Sample:
     instruction_ids: list[int]
     sizes: tuple[Size, ...] = ()
 
-    @property
-    def answer_length(self) -> int:
-        """Number of tokens that are learned."""
-        return sum(label != IGNORE for label in self.labels)
-
 
 def encode_example(
     example: Example,

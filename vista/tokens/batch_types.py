@@ -42,7 +42,9 @@ class TrainingBatch(Batch):
     """A batch to learn from."""
 
     source_index: Tensor  # int (B,), counts the training sources
-    usual_length: Tensor  # float (B,), mean number of learned tokens of the source's samples
+    loss_weights: (
+        Tensor  # float (B, T), what a token weighs in the loss; 0 where nothing is learned
+    )
     ids: list[str]  # `<source>:<annotation>` of each sample
     unusable: int  # samples of which nothing is learned
     problems: list[str]  # a sentence for each file that could not be read

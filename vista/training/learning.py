@@ -25,7 +25,6 @@ class LearningModule(EvaluationModule, AccumulatingModule):
         model: VistaLLM,
         decoder: Decoder,
         tokenizer: Tokenizer,
-        length_power: float,
         trains_llm: bool,
     ) -> None:
         """Keep the parts.
@@ -34,12 +33,11 @@ class LearningModule(EvaluationModule, AccumulatingModule):
             model: what learns.
             decoder: how answers are written.
             tokenizer: of the language model.
-            length_power: see `VistaModule`.
             trains_llm: whether the language model is trained; a frozen one cannot learn words.
         """
         super().__init__(model, decoder)
         self.tokenizer = tokenizer
-        self.length_power, self.trains_llm = length_power, trains_llm
+        self.trains_llm = trains_llm
         self.register_buffer("learned_words", torch.zeros(len(tokenizer), dtype=torch.bool))
         self.new_words: set[str] = set()
         self.window = Window(self._mean_over_processes)  # of a step that has several batches
@@ -47,22 +45,19 @@ class LearningModule(EvaluationModule, AccumulatingModule):
     def on_train_start(self) -> None:
         """Begin the sums behind the mean loss of each source."""
         count = len(train_sources(self.trainer))
-        self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and tokens of each
+        self.loss_sums = torch.zeros(count, 2, device=self.device)  # nats and weights of each
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Mean loss of all answer tokens of the global batch, weighted by the usual length of their source's answers.
+        """Weighted mean loss of all answer tokens of the global batch.
 
-        Not by the length of each answer: "none" would then be many times likelier than any list of masks. Where a step
-        has several batches, it is the mean of all their tokens (`vista/training/accumulation.py`).
+        Where a step has several batches, it is the mean of all their tokens (`vista/training/accumulation.py`).
         """
-        loss = self.model(batch)  # (B, T - 1)
-        learned = batch["labels"][:, 1:] >= 0
-        lengths = learned.sum(1)  # (B,)
-        weights = batch["usual_length"] ** -self.length_power
-        weight, total = (weights * lengths).sum(), (loss.sum(1) * weights).sum()
+        weights = batch["loss_weights"][:, 1:]  # (B, T - 1)
+        nats = (self.model(batch) * weights).sum(1)  # (B,)
+        total, weight = nats.sum(), weights.sum()
         self._note_words(self._target_words(batch["labels"]))
         ends = self._ends_step(batch_idx)
-        self._log_losses(loss.detach().sum(1), lengths, batch["source_index"], ends)
+        self._log_losses(nats.detach(), weights.sum(1), batch["source_index"], ends)
         batches = self.trainer.accumulate_grad_batches
         if batches == 1:
             # DDP averages gradients over processes: divided by the mean of all this is one mean over all processes.
@@ -84,17 +79,17 @@ class LearningModule(EvaluationModule, AccumulatingModule):
     def _mean_over_processes(self, number: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(number.clone(), reduce_op="mean")  # it works in place
 
-    def _log_losses(self, loss: Tensor, learned: Tensor, source_index: Tensor, ends: bool) -> None:
+    def _log_losses(self, nats: Tensor, weights: Tensor, source_index: Tensor, ends: bool) -> None:
         """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
-        sums = torch.stack([loss, learned], dim=1)  # (B, 2)
+        sums = torch.stack([nats, weights], dim=1)  # (B, 2)
         self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not ends or not every or (self.global_step + 1) % every:
             return
         totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
-        for source, (nats, tokens) in zip(train_sources(self.trainer), totals, strict=True):
-            if tokens:
-                self.log(f"train/{source.name}/loss", nats / tokens)
+        for source, (total, weight) in zip(train_sources(self.trainer), totals, strict=True):
+            if weight:
+                self.log(f"train/{source.name}/loss", total / weight)
         self.loss_sums.zero_()
 
     def _target_words(self, labels: Tensor) -> Tensor:
