@@ -182,7 +182,8 @@ def _checksum(rows: np.ndarray, before: int) -> int:
 def _folder(annotations: Annotations, most: int) -> Path:
     """Where the groups of a table's annotations are kept; another table of the same name has others."""
     table = annotations.file.stat()
-    told = sha256(json.dumps([WINDOW, most, table.st_size, table.st_mtime_ns]).encode())
+    about = [WINDOW, most, table.st_size, table.st_mtime_ns, len(annotations)]
+    told = sha256(json.dumps(about).encode())
     if annotations.rows is not None:
         told.update(np.ascontiguousarray(annotations.rows).data)
     return annotations.file.with_suffix(f".{told.hexdigest()[:16]}.groups")

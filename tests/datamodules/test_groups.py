@@ -72,6 +72,12 @@ def test_tables_and_lists_are_grouped_alike(tmp_path_factory, images, most, data
         assert [group[0] for group in of_size] == sorted(group[0] for group in of_size)
 
 
+def test_a_choice_of_no_row_has_no_group(table):
+    """And is not taken for the whole table, whose groups are there."""
+    assert len(shared_images(table, 4)) == 11
+    assert len(shared_images(table.select(np.arange(0)), 4)) == 0
+
+
 def test_a_group_is_looked_for_among_neighbours(table, monkeypatch):
     monkeypatch.setattr(groups, "WINDOW", 4)
     assert rows(shared_images(table, 4)) == {

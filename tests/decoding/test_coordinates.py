@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.decoding.test_greedy import GRAMMARS, LIMIT, QUESTIONS, eager_to_end
-from tests.tiny import ROOT, ask, tiny_model, tokenizer
+from tests.tiny import ROOT, ask, logits_of, tiny_model, tokenizer
 from vista.decoding.automaton import END
 from vista.decoding.coordinates import NextCoordinates
 from vista.decoding.decoder import Decoder, Decoding
@@ -122,7 +122,7 @@ def slowly(model: VistaLLM, batch: dict[str, Tensor], grammar: Grammar, limit: i
         ids = torch.cat([batch["input_ids"], torch.tensor([answer], dtype=torch.long)], dim=1)
         whole = batch | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         legal = automaton.legal_tokens(state, limit - len(answer))
-        logits = model.logits(whole)[0, -1].masked_fill(~legal, -torch.inf)
+        logits = logits_of(model, whole)[0, -1].masked_fill(~legal, -torch.inf)
         token = int(logits.argmax())
         if token in t.number_ids and re.search(r"\[(\d+, )*\d+$", t.decode([*answer, token])):
             probs = logits[t.number_ids].double().softmax(0).tolist()
