@@ -31,6 +31,7 @@ from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import InputError, MissingFileError
 from vista.images import ImageTransform
+from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
@@ -191,7 +192,7 @@ class MixtureData(LightningDataModule):
         tested, absent = images_tested(self.sources, self.splits.read)
         notes = keep_clean(self.train_sources, tested, absent)
         if notes and (self.trainer is None or self.trainer.is_global_zero):
-            print(*notes, sep="\n", flush=True)
+            say(*notes)
 
     def _setup_test(self) -> None:
         """Load what `test` scores, and the same in prompts that are never trained on."""

@@ -18,6 +18,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vista.geometry import enclosing, malformed, run_lengths
+from vista.printable import printable
 
 Box: TypeAlias = tuple[float, float, float, float]  # xyxy, pixels of the original image
 Size: TypeAlias = tuple[int, int]  # (H, W)
@@ -36,6 +37,9 @@ class InputError(ValueError):
     The command line prints its text alone; any other exception is a fault of code and keeps its traceback.
     """
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class MissingFileError(InputError, FileNotFoundError):
     """A sentence for people about a file or folder that is not there."""
@@ -43,6 +47,9 @@ class MissingFileError(InputError, FileNotFoundError):
 
 class SampleError(Exception):
     """A fault of code, of a task's or a reader's: first where, then what. Its cause has the traceback."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 def located(error: Exception, where: str) -> Exception:

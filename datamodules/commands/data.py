@@ -13,6 +13,7 @@ from datamodules.commands.options import DataOptions
 from datamodules.leakage import clean, images_tested, names_of, unnamed
 from datamodules.source import Source, nearest
 from vista.data import Annotation, InputError, SampleError
+from vista.printable import say
 
 
 def main(options: DataOptions) -> None:
@@ -61,9 +62,9 @@ def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
         num_lost = len(annotations) - len(kept)
         lost_samples = f"{num_lost:,} of {len(annotations):,} samples"
         lost_images = f"{num_leaks:,} of {len(images):,} images"
-        print(f"{name} ({source.train}): {lost_samples} and {lost_images} are tested on")
+        say(f"{name} ({source.train}): {lost_samples} and {lost_images} are tested on")
         for score, number in sorted(dropped.items()):
-            print(f"    {score}: {number:,} samples")
+            say(f"    {score}: {number:,} samples")
     _say_absent(absent)
 
 
@@ -98,10 +99,10 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
             elif number:
                 verdict = f", {number:,} are stated"
                 wrong += 1
-            print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
-    print(f"{wrong} splits have another number than stated, {len(damaged)} cannot be read")
+            say(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
+    say(f"{wrong} splits have another number than stated, {len(damaged)} cannot be read")
     for sentence in damaged:
-        print(f"cannot be read: {sentence}")
+        say(f"cannot be read: {sentence}")
     _say_absent(absent)
 
 
@@ -115,4 +116,4 @@ def _count(annotations: Sequence[Annotation], what: str) -> int:
 
 def _say_absent(absent: list[str]) -> None:
     for sentence in absent:
-        print(f"not looked at: {sentence}")
+        say(f"not looked at: {sentence}")

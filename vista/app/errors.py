@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vista.data import InputError, SampleError
+from vista.printable import say
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -29,7 +30,7 @@ def told_in_one_sentence() -> Iterator[None]:
     except Exception as error:
         text = sentence(error)
         if text:
-            print(f"error: {text}", file=sys.stderr, flush=True)
+            say(f"error: {text}", file=sys.stderr)
         if not text or isinstance(error, SampleError):
             raise
         sys.exit(2)
