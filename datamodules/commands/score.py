@@ -176,7 +176,7 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    files = [read_answers(path, form, scored.annotations, scored.task.name) for path in paths]
+    files = (read_answers(path, form, scored.annotations, scored.task.name) for path in paths)
     answers = by_id(scored, chain.from_iterable(files))
     unanswered = total - len(answers)
     note = f", {unanswered} of them without an answer" if unanswered else ""
@@ -259,8 +259,8 @@ def predict(task: Task, annotation: Annotation, answer: Answer | None, form: str
     """What an answer says; none, or one to an unreadable sample, is malformed."""
     if answer is None or answer.unreadable:
         return Prediction(malformed=True)
-    if form == "vqa":
+    if form == "vqa" and not task.overlong(answer.text, annotation):
         return Prediction(text=answer.text, answer=answer.text)
-    prediction = task.parse(answer.text, annotation)
+    prediction = task.read(answer.text, annotation)
     prediction.scores |= answer.scores
     return prediction

@@ -153,7 +153,7 @@ def test_bytes_that_are_no_text_are_said_in_one_sentence(config, tmp_path):
         main(["--predictions", str(file), "--config", config])
     (tmp_path / "a.json").write_bytes(b"\xff\xfe[]")
     with pytest.raises(InputError, match=r"a\.json: this is not JSON"):
-        read_answers(tmp_path / "a.json", "vqa", [])
+        list(read_answers(tmp_path / "a.json", "vqa", []))
 
 
 def test_scores_that_are_numbers_are_taken(tmp_path):
@@ -269,10 +269,10 @@ def test_pope_answers_to_other_questions_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match=r"has 1 answers without `question_id`, but the split has 2 questions"
     ):
-        read_answers(write(tmp_path / "pope.json", [{"answer": "no"}]), "pope", QUESTIONS)
+        list(read_answers(write(tmp_path / "pope.json", [{"answer": "no"}]), "pope", QUESTIONS))
     swapped = [{"question": q.question, "answer": "no"} for q in reversed(QUESTIONS)]
     with pytest.raises(ValueError, match=r"line 1: the question is 'Is there a dog"):
-        read_answers(write(tmp_path / "pope.json", swapped), "pope", QUESTIONS)
+        list(read_answers(write(tmp_path / "pope.json", swapped), "pope", QUESTIONS))
 
 
 POPE = {
@@ -400,11 +400,11 @@ def test_llavas_ids_for_textvqa_are_those_of_images(tmp_path):
         {"question_id": 2, "prompt": questions[2], "text": "two"},
     ]
     file = write(tmp_path / "a.jsonl", records)
-    answers = read_answers(file, "llava", annotations, "textvqa")
+    answers = list(read_answers(file, "llava", annotations, "textvqa"))
     assert [(a.id, a.text) for a in answers] == [("1", "one"), ("0", "none"), ("2", "two")]
     records[0]["prompt"] = "where?"
     with pytest.raises(InputError, match="not in the prompt 'where"):
-        read_answers(write(file, records), "llava", annotations, "textvqa")
+        list(read_answers(write(file, records), "llava", annotations, "textvqa"))
 
 
 REAL = Path(os.environ.get("VISTA_REALDATA", "")).parent / "answers"
@@ -421,16 +421,16 @@ def test_llavas_own_lines(tmp_path):
         Annotation(str(k), ("a.jpg",), question=record["prompt"].partition("\n")[0], label="yes")
         for k, record in enumerate(records, start=1)
     ]
-    answers = read_answers(file, "llava", annotations, "pope")
+    answers = list(read_answers(file, "llava", annotations, "pope"))
     assert [a.id for a in answers] == [str(k) for k in range(1, 21)]
     assert [a.text for a in answers[:3]] == ["No", "No", "Yes"]
 
 
 def test_official_forms_are_lists_of_records(tmp_path):
     with pytest.raises(ValueError, match="is no JSON list"):
-        read_answers(write(tmp_path / "a.json", "{}"), "vqa", [])
+        list(read_answers(write(tmp_path / "a.json", "{}"), "vqa", []))
     with pytest.raises(ValueError, match=r"record 1: the record has no 'caption' but `image_id`"):
-        read_answers(write(tmp_path / "a.json", '[{"image_id": 1}]'), "coco_caption", [])
+        list(read_answers(write(tmp_path / "a.json", '[{"image_id": 1}]'), "coco_caption", []))
 
 
 @pytest.mark.parametrize(
