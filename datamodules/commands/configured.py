@@ -89,7 +89,9 @@ def _source(name: str, values: Any) -> Source:
     given = {key: value for key, value in values.items() if value is not None}
     if "root" in given:
         given["root"] = Path(given["root"])
+    if not isinstance(given.get("test", {}), dict):
+        raise InputError(f"source {name}: `test` is {given['test']!r}, not splits by score")
     source = Source(**given)
     for each in (name, *source.test):
-        check_name(each)
+        check_name(str(each))
     return source
