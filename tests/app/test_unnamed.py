@@ -16,6 +16,7 @@ from datamodules.commands.options import parse_options
 from datamodules.mixture import MixtureData
 from tests.conftest import FinishedRun
 from tests.tiny import run
+from vista.app.arguments import resolve_arguments
 from vista.app.cli import PARTS
 from vista.app.settings import stack
 from vista.app.strict_cli import settings_of_groups
@@ -146,6 +147,17 @@ def test_an_object_is_refused_unless_something_named_decides(here: Path) -> None
         beside.refuse_objects({"trainer", "trainer.callbacks", "trainer.loggers"})
     for decided in ("trainer.logger", "trainer.logger.class_path"):
         beside.refuse_objects({decided})
+
+
+@pytest.mark.parametrize("words", ["--trainer.logger=null", "--trainer.logger+=CSVLogger"])
+def test_the_command_line_decides_about_an_object(here: Path, words: str) -> None:
+    config(here / "run" / "config.yaml", {"trainer": {"logger": "marks.Thing"}})
+    (here / "run" / "checkpoints").mkdir()
+    checkpoint = here / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.touch()
+    _, named, *_ = resolve_arguments("fit", ["--ckpt_path", str(checkpoint), words])[0]
+    taken = yaml.safe_load(Path(named.removeprefix("--config=")).read_text())
+    assert taken == {"trainer": {}} and not (here / "ran").exists()
 
 
 @pytest.mark.parametrize(

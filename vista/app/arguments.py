@@ -62,7 +62,7 @@ def _beside(run: Path, configs: Sequence[str], words: Sequence[str]) -> Unnamed:
     from lightning.pytorch.utilities import rank_zero_only
 
     beside = read_unnamed(run / "config.yaml")
-    decided = {word.partition("=")[0].removeprefix("--") for word in words}
+    decided = {word.partition("=")[0].removeprefix("--").removesuffix("+") for word in words}
     beside.refuse_objects(decided | settings_named(stack(configs)))
     note = beside.left_out(plugins([*words, *(f"--config={config}" for config in configs)]))
     if note:
