@@ -17,6 +17,7 @@ from typing import Any
 from vista.app.errors import told_in_one_sentence
 from vista.app.plugins import load_entry_points, load_plugin
 from vista.data import InputError
+from vista.printable import guard_messages
 
 LIGHTNING_VERBS = ("fit", "validate", "test", "predict")
 VERBS = {
@@ -88,12 +89,15 @@ def run_own_verb(verb: str, words: list[str]) -> None:
         from vista.app.parser import parse
         from vista.codec.bench.command import codec_bench
 
+        guard_messages()
         parse(verb, codec_bench, words)
     else:
         from datamodules.commands.options import parse_options
 
         options = parse_options(verb, words)
-        import_module(f"datamodules.commands.{verb.replace('-', '_')}").main(options)
+        command = import_module(f"datamodules.commands.{verb.replace('-', '_')}")
+        guard_messages()
+        command.main(options)
 
 
 def run_lightning_verb(verb: str, words: list[str]) -> None:
@@ -104,6 +108,7 @@ def run_lightning_verb(verb: str, words: list[str]) -> None:
     from vista.app.cli import VistaCLI
     from vista.module import VistaModule
 
+    guard_messages()
     resolved, name = resolve_arguments(verb, words)
     load_entry_points()
     for path in plugins(resolved):
@@ -118,6 +123,7 @@ def run_pretraining(words: list[str]) -> None:
     from vista.app.pretraining import PretrainingCLI
     from vista.training.pretrain import EncoderPretraining
 
+    guard_messages()
     PretrainingCLI(EncoderPretraining, PretrainingData, words)
 
 

@@ -30,6 +30,7 @@ from datamodules.commands.score import read_scored
 from datamodules.source import LoadedSource
 from vista.app.runs import RUNS, find_checkpoint, run_of
 from vista.app.settings import defaults, stack
+from vista.app.unnamed import read_unnamed
 from vista.predictions import from_record, read_records
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +79,7 @@ def twin(checkpoint: Path, setting: str, way: str, configs: list[str]) -> Path:
     folder = RUNS / setting / (run or checkpoint).absolute().name / way
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "checkpoints").mkdir(parents=True)
-    settings = stack([run / "config.yaml"] if run else defaults(configs))
+    settings = read_unnamed(run / "config.yaml").settings if run else stack(defaults(configs))
     (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     (folder / "checkpoints" / checkpoint.name).symlink_to(checkpoint.absolute())
     return folder

@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from callbacks.pictures import draw_question
 from vista.data import Prediction
 from vista.draw import save_png
+from vista.printable import say
 from vista.tokens.batch_types import EvaluationBatch
 from vista.training.evaluation import eval_sources
 
@@ -38,9 +39,9 @@ class Answers(Callback):
             return
         source = eval_sources(trainer)[dataloader_idx]
         for annotation, prediction in zip(batch["annotations"], outputs, strict=True):
-            print(prediction.text)
+            say(prediction.text)
             save_png(self.out, draw_question(source, annotation, prediction, exif=True))
-            print(f"picture: {self.out}", file=sys.stderr)
+            say(f"picture: {self.out}", file=sys.stderr)
             if prediction.confidence is not None:
                 print(
                     f"mean probability of the words: {math.exp(prediction.confidence):.2f}",

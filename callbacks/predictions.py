@@ -27,6 +27,7 @@ from vista.predictions import (
     to_record,
     write_submission,
 )
+from vista.printable import say
 from vista.task import Source
 from vista.tokens.batch_types import EvaluationBatch
 from vista.training.checkpoints import identity
@@ -65,7 +66,7 @@ class Predictions(Callback):
             module.recorded[source.name] = {record["id"]: record for record in records}
         count = sum(map(len, module.recorded.values()))
         if trainer.is_global_zero and count:
-            print(f"{count} answers of an unfinished test are taken from {self.folder}")
+            say(f"{count} answers of an unfinished test are taken from {self.folder}")
         trainer.strategy.barrier()  # all have read before anyone writes
 
     def _parts(self, name: str) -> list[Path]:
@@ -141,7 +142,7 @@ class Predictions(Callback):
         file = write_submission(self.folder.parent / source.name, source, answer)
         if file is not None:
             count = len(source.annotations)
-            print(
+            say(
                 f"{source.name} has no answers in this split; for its server: {file} ({count} questions)"
             )
 

@@ -37,6 +37,7 @@ from vista.first_process import on_first
 from vista.full_disk import full_disk_named
 from vista.images import ImageTransform
 from vista.leftovers import remove_unused
+from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
@@ -214,7 +215,7 @@ class MixtureData(LightningDataModule):
                 source.annotations = with_images(source.annotations, source.root, listing)
         notes = keep_clean(self.train_sources, *tested) if tested else []
         if notes:
-            print(*notes, sep="\n", flush=True)
+            say(*notes)
         return [source.annotations for source in self.train_sources]
 
     def _setup_test(self) -> None:

@@ -3,6 +3,7 @@
 caption_coco: {task: caption, dataset: coco, train: train2017, val: val2017, test: {caption_coco: val2017}}
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +13,9 @@ from zlib import crc32
 from datamodules.readers import READERS
 from tasks import Task
 from vista.data import Annotation, InputError, Turns
+
+NAME = re.compile(r"[\w-][\w.-]*")
+LONGEST_NAME = 100  # with what stands around it, it is the name of a file
 
 
 @dataclass
@@ -76,12 +80,27 @@ def nearest(name: str, known: Sequence[str], what: str) -> str:
     return f"there is no {what} {name!r}; {hint}"
 
 
+def check_name(name: str) -> None:
+    """Refuse what is no name of a source or a score: files and columns are called by it.
+
+    Raises:
+        InputError: it has other characters than letters, digits and `_.-`, or begins with a dot.
+    """
+    if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} is no name of a source or a score: letters, digits and `_.-` make one, at most {LONGEST_NAME} "
+            "of them, and no dot comes first"
+        )
+
+
 def check_source(name: str, source: Source) -> None:
-    """Refuse a source whose task, dataset, splits or fields do not fit together.
+    """Refuse a source whose name, task, dataset, splits or fields do not fit together.
 
     Raises:
         InputError: with one sentence that says what is wrong.
     """
+    for each in (name, *source.test):
+        check_name(each)
     if source.task not in Task.known:
         raise InputError(f"source {name}: {nearest(source.task, list(Task.known), 'task')}")
     if source.dataset not in READERS:

@@ -87,7 +87,8 @@ def test_train_and_test(
             *few,
         ]
     )
-    main(["test", "--data.scoring.max_test", "40", "--data.num_workers", "0"])
+    plugin = str(ROOT / "examples" / "easy_vqa.py")
+    main(["test", "--plugin", plugin, "--data.scoring.max_test", "40", "--data.num_workers", "0"])
     scores = json.loads((tmp_path / "runs" / "easy_vqa" / "scores_test.json").read_text())
     (row,) = scores["table"]
     assert (row["name"], row["metric"], row["parse_failures"]) == ("easy_vqa_test", "accuracy", 0)

@@ -44,7 +44,8 @@ ALLOWED = {
         "vista.task",
     ),
     # Regions and files from outside are checked below everything that uses them.
-    "vista.errors": (),
+    "vista.errors": ("vista.printable",),
+    "vista.printable": (),
     "vista.first_process": (),
     "vista.unsound": (),
     "vista.data": ("vista.errors",),
@@ -58,6 +59,7 @@ ALLOWED = {
     "vista.odd_images": ("vista.errors",),
     "vista.draw": ("vista.data",),
     "vista.codec": ("vista.codec", "vista.data", "vista.geometry"),
+    "vista.codec.bench.command": ("vista.codec", "vista.data", "vista.printable"),
     "vista.codec.bench.mask_files": (
         "vista.damage",
         "vista.data",

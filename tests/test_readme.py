@@ -137,11 +137,13 @@ def test_own_task(
     write_world(Path("small"), num_train=24, num_val=8, num_test=8, num_workers=1)
     few = ["--data.order.epoch_samples", "128", "--data.num_workers", "0"]
     main(["fit", "--config", "where.yaml", "--data.root", "small", *few])
-    main(["test", "--data.num_workers", "0"])
+    main(["test", "--plugin", "where.py", "--data.num_workers", "0"])
     image = next(Path("small/coco/val2017").glob("*.jpg"))
     main(
         [
             "predict",
+            "--plugin",
+            "where.py",
             "--images",
             str(image),
             "--text",

@@ -1,11 +1,16 @@
 """Two kinds of errors: a sentence for people, and a fault of code that says where it happened."""
 
+from vista.printable import printable
+
 
 class InputError(ValueError):
     """A sentence for people: what is wrong with a file, a setting or a sample, and what to do.
 
     The command line prints its text alone; any other exception is a fault of code and keeps its traceback.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class MissingFileError(InputError, FileNotFoundError):
@@ -14,6 +19,9 @@ class MissingFileError(InputError, FileNotFoundError):
 
 class SampleError(Exception):
     """A fault of code, of a task's or a reader's: first where, then what. Its cause has the traceback."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 def located(error: Exception, where: str) -> Exception:

@@ -14,6 +14,7 @@ from vista.data import Annotation, InputError, Prediction, Turns
 from vista.task import Source, Task
 
 Record = dict[str, Any]
+LONGEST_LINE = 1 << 20  # bytes; prompt and answer of a conversation have thousands
 
 
 def prompt_of(turns: Turns) -> str:
@@ -43,10 +44,29 @@ def from_record(task: Task, annotation: Annotation, record: Record) -> Predictio
     """The prediction of which a record was made."""
     if record["malformed"] and not record["text"]:  # the image could not be read
         return Prediction(malformed=True)
-    prediction = task.parse(record["text"], annotation)
+    prediction = task.read(record["text"], annotation)
     prediction.scores = prediction.scores | record.get("scores", {})
     prediction.confidence, prediction.spreads = record.get("confidence"), record.get("spreads", [])
     return prediction
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not blank, one at a time, each with its number from 1.
+
+    Raises:
+        InputError: one is longer than any record; names file and line.
+    """
+    # Lines end at line feeds alone: a text may hold U+2028 and others that Python takes for the end of a line, too.
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise InputError(
+                    f"{path}, line {number}: it has more than {LONGEST_LINE:,} bytes, so it is no answer's"
+                )
+            if line.strip():
+                yield number, line
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -55,15 +75,11 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         InputError: any other line is no record; names file and line.
     """
-    # Lines end at line feeds alone: a text may hold U+2028 and others that Python takes for the end of a line, too.
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             record = json.loads(line.decode())
-        except ValueError as error:  # of the encoding, or of the syntax
-            if number == len(lines):  # no line feed follows it
+        except (ValueError, RecursionError) as error:  # of the encoding, or of the syntax
+            if not line.endswith(b"\n"):
                 return
             raise InputError(f"{path}, line {number}: this is not JSON ({error})") from error
         if not isinstance(record, dict) or not isinstance(record.get("id"), str):

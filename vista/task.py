@@ -20,7 +20,7 @@ from typing import ClassVar, Protocol, Self
 from torchmetrics import Metric
 
 from vista.data import Annotation, Prediction, Reference, Turns
-from vista.decoding.grammar import Grammar
+from vista.decoding.grammar import Grammar, most_brackets, most_characters
 from vista.prompts import NUM_UNSEEN, Prompts
 
 
@@ -105,6 +105,20 @@ class Task(Prompts):
     @abstractmethod
     def parse(self, text: str, annotation: Annotation) -> Prediction:
         """The inverse of `target`: what a text says, in pixels of the original image. Never raises."""
+
+    def read(self, text: str, annotation: Annotation) -> Prediction:
+        """What a text from a file says: as `parse`, but what is longer than any answer is malformed, and not parsed."""
+        if self.overlong(text, annotation):
+            return Prediction(text=text, malformed=True)
+        return self.parse(text, annotation)
+
+    def overlong(self, text: str, annotation: Annotation) -> bool:
+        """Whether a text has more characters or brackets than any answer; each bracket may become a mask in memory."""
+        tokens = max(Task.max_new_tokens, self.max_new_tokens)  # other models say more than ours
+        grammar = self.grammar(annotation)
+        brackets = most_brackets(grammar, tokens)
+        too_many = brackets is not None and text.count("[") > brackets
+        return too_many or len(text) > most_characters(grammar, tokens)
 
     @abstractmethod
     def reference(self, annotation: Annotation) -> Reference:

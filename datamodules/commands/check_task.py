@@ -31,6 +31,7 @@ from vista.app.runs import CONFIGS
 from vista.app.settings import make_part
 from vista.data import Annotation, InputError, MissingFileError, neutralise_answer
 from vista.decoding.grammar import Grammar, compile_grammar
+from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
 
 SMALL_WORLD = {"num_train": 12, "num_val": 5, "num_test": 40}  # scenes
@@ -60,9 +61,9 @@ def count_broken(setup: Setup, task: type[Task], limit: int) -> int:
     """Print all findings on a task; the number of those that break a law."""
     broken = 0
     for what, annotations in annotations_of(setup, task, limit):
-        print(f"{task.name} on {what}")
+        say(f"{task.name} on {what}")
         for finding in check(setup, task, annotations):
-            print(f"  {finding.mark:4s} {finding.law}: {finding.text}")
+            say(f"  {finding.mark:4s} {finding.law}: {finding.text}")
             broken += not finding.ok
     return broken
 
@@ -164,7 +165,7 @@ def _first_split(
         if annotations:
             return split, annotations
         lacking.append(f"source {name}: {source.dataset} ({split}) has no sample in {source.root}")
-    print("\n".join(lacking[:1]))
+    say("\n".join(lacking[:1]))
     return None
 
 

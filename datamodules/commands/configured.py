@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.missing import name_left_out
-from datamodules.source import Source
+from datamodules.source import Source, check_name
 from datamodules.splits import Splits
 from vista.app.plugins import load_entry_points, load_plugin
 from vista.app.settings import defaults, make_part, plugin_files, stack
+from vista.app.unnamed import Unnamed
 from vista.codec.codec import Codec
 from vista.data import InputError
 
@@ -45,13 +46,19 @@ class Setup:
     splits: Splits
 
 
-def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]) -> Setup:
+def read_setup(
+    configs: Sequence[str],
+    root: Path | None,
+    plugins: Sequence[str],
+    beside: Unnamed | None = None,
+) -> Setup:
     """Load what comes from outside, then stack the configs.
 
     Args:
         configs: names or paths; the later decides. Size and place may be left unsaid.
         root: the data root, None for the one of the configs.
         plugins: files beside those that the configs name.
+        beside: the config of a run, which nobody named; it says everything.
 
     Raises:
         MissingFileError: there is no such config or plugin.
@@ -60,7 +67,8 @@ def read_setup(configs: Sequence[str], root: Path | None, plugins: Sequence[str]
     load_entry_points()
     for path in dict.fromkeys([*plugin_files(configs), *plugins]):
         load_plugin(path)
-    settings = stack([*defaults(configs), *configs])
+    before = [] if beside else defaults(configs)
+    settings = stack([*before, *configs], beside)
     data = settings.get("data") or {}
     by_name = data.get("sources") or {}
     sources = {name: _source(name, values) for name, values in by_name.items()}
@@ -81,4 +89,9 @@ def _source(name: str, values: Any) -> Source:
     given = {key: value for key, value in values.items() if value is not None}
     if "root" in given:
         given["root"] = Path(given["root"])
-    return Source(**given)
+    if not isinstance(given.get("test", {}), dict):
+        raise InputError(f"source {name}: `test` is {given['test']!r}, not splits by score")
+    source = Source(**given)
+    for each in (name, *source.test):
+        check_name(str(each))
+    return source

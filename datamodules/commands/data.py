@@ -15,6 +15,7 @@ from datamodules.leakage import find_leaks, images_tested, unnamed
 from datamodules.pictures import pictures
 from datamodules.source import Source, nearest
 from vista.data import InputError, SampleError
+from vista.printable import say
 
 
 def main(options: DataOptions) -> None:
@@ -60,9 +61,9 @@ def audit(setup: Setup, tasks: Sequence[str] = ()) -> None:
         num_lost = len(annotations) - len(leaks.kept)
         lost_samples = f"{num_lost:,} of {len(annotations):,} samples"
         lost_images = f"{count(leaks.images):,} of {count(shown.images):,} images"
-        print(f"{name} ({source.train}): {lost_samples} and {lost_images} are tested on")
+        say(f"{name} ({source.train}): {lost_samples} and {lost_images} are tested on")
         for score, number in sorted(leaks.dropped.items()):
-            print(f"    {score}: {number:,} samples")
+            say(f"    {score}: {number:,} samples")
     _say_absent(absent)
 
 
@@ -97,10 +98,10 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
             elif number:
                 verdict = f", {number:,} are stated"
                 wrong += 1
-            print(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
-    print(f"{wrong} splits have another number than stated, {len(damaged)} cannot be read")
+            say(f"{source.dataset} ({split}): {found:,} {what}{verdict}")
+    say(f"{wrong} splits have another number than stated, {len(damaged)} cannot be read")
     for sentence in damaged:
-        print(f"cannot be read: {sentence}")
+        say(f"cannot be read: {sentence}")
     _say_absent(absent)
 
 
@@ -111,4 +112,4 @@ def count(images: pa.ChunkedArray) -> int:
 
 def _say_absent(absent: list[str]) -> None:
     for sentence in absent:
-        print(f"not looked at: {sentence}")
+        say(f"not looked at: {sentence}")

@@ -9,13 +9,14 @@ image's, and the prompt tells which of its questions is meant. https://github.co
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vista.data import Annotation, InputError
 
 OFFSET = 10_000_000
+MOST_ANSWERS = 100_000  # of a file to POPE's 9,000 questions; they are sorted in memory
 # Tasks whose question stands in the prompt word by word.
 ASKED_AS_IT_IS = ("vqav2", "textvqa", "pope")
 
@@ -36,14 +37,14 @@ Group = list[tuple[str, LlavaAnswer]]  # answers with the ids of the benchmark
 
 
 def match(
-    answers: Sequence[LlavaAnswer],
+    answers: Iterable[LlavaAnswer],
     annotations: Sequence[Annotation],
     task: str,
 ) -> Iterator[tuple[str, LlavaAnswer]]:
     """The id of the annotation that each answer is for; of a POPE file, only the answers to these annotations' setting.
 
     Args:
-        answers: all lines of a file.
+        answers: all lines of a file, each of which is looked at once.
         annotations: of the split that is scored.
         task: its name.
 
@@ -69,16 +70,28 @@ def match(
         yield answer.question_id, answer
 
 
-def _of_setting(answers: Sequence[LlavaAnswer], by_id: ById) -> Group:
-    """The answers to one setting of POPE: all with one offset, those whose prompts hold the setting's questions."""
+def _by_offset(answers: Iterable[LlavaAnswer], by_id: ById) -> dict[int, Group]:
+    """The answers to each setting of POPE.
+
+    Raises:
+        InputError: there are too many.
+    """
     groups: dict[int, Group] = defaultdict(list)
-    for answer in answers:
+    for number, answer in enumerate(answers):
+        if number >= MOST_ANSWERS:
+            raise InputError(f"{answer.location}: {MOST_ANSWERS:,} answers are more than POPE asks")
         offset = 0
         own = answer.question_id
         if own.isdecimal():
-            offset, number = divmod(int(own), OFFSET)
-            own = str(number)
+            offset, rest = divmod(int(own), OFFSET)
+            own = str(rest)
         groups[offset].append((own, answer))
+    return groups
+
+
+def _of_setting(answers: Iterable[LlavaAnswer], by_id: ById) -> Group:
+    """The answers to one setting of POPE: all with one offset, those whose prompts hold the setting's questions."""
+    groups = _by_offset(answers, by_id)
     fitting = [group for group in groups.values() if _is_of(group, by_id)]
     if len(fitting) > 1:
         first, second = (group[0][1].location for group in fitting[:2])

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.commands.llava_answers import LlavaAnswer, match
+from datamodules.readers.files import json_items
 from vista.data import Annotation, InputError
+from vista.predictions import numbered_lines
 
 LLAVA = frozenset({"question_id", "prompt", "text"})  # keys of LLaVA's own form
 Record = dict[str, Any]
@@ -47,8 +49,8 @@ def read_answers(
     form: str,
     annotations: Sequence[Annotation],
     task: str = "",
-) -> list[Answer]:
-    """All answers of a file.
+) -> Iterator[Answer]:
+    """All answers of a file, one at a time.
 
     Args:
         path: the file.
@@ -61,9 +63,10 @@ def read_answers(
         InputError: it is not of that form; names the line or record.
     """
     if form == "llava":
-        pairs = match(list(_of_llava(path)), annotations, task)
-        return [Answer(each.location, identifier, each.text) for identifier, each in pairs]
-    return list(FORMS[form](path, annotations))
+        for identifier, each in match(_of_llava(path), annotations, task):
+            yield Answer(each.location, identifier, each.text)
+    else:
+        yield from FORMS[form](path, annotations)
 
 
 def _from_jsonl(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
@@ -113,18 +116,17 @@ def _from_captions(path: Path, annotations: Sequence[Annotation]) -> Iterator[An
 
 
 def _from_pope(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
-    records = list(_lines(path))
-    if all("question_id" in record for _, record in records):
-        for location, record in records:
+    if all("question_id" in record for _, record in _lines(path)):
+        for location, record in _lines(path):
             yield _answer(location, record, "question_id", "answer")
         return
-    num_answers = len(records)
+    num_answers = sum(1 for _ in _lines(path))
     num_questions = len(annotations)
     if num_answers != num_questions:
         raise InputError(
             f"{path} has {num_answers} answers without `question_id`, but the split has {num_questions} questions"
         )
-    for (location, record), annotation in zip(records, annotations, strict=True):
+    for (location, record), annotation in zip(_lines(path), annotations, strict=True):
         question = str(record.get("question", annotation.question))
         if question.split() != annotation.question.split():
             differs = f"the question is {question!r}, but the split's is {annotation.question!r}"
@@ -163,28 +165,19 @@ def _get(record: Record, key: str, location: str) -> str:
 
 
 def _lines(path: Path) -> Records:
-    # As bytes, whose lines end at line feeds alone; a text has other ends of lines, too.
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                location = f"{path}, line {number}"
-                yield location, _record(_json(line, location), location)
+    for number, line in numbered_lines(path):
+        location = f"{path}, line {number}"
+        try:
+            value = json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:  # of the encoding, or of the syntax
+            raise InputError(f"{location}: this is not JSON ({error})") from error
+        yield location, _record(value, location)
 
 
 def _items(path: Path) -> Records:
-    content = _json(path.read_bytes(), str(path))
-    if not isinstance(content, list):
-        raise InputError(f"{path} is no JSON list of records")
-    for number, item in enumerate(content, start=1):
+    for number, item in enumerate(json_items(path), start=1):
         location = f"{path}, record {number}"
         yield location, _record(item, location)
-
-
-def _json(text: bytes, location: str) -> object:
-    try:
-        return json.loads(text.decode("utf-8-sig"))
-    except ValueError as error:  # of the encoding, or of the syntax
-        raise InputError(f"{location}: this is not JSON ({error})") from error
 
 
 def _record(value: object, location: str) -> Record:

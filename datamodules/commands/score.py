@@ -10,6 +10,7 @@ counted, or every one that `test --data.scoring.max_test N` asks about: one with
 """
 
 import json
+import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,8 +25,10 @@ from datamodules.questions import limit
 from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
 from vista.app.report import Row, print_table, score_row
+from vista.app.unnamed import Unnamed, read_unnamed
 from vista.data import Annotation, InputError, Prediction
 from vista.predictions import write_submission
+from vista.printable import say
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
 BATCH = 64  # references that stand in memory at once; masks are large
@@ -39,8 +42,10 @@ def main(options: ScoreOptions) -> None:
         InputError: one sentence about what does not fit.
     """
     paths = [Path(name) for name in options.predictions]
-    configs = options.config or _run_config(paths[0])
-    setup = read_setup(configs, options.data.root, options.plugin)
+    beside = None if options.config else _run_config(paths[0])
+    if beside and (note := beside.left_out(options.plugin)):
+        say(note, file=sys.stderr)
+    setup = read_setup(options.config, options.data.root, options.plugin, beside)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         for name in choose_scores(setup, options.task, options.source, path, options.format):
@@ -50,11 +55,12 @@ def main(options: ScoreOptions) -> None:
     print_table(rows)
 
 
-def _run_config(predictions: Path) -> list[str]:
+def _run_config(predictions: Path) -> Unnamed | None:
     """The config of the run that a file lies in (its codec wrote the answers), else none."""
     folder = predictions.absolute().parent
     config = folder.parent / "config.yaml"
-    return [str(config)] if folder.name == "predictions" and config.is_file() else []
+    found = folder.name == "predictions" and config.is_file()
+    return read_unnamed(config) if found else None
 
 
 def choose_scores(
@@ -170,14 +176,14 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    files = [read_answers(path, form, scored.annotations, scored.task.name) for path in paths]
+    files = (read_answers(path, form, scored.annotations, scored.task.name) for path in paths)
     answers = by_id(scored, chain.from_iterable(files))
     unanswered = total - len(answers)
     note = f", {unanswered} of them without an answer" if unanswered else ""
     note += ": wrong" if unanswered and scored.scored else ""
     if unanswered and most is None:
         note += " (--data.scoring.max_test N scores what `test` with the same option asks)"
-    print(f"{name}: {total} annotations{note}")
+    say(f"{name}: {total} annotations{note}")
     if scored.scored:
         found = score(scored, answers, form)
     else:
@@ -203,7 +209,7 @@ def submit(scored: LoadedSource, answers: dict[str, Answer], folder: Path, form:
     )
     if file is not None:
         count = len(scored.annotations)
-        print(
+        say(
             f"{scored.name} has no answers in this split; for its server: {file} ({count} questions)"
         )
 
@@ -253,8 +259,8 @@ def predict(task: Task, annotation: Annotation, answer: Answer | None, form: str
     """What an answer says; none, or one to an unreadable sample, is malformed."""
     if answer is None or answer.unreadable:
         return Prediction(malformed=True)
-    if form == "vqa":
+    if form == "vqa" and not task.overlong(answer.text, annotation):
         return Prediction(text=answer.text, answer=answer.text)
-    prediction = task.parse(answer.text, annotation)
+    prediction = task.read(answer.text, annotation)
     prediction.scores |= answer.scores
     return prediction

@@ -80,7 +80,7 @@ def test_loggers_of_others_in_a_config(tiny_world: Path, here: Path) -> None:
     fit(tiny_world, "--config", "mine")
     assert "train/loss" in Path("a.txt").read_text() and "lr-Muon" in Path("b.txt").read_text()
     assert (here / "runs" / "logged" / "logs" / "metrics.csv").exists()
-    outcome = run("test", "--ckpt_path", "logged", "--plugin", "lines.py")
+    outcome = run("test", "--ckpt_path", "logged", "--config", "mine")
     assert outcome.code == 0, outcome.err
     assert "test/rec_refcoco_val/pr50" in Path("a.txt").read_text()
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from vista.app.resume import check_resume, fixed_settings
+from tests.tiny import run
+from vista.app.resume import check_resume, check_states, fixed_settings
 from vista.data import InputError
 
 SETTINGS: dict[str, Any] = {
@@ -81,3 +82,36 @@ def test_weights_may_have_been_moved(checkpoint, tmp_path):
 def test_checkpoints_of_earlier_releases_are_resumed(tmp_path):
     torch.save({"state_dict": {}, "vista": {}}, tmp_path / "last.ckpt")
     check_resume(tmp_path / "last.ckpt", SETTINGS)
+
+
+STATES = {
+    "state_dict": {}, "vista": {}, "pytorch-lightning_version": "2", "epoch": 1, "global_step": 2, "loops": {},
+    "callbacks": {}, "lr_schedulers": [], "optimizer_states": [], "MixtureData": {"epoch": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(STATES.keys() - {"state_dict", "vista"}))
+def test_a_checkpoint_that_lacks_what_a_resume_needs_is_a_sentence(tmp_path, name):
+    torch.save({key: value for key, value in STATES.items() if key != name}, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=rf"a\.ckpt lacks {name}.*--model\.init_from"):
+        check_states(tmp_path / "a.ckpt", resumed=True)
+    if name != "pytorch-lightning_version":
+        check_states(tmp_path / "a.ckpt", resumed=False)
+
+
+def test_a_position_without_its_epoch_is_a_sentence(tmp_path):
+    torch.save(STATES | {"MixtureData": {"sample": 1}}, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="lacks the epoch of MixtureData"):
+        check_states(tmp_path / "a.ckpt", resumed=True)
+    torch.save(STATES, tmp_path / "whole.ckpt")
+    check_states(tmp_path / "whole.ckpt", resumed=True)
+
+
+def test_fit_and_test_look_for_it_before_they_begin(finished_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished_run.cwd)
+    whole = torch.load(finished_run.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    file = tmp_path / "a.ckpt"
+    for verb, name in (("fit", "epoch"), ("fit", "loops"), ("test", "pytorch-lightning_version")):
+        torch.save({key: value for key, value in whole.items() if key != name}, file)
+        outcome = run(verb, "--ckpt_path", file, "--config", finished_run.folder / "config.yaml")
+        assert outcome.code == 2 and f"a.ckpt lacks {name}, so it cannot be" in outcome.err

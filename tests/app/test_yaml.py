@@ -12,7 +12,7 @@ from tests.tiny import FLAGS, run
 from vista.app.cli import PARTS
 from vista.app.settings import GROUPS, stack
 from vista.app.strict_cli import settings_of_groups
-from vista.app.strict_yaml import load_yaml
+from vista.app.strict_yaml import load_yaml, read_config
 from vista.data import InputError
 from vista.module import VistaModule
 
@@ -173,3 +173,40 @@ def test_what_is_no_settings_is_refused(here: Path) -> None:
         stack(["mine"])
     (here / "mine.yaml").write_text("# nothing\n")
     assert stack(["mine"]) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 1000,
+        "a: " + "{b: " * 1000,
+        "\n".join(" " * depth + "a:" for depth in range(1000)),
+        "a: &a [*a]",  # holds itself
+        "a: &a {b: {c: *a}}",
+        "a: &a0 [1]\n" + "".join(f"a{k}: &a{k} [*a{k - 1}]\n" for k in range(1, 50)),
+        "x: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"  # a hundred thousand in five lines
+        + "".join(f"x{k}: &x{k} [{', '.join([f'*x{k - 1}'] * 10)}]\n" for k in range(1, 6)),
+    ],
+)
+def test_what_is_too_deep_or_too_large_is_a_sentence(here: Path, text: str) -> None:
+    (here / "deep.yaml").write_text(text)
+    with pytest.raises(
+        InputError, match=r"the config deep\.yaml: line \d+ (lies|holds|has) "
+    ) as error:
+        read_config(Path("deep.yaml"))
+    assert "\n" not in str(error.value)
+    outcome = run("fit", "--config", "deep", "--print_config")
+    assert outcome.code == 2 and outcome.err.startswith("error: the config deep.yaml: line")
+
+
+def test_a_deep_value_on_the_command_line_is_a_sentence() -> None:
+    outcome = run("fit", "--data.tasks=" + "[" * 1000, "--print_config")
+    assert outcome.code == 2 and "levels deep" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_names_for_values_are_still_understood() -> None:
+    assert load_yaml("a: &a {b: 1}\nc: {<<: *a, d: [*a, *a]}") == {
+        "a": {"b": 1},
+        "c": {"b": 1, "d": [{"b": 1}, {"b": 1}]},
+    }

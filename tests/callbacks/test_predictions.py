@@ -199,6 +199,8 @@ class Words:
     def parse(text, annotation):
         return Prediction(text=text, answer=text, scores={"of": 1.0}, malformed=not text)
 
+    read = parse
+
 
 def test_records_and_back():
     annotation = Annotation(id="7", images=())

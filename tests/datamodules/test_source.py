@@ -14,7 +14,7 @@ from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
 from datamodules.source import Source, check_source
 from tests.tiny import read_split
-from vista.data import Annotation
+from vista.data import Annotation, InputError
 
 
 @pytest.mark.parametrize(
@@ -147,3 +147,21 @@ def test_groups_hold_annotations_of_the_same_images():
     assert groups == [[0, 1, 3], [2, 5, 6, 7], [8, 9], [4]]
     pair = [Annotation(id="0", images=("a", "b")), Annotation(id="1", images=("b", "a"))]
     assert len(group_by_image(pair, 4)) == 2
+
+
+@pytest.mark.parametrize("name", ["rec_val", "x.1", "rec-2", "_", "été", "a" * 100])
+def test_names_of_sources_and_scores(name):
+    check_source(name, Source("rec", "refcoco", test={name: "val"}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../victim", "a/b", "/tmp/a", ".hidden", "..", "", "a b", "a\n", "[red]", "a\x1b", "a" * 101],
+)
+def test_what_is_no_name_is_refused_before_a_file_is_called_so(name):
+    for source, its_name in (
+        (Source("rec", "refcoco", test={name: "val"}), "s"),
+        (Source("rec", "refcoco"), name),
+    ):
+        with pytest.raises(InputError, match="is no name of a source or a score: letters, digits"):
+            check_source(its_name, source)

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from transformers import InstructBlipConfig, LlamaConfig
 
 from tests.tiny import QUERIES, tiny_model, tokenizer
-from vista.data import InputError
+from vista.data import InputError, MissingFileError
 from vista.models.config_file import unseen_settings
 from vista.models.parts import LLM, Encoder, QFormer
-from vista.models.weights import load_part, load_queries
+from vista.models.weights import load_part, load_queries, read_tensors
 
 SIZES = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
 ROWS = 300  # of the file's embedding tables
@@ -104,6 +104,21 @@ def test_a_head_of_its_own_is_not_lost_in_silence(folder):
         InputError, match=r"lm_head\.weight that differs from embed_tokens.*--llm\.tie_embeddings"
     ):
         LLM(len(tokenizer()), num_layers=2, weights=folder, **SIZES)
+
+
+def test_code_in_a_folder_of_weights_is_never_opened(tmp_path):
+    """Pickles and Python files, which other loaders read on demand, beside the tensors and alone."""
+    load = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    (tmp_path / "modeling_own.py").write_text(load)
+    config = {"auto_map": {"AutoModel": "modeling_own.Own"}}
+    state = saved_llm(tmp_path, **config)
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    assert read_tensors(tmp_path).keys() == state.keys()
+    load_part(LLM(len(tokenizer()), num_layers=2, **SIZES), tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(MissingFileError, match=r"no \.safetensors file"):
+        read_tensors(tmp_path)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_is_missing_is_named(folder):

@@ -254,7 +254,9 @@ def test_a_resumed_run_ends_as_the_unbroken_one(trained):
     callback = "--trainer.callbacks+=tests.training.test_training.SaveInTheMiddle"
     outcome = run("fit", *settings.split(), callback)
     assert outcome.code == 0, outcome.err
-    outcome = run("fit", "--ckpt_path", whole / "checkpoints" / "middle.ckpt", "--name", "rest")
+    own = ["--config", whole / "config.yaml"]  # whose callback is not Lightning's
+    middle = whole / "checkpoints" / "middle.ckpt"
+    outcome = run("fit", "--ckpt_path", middle, *own, "--name", "rest")
     assert outcome.code == 0, outcome.err
     ends = [loaded(folder / "checkpoints" / "last.ckpt") for folder in (whole, rest)]
     assert ends[0]["global_step"] == ends[1]["global_step"] == 20

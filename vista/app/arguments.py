@@ -1,6 +1,7 @@
 """The words of the command line before the parser: what they leave unsaid is written out."""
 
 import atexit
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,8 +10,10 @@ import yaml
 
 from vista.app.parser import take
 from vista.app.runs import find_checkpoint, find_config, run_of
-from vista.app.settings import defaults, plugin_files, stack
+from vista.app.settings import defaults, plugin_files, settings_named, stack
+from vista.app.unnamed import Unnamed, read_unnamed
 from vista.leftovers import temporary_folder
+from vista.printable import say
 
 # What a run says of a config that is read without being named.
 UNSAID = {
@@ -42,11 +45,29 @@ def resolve_arguments(verb: str, words: Sequence[str]) -> tuple[list[str], str]:
         rest.append(f"--ckpt_path={checkpoint}")
         run = run_of(checkpoint)
     # The config of a run says everything; without one, size and place may be left unsaid.
-    before = [str(run / "config.yaml")] if run else defaults(configs)
-    if not run and not asks_for_help:
+    beside = _beside(run, configs, rest) if run else None
+    before = [] if beside else defaults(configs)
+    if not asks_for_help:
         _say_unsaid(before)
     name = Path(configs[0]).stem if configs else "default"
-    return [verb, f"--config={one_file([*before, *configs], name)}", *rest], name
+    return [verb, f"--config={one_file([*before, *configs], name, beside)}", *rest], name
+
+
+def _beside(run: Path, configs: Sequence[str], words: Sequence[str]) -> Unnamed:
+    """What is taken of a run's own config, which nobody named; it is said what is not.
+
+    Raises:
+        InputError: it asks for an object, and nothing that was named decides about that.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    beside = read_unnamed(run / "config.yaml")
+    decided = {word.partition("=")[0].removeprefix("--").removesuffix("+") for word in words}
+    beside.refuse_objects(decided | settings_named(stack(configs)))
+    note = beside.left_out(plugins([*words, *(f"--config={config}" for config in configs)]))
+    if note:
+        rank_zero_only(say)(note, file=sys.stderr)
+    return beside
 
 
 def _say_unsaid(names: Sequence[str]) -> None:
@@ -57,7 +78,7 @@ def _say_unsaid(names: Sequence[str]) -> None:
         rank_zero_only(print)(UNSAID[name], flush=True)
 
 
-def one_file(configs: list[str], name: str) -> Path:
+def one_file(configs: list[str], name: str, below: Unnamed | None = None) -> Path:
     """The configs stacked, in a file that is there as long as this process, for the processes that it starts, too.
 
     jsonargparse would stack them by itself, but let the fields of an earlier source into a later one of its name, and
@@ -66,7 +87,7 @@ def one_file(configs: list[str], name: str) -> Path:
     there = ExitStack()
     folder = there.enter_context(temporary_folder("vista-config-"))
     atexit.register(there.close)
-    settings = stack(configs)
+    settings = stack(configs, below)
     if files := plugin_files(configs):
         settings["plugin"] = files
     # A process that is started with it must not read the size `tiny` before it: it lies where sizes lie.

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vista.app.errors import settings_blamed
 from vista.app.loggers import loggers_of
-from vista.app.resume import check_resume
+from vista.app.resume import check_resume, check_states
 from vista.app.run_folder import OneFolder, RunFolder
 from vista.app.runs import (
     RUNS,
@@ -196,6 +196,7 @@ class VistaCLI(StrictCLI):
         config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
         if self.subcommand == "fit":
             read_checkpoint(checkpoint, lazy=True)
+            check_states(checkpoint, resumed=True)
             check_resume(checkpoint, yaml.safe_load(self._settings()))
             if checkpoint.is_dir() and SHARDED not in str(config.trainer.strategy):
                 raise InputError(
@@ -203,7 +204,7 @@ class VistaCLI(StrictCLI):
                 )
             self._finish_if_through(checkpoint)
         elif checkpoint.is_file():
-            read_checkpoint(checkpoint, lazy=True)
+            check_states(checkpoint, resumed=False)
         else:  # any number of processes may score the weights of a sharded run
             config.ckpt_path, config.model.init_from = None, checkpoint
         return run_of(checkpoint) if self.subcommand != "fit" else None

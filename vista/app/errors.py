@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from vista.data import InputError, SampleError
 from vista.full_disk import is_full
+from vista.printable import say
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # What gloo and NCCL say in a process whose neighbour is gone.
@@ -31,7 +32,7 @@ def told_in_one_sentence() -> Iterator[None]:
     except Exception as error:
         text = sentence(error)
         if text:
-            print(f"error: {text}", file=sys.stderr, flush=True)
+            say(f"error: {text}", file=sys.stderr)
         if not text or isinstance(error, SampleError):
             raise
         sys.exit(2)

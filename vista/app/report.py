@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vista.metrics.evaluator import Evaluator, in_this_process
+from vista.printable import in_one_line
 from vista.task import Source
 
 # VistaLLM-13B, arXiv:2312.12423, tables 2 to 8. (eval name, metric) -> score. The paper does not say which split of
@@ -140,8 +141,10 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         scores = [_cell(row.get(name), ".1f") for name in ("score", "baseline", *more)]
         counts = [_cell(row[name], "d") for name in ("n", "parse_failures")]
-        table.add_row(row["name"], row["metric"], *scores[:2], row["what"], *scores[2:], *counts)
-    Console(width=120).print(table)
+        name, metric, what = (in_one_line(row[key]) for key in ("name", "metric", "what"))
+        table.add_row(name, metric, *scores[:2], what, *scores[2:], *counts)
+    # To rich, brackets would be markup, and words between colons pictures.
+    Console(width=120, markup=False, emoji=False).print(table)
 
 
 def _cell(value: float | None, form: str) -> str:

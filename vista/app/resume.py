@@ -18,6 +18,10 @@ FIXED = (
 # Of the groups among these.
 FREE = ("qformer.dropout", "llm.max_positions")
 KEY = "RunFolder"  # the callback that keeps them in a checkpoint
+# What Lightning wants of any checkpoint, and what a training goes on from.
+TO_TEST = ("pytorch-lightning_version",)
+POSITION = "MixtureData"
+TO_RESUME = (*TO_TEST, "epoch", "global_step", "loops", "callbacks", "lr_schedulers", POSITION)
 
 
 def fixed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +36,28 @@ def fixed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = value
     return {name: value for name, value in found.items() if name not in FREE}
+
+
+def check_states(checkpoint: Path, resumed: bool) -> None:
+    """Refuse a checkpoint that lacks what is to be read of it: it may hold weights alone, or be made by other code.
+
+    Raises:
+        InputError: names what is lacking.
+    """
+    states = read_states(checkpoint)
+    needed = TO_RESUME if resumed else TO_TEST
+    lacking = [name for name in needed if name not in states]
+    if (
+        resumed and checkpoint.is_file() and "optimizer_states" not in states
+    ):  # else it lies in shards
+        lacking.append("optimizer_states")
+    if resumed and "epoch" not in (states.get(POSITION) or {}):
+        lacking.append(f"the epoch of {POSITION}")
+    if lacking:
+        advice = f"begin a new run from its weights by --model.init_from {checkpoint}"
+        raise InputError(
+            f"{checkpoint} lacks {', '.join(lacking)}, so it cannot be {'resumed' if resumed else 'loaded'}; {advice}"
+        )
 
 
 def check_resume(checkpoint: Path, settings: Mapping[str, Any]) -> None:

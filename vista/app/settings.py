@@ -12,14 +12,14 @@ that read and score but train nothing start at once.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 from vista.app.runs import find_config
-from vista.app.strict_yaml import read_config
+from vista.app.strict_yaml import Settings, read_config
+from vista.app.unnamed import Unnamed
 from vista.data import InputError
 
 T = TypeVar("T")
-Settings: TypeAlias = dict[str, Any]  # by group and name
 # Settings that hold others: where every line below one is commented out, it says nothing.
 GROUPS = frozenset(
     {
@@ -30,19 +30,22 @@ GROUPS = frozenset(
 WHOLE = ("data.sources",)  # replaced, not merged: a list of sources is one decision
 
 
-def stack(configs: Iterable[str | Path]) -> Settings:
+def stack(configs: Iterable[str | Path], below: Unnamed | None = None) -> Settings:
     """The settings of several configs; where two speak of the same one, the later config decides.
 
     A group whose lines are all commented out changes nothing; a setting that is `null` is null.
 
     Args:
         configs: names or paths, see `vista.app.runs.find_config`.
+        below: a config that nobody named; the named ones decide over its plain settings.
 
     Raises:
         MissingFileError: there is no such config.
         InputError: a file is not YAML, says something twice, holds no settings, or is its own base.
     """
     settings: Settings = {}
+    if below is not None:
+        _merge(settings, below.settings, "", below.file)
     for path in with_bases(configs):
         content = read_config(path)
         content.pop("base", None)
@@ -79,6 +82,17 @@ def defaults(configs: Iterable[str | Path]) -> list[str]:
     names = [] if any(file.absolute().parent.name == "sizes" for file in files) else ["tiny"]
     if "sources" not in (stack(files).get("data") or {}):
         names.append("world")
+    return names
+
+
+def settings_named(settings: Settings, prefix: str = "") -> set[str]:
+    """The dotted names of all settings and of the groups that hold them."""
+    names: set[str] = set()
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        names.add(name)
+        if isinstance(value, dict):
+            names |= settings_named(value, f"{name}.")
     return names
 
 

@@ -202,6 +202,34 @@ def _digits(automaton: Automaton, nodes: list[int], digits: Sequence[int], most:
 
 
 Grammar = tuple[Piece, ...]
+TOKEN = 16  # characters of a token at most, as in LLaMA's vocabulary
+NUMBER = 5  # characters of a coordinate at most, with the comma and the space behind it
+
+
+def most_characters(grammar: Grammar, tokens: int) -> int:
+    """Characters of the longest answer.
+
+    Args:
+        grammar: of the answer.
+        tokens: that it may have where the grammar leaves its length open.
+    """
+    most = TOKEN * tokens
+    for piece in grammar:
+        if isinstance(piece, Literal):
+            most += len(piece.text)
+        elif isinstance(piece, Choice):
+            most += max(map(len, piece.options), default=0)
+        elif isinstance(piece, Regions):
+            most += max(1, piece.count) * (NUMBER * piece.numbers + TOKEN)
+    return most
+
+
+def most_brackets(grammar: Grammar, tokens: int) -> int | None:
+    """Brackets of the longest answer, see `most_characters`; None where brackets are words."""
+    sizes = [piece.numbers + 2 for piece in grammar if isinstance(piece, Regions)]  # in tokens
+    sizes += [4 + 2 for piece in grammar if isinstance(piece, TextWithBoxes)]
+    asked = sum(max(1, piece.count) for piece in grammar if isinstance(piece, Regions))
+    return max(asked, tokens // min(sizes)) if sizes else None
 
 
 @lru_cache(maxsize=512)  # a grammar of options differs for each question, and masks are large

@@ -25,6 +25,7 @@ from vista.codec.contour import Method, Multipart, encode
 from vista.codec.polygon_fill import decode
 from vista.codec.rings import find_rings
 from vista.data import InputError, Mask
+from vista.printable import say
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ def codec_bench(
     if not single:
         raise InputError("; ".join(lacking))
     for text in lacking:
-        print(text)
+        say(text)
     rows = [_summary(*setting, note, np.array(single)) for setting, note in notes.items()]
     out.mkdir(parents=True, exist_ok=True)
     _print(rows, single)
@@ -120,7 +121,7 @@ def codec_bench(
         plot_curves(curves, "tokens per mask (6 per point)", "IoU (%)", out / "codec_bench.png")
         print(f"wrote {out / 'codec_bench.png'}")
     except InputError as error:  # what took minutes to measure is there without it
-        print(error)
+        say(str(error))
 
 
 def _masks_of(files: Sequence[Path], min_box: float, without: list[Path]) -> Iterator[Mask]:
