@@ -14,7 +14,6 @@ import gc
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, overload
@@ -25,8 +24,6 @@ import pyarrow as pa
 
 from datamodules.readers.reader import Stamp, stamp
 from vista.data import Annotation, InputError, annotation_from_json, annotation_to_json
-from vista.full_disk import full_disk_named, is_full
-from vista.leftovers import made_and_held, remove_unused
 
 VERSION = 5  # raise it when the same annotations give another table
 SCHEMA = pa.schema(
@@ -38,7 +35,6 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS = 1 << 14  # annotations in a record batch
-ADVICE = "free some space, or name a folder on another disk by --data.cache"
 
 
 class Origin(Protocol):
@@ -129,29 +125,24 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
         found = Annotations(file)
         if found.unchanged():
             return found
-    remove_unused(folder.glob(f"{name}.*.part"))
     # Another process may be writing the same, and a file of the final name is always a whole one.
-    with full_disk_named(folder, ADVICE), made_and_held(partial(_new_part, folder, name)) as part:
-        try:
-            write(part, origin)
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
-    return Annotations(file)
-
-
-def _new_part(folder: Path, name: str) -> Path:
-    """An empty file, whose name no other process has."""
     part = folder / f"{name}.{uuid4().hex}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.touch()
+        write(part, origin)
+        part.replace(file)
     except OSError as error:
-        if is_full(error):
+        # What the origin could not read has a name of its own; a full disk comes with a number alone.
+        ours = error.errno is not None and error.filename in (None, str(part), str(folder))
+        if not ours or isinstance(error, InputError):
             raise
-        what = f"annotations cannot be compiled into {folder} ({error.strerror})"
-        raise InputError(f"{what}; name another folder by --data.cache") from error
-    return part
+        what = f"annotations cannot be compiled into {folder} ({error.strerror or error})"
+        advice = "free some space, or name another folder by --data.cache"
+        raise InputError(f"{what}; {advice}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return Annotations(file)
 
 
 def write(file: Path, origin: Origin) -> None:

@@ -16,10 +16,9 @@ from torch.utils.data import Dataset
 from datamodules.order import Key
 from datamodules.source import LoadedSource
 from vista.data import Annotation, Size, Turns, located, neutralise_answer
-from vista.decoding.grammar import compile_grammar
 from vista.decoding.loss_weights import LossPer, LossWeights, Role, token_roles, weigh_tokens
 from vista.images import ImageError, ImageTransform, load_image, same_shape
-from vista.tokens.batch import IGNORE, Sample, check_marks, collate, encode_example
+from vista.tokens.batch import IGNORE, Sample, collate, encode_example
 from vista.tokens.batch_types import Example, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
 
@@ -64,7 +63,6 @@ class Encoding:
         # Answers are texts of a data set, too. Here all of them pass, whatever task has written them.
         safe = tuple((prompt, neutralise_answer(answer)) for prompt, answer in turns)
         sample = encode_example(Example(files, safe), self.tokenizer, self.template, answer)
-        check_marks(sample, self.tokenizer.image_id)
         return replace(sample, sizes=annotation.sizes) if REGIONS & source.task.fields else sample
 
     def images(self, samples: Sequence[Sample], seed: int = 0) -> dict[str, Tensor]:
@@ -154,15 +152,13 @@ class TrainingSet(Dataset[TrainingBatch]):
         rng = np.random.default_rng((self.seed, epoch, position))
         try:
             sample = self.encoding.sample(loaded, annotation, loaded.task.turns(annotation, rng))
-            roles = self._roles(loaded, annotation, sample) if self.loss_per == "decision" else []
+            roles = []
+            if self.loss_per == "decision":
+                grammar = loaded.task.grammar(annotation)
+                roles = token_roles(sample, grammar, self.encoding.tokenizer)
         except Exception as error:
             raise located(error, loaded.where(annotation)) from error
         return f"{loaded.name}:{annotation.id}", sample, roles
-
-    def _roles(self, loaded: LoadedSource, annotation: Annotation, sample: Sample) -> list[Role]:
-        tokenizer = self.encoding.tokenizer
-        grammar = compile_grammar(loaded.task.grammar(annotation), tokenizer)
-        return token_roles(sample, grammar, tokenizer)
 
     def __getitems__(self, keys: list[Key]) -> TrainingBatch:
         """The batch of these keys, with the source of each sample and what could not be used."""
@@ -172,12 +168,15 @@ class TrainingSet(Dataset[TrainingBatch]):
         usable = [self._usable(sample) for sample in samples]
         kept = [s if ok else self._unlearned(s) for s, ok in zip(samples, usable, strict=True)]
         sources = [source for _, _, source, _ in keys]
-        weights = [self.loss_weights[source] for source in sources]
         batch = collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries)
+        weights = (batch["labels"] != IGNORE).float()
+        if self.loss_per == "decision":
+            by_source = [self.loss_weights[source] for source in sources]
+            weigh_tokens(weights, roles, by_source)
         return {
             **batch,
             "source_index": torch.tensor(sources),
-            "loss_weights": weigh_tokens(batch["labels"], roles, weights),
+            "loss_weights": weights,
             "ids": list(ids),
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),

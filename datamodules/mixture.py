@@ -36,7 +36,7 @@ from vista.decoding.loss_weights import LossPer
 from vista.first_process import on_first
 from vista.full_disk import full_disk_named
 from vista.images import ImageTransform
-from vista.leftovers import remove_unused
+from vista.leftovers import claim, remove_unused
 from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
@@ -155,6 +155,7 @@ class MixtureData(LightningDataModule):
 
     def _compile(self, stage: str) -> None:
         """Read all that `setup` opens."""
+        claim(self.splits.folder, "*.part")
         if stage == "fit":
             self.splits.load(self.choice.trained_on(), "train")
             if self.drop_test_images:

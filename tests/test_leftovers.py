@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import ROOT
-from vista.leftovers import held, made_and_held, remove_unused, temporary_folder, unused
+from vista.leftovers import claim, held, made_and_held, remove_unused, temporary_folder, unused
 
 PROGRAM = """
 import sys, time
@@ -51,6 +51,28 @@ def test_only_what_nobody_holds_is_removed(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
     remove_unused([*tmp_path.iterdir(), tmp_path / "not there"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_claimed_is_cleared_once_and_kept(tmp_path, monkeypatch):
+    """A cache: no other process takes away what this one is writing there."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("vista.leftovers._claimed", {})
+    claim(cache, "*.part")
+    (cache / "mine.part").touch()
+    claim(cache, "*.part")
+    monkeypatch.setattr("vista.leftovers._claimed", claimed := {})  # as another process
+    claim(cache, "*.part")
+    assert [path.name for path in cache.iterdir()] == ["mine.part"]
+    claimed[cache].close()
+
+
+def test_what_was_left_in_a_folder_nobody_holds_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("vista.leftovers._claimed", {})
+    for name in ("left.part", "whole.arrow"):
+        (tmp_path / name).touch()
+    (tmp_path / "left.groups.part").mkdir()
+    claim(tmp_path, "*.part")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.arrow"]
 
 
 def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path):

@@ -14,6 +14,7 @@ from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
 
 _locks: set[int] = set()  # descriptors of this process
+_claimed: dict[Path, ExitStack] = {}  # folders of this process
 
 
 @contextmanager
@@ -82,6 +83,26 @@ def _close_all() -> None:
     for lock in _locks:
         os.close(lock)
     _locks.clear()
+
+
+def claim(folder: Path, parts: str) -> None:
+    """Make a folder and hold it until this process ends.
+
+    Args:
+        folder: where this process is about to write.
+        parts: pattern of what is not finished there; it is removed first, unless another process holds the folder.
+    """
+    folder = folder.resolve()
+    if folder in _claimed:
+        return
+    with suppress(OSError):  # whoever writes there says so
+        folder.mkdir(parents=True, exist_ok=True)
+        with unused(folder) as free:
+            left = folder.glob(parts) if free else ()
+            for path in left:
+                remove(path)
+        _claimed[folder] = ExitStack()
+        _claimed[folder].enter_context(held(folder))
 
 
 def remove_unused(paths: Iterable[Path]) -> None:

@@ -21,6 +21,7 @@ from vista.app.settings import defaults, make_part, plugin_files, stack
 from vista.app.unnamed import Unnamed
 from vista.codec.codec import Codec
 from vista.data import InputError
+from vista.leftovers import claim
 
 # Of `datamodules.mixture.MixtureData`.
 DEFAULT_ROOT = Path("data/world")
@@ -75,6 +76,7 @@ def read_setup(
     codec = make_part(Codec, settings, "codec")
     root = root or Path(data.get("root") or DEFAULT_ROOT)
     cache = Path(data.get("cache") or DEFAULT_CACHE)
+    claim(cache, "*.part")
     splits = Splits(root, codec, cache, name_left_out)
     return Setup(settings, sources, root, codec, splits)
 

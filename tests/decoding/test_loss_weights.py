@@ -15,7 +15,6 @@ from vista.decoding.grammar import (
     Regions,
     Text,
     TextWithBoxes,
-    compile_grammar,
 )
 from vista.decoding.loss_weights import FORM_SHARE, LossWeights, Role, token_roles, weigh_tokens
 from vista.tokens.batch import IGNORE, Sample, encode_example
@@ -38,7 +37,7 @@ def sample(*targets: str) -> Sample:
 
 
 def roles(grammar: Grammar, *targets: str, of: Tokenizer | None = None) -> list[Role]:
-    return token_roles(sample(*targets), compile_grammar(grammar, tokenizer()), tokenizer())
+    return token_roles(sample(*targets), grammar, tokenizer())
 
 
 def words_of(grammar: Grammar, kind: str, *targets: str) -> str:
@@ -133,7 +132,7 @@ def test_a_kind_that_no_probe_showed_weighs_a_decision():
 
 
 def test_tokens_of_a_batch_are_weighed_where_they_are_learned():
-    labels = torch.tensor([[IGNORE, 7, 8], [IGNORE, IGNORE, IGNORE], [IGNORE, 9, IGNORE]])
-    own = [[Role("words", 0), Role("form", 0)], [Role("words", 0)], []]
-    found = weigh_tokens(labels, own, [LossWeights(0.5, 0.25, 0.125)] * 3)
-    assert found.tolist() == [[0, 0.5, 0.125], [0, 0, 0], [0, 1, 0]]
+    weights = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    own = [[Role("words", 0), Role("form", 0)], [Role("words", 0)], [Role("numbers", 1)]]
+    weigh_tokens(weights, own, [LossWeights(0.5, 0.25, 0.125)] * 3)
+    assert weights.tolist() == [[0, 0.5, 0.125], [0, 0, 0], [0, 0.25, 0]]

@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from vista.decoding.automaton import END, Automaton
+from vista.decoding.automaton import END
+from vista.decoding.grammar import Grammar, compile_grammar
 from vista.tokens.batch import IGNORE, Sample
 from vista.tokens.tokenizer import Tokenizer
 
@@ -34,17 +35,18 @@ class Role(NamedTuple):
     part: int  # counts the brackets' edges before the token
 
 
-def token_roles(sample: Sample, automaton: Automaton, tokenizer: Tokenizer) -> list[Role]:
+def token_roles(sample: Sample, grammar: Grammar, tokenizer: Tokenizer) -> list[Role]:
     """The role of each learned token of a sample.
 
     Args:
-        sample: one whose answers the automaton accepts.
-        automaton: the compiled grammar of an answer.
+        sample: a conversation with its answers.
+        grammar: of an answer.
         tokenizer: whose brackets cut an answer.
 
     Raises:
         ValueError: an answer is not legal.
     """
+    automaton = compile_grammar(grammar, tokenizer)
     opening = (tokenizer.open_id, tokenizer.bare_open_id)
     roles, state, part, inside, first = [], 0, 0, False, False
     for token in sample.labels:
@@ -97,22 +99,17 @@ class LossWeights:
 
 
 def weigh_tokens(
-    labels: Tensor, roles: Sequence[Sequence[Role]], weights: Sequence[LossWeights]
-) -> Tensor:
-    """What each token of a batch weighs in the loss.
+    weights: Tensor, roles: Sequence[Sequence[Role]], by_source: Sequence[LossWeights]
+) -> None:
+    """Write what each token of a batch weighs in the loss.
 
     Args:
-        labels: int (B, T).
-        roles: of the learned tokens of each sample; none: all weigh 1.
-        weights: of each sample's source.
-
-    Returns:
-        float (B, T), zero where nothing is learned.
+        weights: float (B, T), 1 where a token is learned, else 0; changed in place.
+        roles: of the learned tokens of each sample.
+        by_source: of each sample's source.
     """
-    learned = labels != IGNORE
-    weighed = learned.float()
-    for row, (own, source) in enumerate(zip(roles, weights, strict=True)):
-        # A sample that cannot be used has roles and no labels.
-        if own and learned[row].any():
-            weighed[row, learned[row]] = torch.tensor([getattr(source, role.kind) for role in own])
-    return weighed
+    for row, own, source in zip(weights, roles, by_source, strict=True):
+        learned = row > 0
+        # A sample that cannot be used has roles, and no token is learned.
+        if learned.any():
+            row[learned] = torch.tensor([getattr(source, role.kind) for role in own])

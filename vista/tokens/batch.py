@@ -57,6 +57,9 @@ def encode_example(
         template: `plain` (prompt, answer) or `vicuna_v1` (Vicuna v1.1's system sentence, `USER:` and `ASSISTANT:`).
         answer: whether the last answer is written; without it the sample is a question.
         max_instruction: positions of the QFormer; a longer instruction is cut, with one warning.
+
+    Raises:
+        ValueError: the prompts have not one `<image>` for each image.
     """
     input_ids, labels = [tokenizer.bos_id], [IGNORE]
     last = len(example.turns) - 1
@@ -72,6 +75,9 @@ def encode_example(
             answer_ids = [*tokenizer.encode(target), tokenizer.eos_id]
             input_ids += answer_ids
             labels += answer_ids
+    marks = input_ids.count(tokenizer.image_id)
+    if marks != len(example.images):
+        raise ValueError(f"{len(example.images)} images but {marks} <image> marks in a prompt")
     instruction_ids = tokenizer.encode_instruction(_instruction(example))
     if len(instruction_ids) > max_instruction:
         warnings.warn(
@@ -90,24 +96,8 @@ def _instruction(example: Example) -> str:
     return " ".join(instruction.replace("<image>", " ").split())
 
 
-def check_marks(sample: Sample, image_id: int) -> None:
-    """Compare marks and images.
-
-    Raises:
-        ValueError: the sample has not one mark for each image.
-    """
-    marks = sample.input_ids.count(image_id)
-    if marks != len(sample.images):
-        raise ValueError(f"{len(sample.images)} images but {marks} <image> marks in a prompt")
-
-
 def expand_images(sample: Sample, image_id: int, num_queries: int) -> tuple[list[int], list[int]]:
-    """Token ids and labels with every `<image>` written `num_queries` times.
-
-    Raises:
-        ValueError: the sample has not one mark for each image.
-    """
-    check_marks(sample, image_id)
+    """Token ids and labels with every `<image>` written `num_queries` times."""
     input_ids: list[int] = []
     labels: list[int] = []
     for token, label in zip(sample.input_ids, sample.labels, strict=True):
