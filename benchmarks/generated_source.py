@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from datamodules.readers import Reader
+from datamodules.readers.official import Official
 from vista.data import Annotation
 
 TASKS = ("caption", "rec", "reg", "res", "vqav2")
@@ -36,7 +37,7 @@ class GeneratedReader(Reader):
     splits = TASKS
 
     def _annotations(self) -> Iterator[Annotation]:
-        numbers = self.json("generated.json")
+        numbers = Official(self, self.file("generated.json")).content
         num_annotations, num_images = numbers["annotations"], numbers["images"]
         rng = np.random.default_rng(TASKS.index(self.split))
         outlines = [outline(rng) for _ in range(1000)]

@@ -31,6 +31,7 @@ from datamodules.commands.configured import Setup
 from datamodules.commands.data import audit
 from datamodules.mixture import MixtureData
 from datamodules.readers import READERS, Reader
+from datamodules.readers.official import Official
 from datamodules.source import LoadedSource, Source
 from datamodules.splits import Splits
 from tasks import Task
@@ -54,7 +55,7 @@ class ScaledReader(Reader):
     splits = (*TRAINED, *(f"{task}_val" for task in TRAINED))
 
     def _annotations(self) -> Iterator[Annotation]:
-        number = self.json("scaled.json") // len(TRAINED)
+        number = Official(self, self.file("scaled.json")).content // len(TRAINED)
         # Tests are on the last images, and one in a hundred of them is trained on.
         tested = self.split.endswith("_val")
         for k in range(TESTED if tested else number):

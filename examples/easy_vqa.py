@@ -18,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from datamodules.readers import READERS
+from datamodules.readers.official import Official
 from datamodules.readers.reader import Reader
 from vista import Annotation, Choice, Evaluator, Grammar, Prediction, Task
 from vista.data import InputError, MissingFileError, Reference
@@ -52,7 +53,8 @@ class EasyVQAReader(Reader):
                 f"{self.name} lies in {folder}, which is not below the data root {self.root}; / is always above it"
             )
         below = folder.relative_to(self.root.resolve()).as_posix()
-        for number, (question, answer, image) in enumerate(self.json(f"{below}/questions.json")):
+        questions = Official(self, self.file(f"{below}/questions.json")).content
+        for number, (question, answer, image) in enumerate(questions):
             if answer not in ANSWERS:
                 self.leave_out(
                     number, f"the answer {answer!r} is none of the {len(ANSWERS)} official ones"

@@ -108,7 +108,7 @@ def test_run_lengths_must_add_up_and_outlines_end(
 class Taker:
     """Stands for a reader that takes notes."""
 
-    source = "https://example.org"
+    name, source = "mine", "https://example.org"
 
     def __init__(self) -> None:
         self.problems: list[tuple[object, str]] = []
@@ -122,7 +122,7 @@ def test_an_unsound_object_is_left_out_with_file_and_id(
     forbidden: None, segmentation: Any, words: str, tmp_path: Any
 ) -> None:
     taker, record = Taker(), {"id": 7, "bbox": [1, 1, 9, 9], "segmentation": segmentation}
-    (tmp_path / "instances.json").write_text("{}")
+    (tmp_path / "instances.json").write_text('{"images": []}')
     official = Official(taker, tmp_path / "instances.json")  # type: ignore[arg-type]
     assert official.box(record, SIZE) is None
     ((name, why),) = taker.problems
@@ -200,7 +200,7 @@ def test_a_flat_list_of_numbers_is_one_polygon(tmp_path: Any) -> None:
     drawn = decode_segmentation(SQUARE, SIZE)  # type: ignore[arg-type]
     assert np.array_equal(drawn, decode_segmentation([SQUARE], SIZE)) and drawn.sum() == 40 * 30
     record = {"id": 1, "bbox": [10, 10, 40, 30], "segmentation": SQUARE}
-    (tmp_path / "x.json").write_text("{}")
+    (tmp_path / "x.json").write_text('{"images": []}')
     official = Official(Taker(), tmp_path / "x.json")  # type: ignore[arg-type]
     assert official.box(record, SIZE) and record["segmentation"] == [SQUARE]
     assert segmentation_problem([SQUARE, [1, 2, 3, 4], []], SIZE) == ""

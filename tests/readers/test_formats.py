@@ -102,10 +102,9 @@ def test_visual_genome():
 def test_a_list_is_read_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr("datamodules.readers.files.CHUNK", 7)
     assert [a.id for a in read("visual_genome", "all")] == ["11", "12", "21", "33"]
-    for text, found in (("[]", []), (' [ {"a": "]"} , {"b": [1]}\n]\n', [{"a": "]"}, {"b": [1]}])):
-        (tmp_path / "x.json").write_text(text)
-        assert list(json_items(tmp_path / "x.json")) == found
-    for text in ('{"a": 1}', '[{"a": 1}', '[{"a": 1}, {"b"', ""):
+    (tmp_path / "x.json").write_text(' [ {"a": "]"} , {"b": [1]}\n]\n')
+    assert list(json_items(tmp_path / "x.json")) == [{"a": "]"}, {"b": [1]}]
+    for text in ("[]", '{"a": 1}', '[{"a": 1}', '[{"a": 1}, {"b"', ""):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(InputError, match=r"x\.json is no JSON"):
             list(json_items(tmp_path / "x.json"))

@@ -130,7 +130,7 @@ def test_a_disk_that_is_full_for_one_process_is_a_sentence_and_spoils_nothing(
     command = ["fit", "--config", "stage1", *FLAGS, *SETTINGS, f"--data.root={tiny_world}"]
     plugin = "--trainer.callbacks+=tests.training.test_sharding.FullDisk"
     done = sharded(command, 1, 2, "--name=full", plugin, code=1)  # torchrun's own
-    assert "error: the disk is full" in done.stderr
+    assert "error: the disk of runs/full is full" in done.stderr
     # torchrun's own traceback tells of its children; that of the program would name the error.
     assert "OSError" not in done.stderr and "CheckpointException" not in done.stderr
     assert read_checkpoint(Path("again.ckpt"))["global_step"] == 2

@@ -62,7 +62,9 @@ def test_files_of_a_run(finished_run):
         "checkpoint": "checkpoints/best.ckpt",
         "step": 20,
     }
-    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    checkpoints = {"best.ckpt", "last.ckpt"}
+    sums = {f"{name}.sha256" for name in checkpoints}
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == checkpoints | sums
     names = {p.name for p in (folder / "pictures").iterdir()}
     assert names == {
         f"{s}_{n:06d}.png" for s in ("vqav2", "rec_refcoco", "res_refcoco") for n in (10, 20)

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from vista.data import InputError, MissingFileError
 from vista.leftovers import remove, unused
-from vista.training.checkpoints import read_checkpoint, read_states
-from vista.training.resume import progress
+from vista.training.checkpoints import progress, read_checkpoint, read_states
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG_FOLDERS = (CONFIGS, CONFIGS / "stages", CONFIGS / "sizes", CONFIGS / "places")

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Timer
 
 from vista.app.runs import run_of
 from vista.leftovers import unused
-from vista.training.checkpoints import copy_checkpoint, read_states
-from vista.training.resume import progress, reopen_epoch
+from vista.training.checkpoints import copy_checkpoint, progress, read_states
+from vista.training.resume import reopen_epoch
 
 
 def is_through(states: dict[str, Any], limits: Mapping[str, Any]) -> bool:

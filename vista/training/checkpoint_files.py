@@ -38,9 +38,10 @@ def load(path: Path, needed: set[str], lazy: bool = False) -> Checkpoint:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=lazy)
-    except OSError:
-        raise
     except Exception as error:  # a damaged file may make the unpickler fail in any way
+        # What the system does not open has a name; of a cut file, torch says "invalid argument" without one.
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         raise InputError(f"{path} is no checkpoint, or is damaged") from error
     if not isinstance(content, dict) or not needed <= content.keys():
         raise InputError(f"{path} is no checkpoint of VistaLLM")

@@ -5,7 +5,9 @@ checkpoint asks it first.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vista.training import checkpoint_files as files
 from vista.training import sharded_checkpoints as sharded
@@ -50,6 +52,19 @@ def read_states(path: Path) -> Checkpoint:
         InputError: it is damaged, or something else.
     """
     return sharded.read_rest(path) if path.is_dir() else _read_file(path, lazy=True)
+
+
+def progress(checkpoint: Mapping[str, Any]) -> tuple[int, int, int]:
+    """How far a run is in a checkpoint, to be compared: steps, epochs, batches of validations.
+
+    After the last step of an epoch it is validated, and then ended; a checkpoint may be written at each of the three.
+    """
+    loops = checkpoint.get("loops", {}).get("fit_loop")
+    if not loops:
+        return checkpoint.get("global_step", 0), 0, 0
+    epochs = loops["epoch_progress"]["total"]["processed"]
+    validated = loops["epoch_loop.val_loop.batch_progress"]["total"]["completed"]
+    return checkpoint["global_step"], epochs, validated
 
 
 def _read_file(path: Path, lazy: bool = False) -> Checkpoint:

@@ -5,7 +5,7 @@ may have had another size, and settings may have been changed; so both are set a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -29,19 +29,6 @@ class Position:
     epoch: int
     batch: int
     same_steps: bool = True
-
-
-def progress(checkpoint: Mapping[str, Any]) -> tuple[int, int, int]:
-    """How far a run is in a checkpoint, to be compared: steps, epochs, batches of validations.
-
-    After the last step of an epoch it is validated, and then ended; a checkpoint may be written at each of the three.
-    """
-    loops = checkpoint.get("loops", {}).get("fit_loop")
-    if not loops:
-        return checkpoint.get("global_step", 0), 0, 0
-    epochs = loops["epoch_progress"]["total"]["processed"]
-    validated = loops["epoch_loop.val_loop.batch_progress"]["total"]["completed"]
-    return checkpoint["global_step"], epochs, validated
 
 
 def reopen_epoch(checkpoint: dict[str, Any]) -> None:
