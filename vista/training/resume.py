@@ -1,7 +1,8 @@
 """A resumed run under its own settings: where it is in its epoch and in its schedule, and how its weights are trained.
 
 Lightning takes its counters and all settings of the optimizer from the checkpoint. But the batches that were counted
-may have had another size, and settings may have been changed; so both are set anew before training begins.
+may have had another size, and settings may have been changed; so both are set anew before training begins. And what
+was due after the last step comes first: a validation that was broken off, and the end of the epoch.
 """
 
 import math
@@ -42,10 +43,9 @@ def reopen_epoch(checkpoint: dict[str, Any]) -> None:
         return
     epochs, batches = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
     ended = epochs["current"]["processed"] == epochs["current"]["ready"] > 0
-    if not ended:
-        return
+    cut = ended and not batches["is_last_batch"]
     for counters in (epochs["total"], epochs["current"]):
-        counters["processed"] -= not batches["is_last_batch"]
+        counters["processed"] -= cut
         counters["completed"] = counters["processed"]
 
 
@@ -123,7 +123,10 @@ def _count_batches(trainer: Trainer, position: Position) -> None:
 
 
 def _begin_behind_step(trainer: Trainer) -> None:
-    """A validation that comes first belongs to the step before it in the log, too; of an ended epoch nothing comes."""
+    """In the log, a validation that comes first belongs to the step before it; an ended epoch gives no more batches.
+
+    With `max_steps`, Lightning would even go through an epoch again whose end is in the checkpoint.
+    """
     loop: Any = trainer.fit_loop.epoch_loop
     fetcher: Any = trainer.fit_loop._data_fetcher
     epoch = trainer.fit_loop.epoch_progress.current
