@@ -36,7 +36,7 @@ def is_ours(module: str) -> bool:
 
 
 def defined(tree: ast.Module) -> set[str]:
-    """What a file defines: functions, classes, variables, attributes."""
+    """What a file defines: functions, classes, variables, attributes of its own objects."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -44,7 +44,7 @@ def defined(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            names.add(node.attr)
+            names.update([node.attr] if ast.unparse(node.value) in ("self", "cls") else [])
     return names
 
 
@@ -162,6 +162,7 @@ def test_every_file_that_the_page_names_is_there(file):
 def test_a_private_name_is_seen():
     tree = ast.parse(
         "from torch._C import Graph\nimport numpy._core\nmodel._secret()\nself._own\nrow._replace()\n"
+        "self._new = loop._set = 1\n"
     )
     assert list(private_imports(tree)) == ["Graph", "_core"]
-    assert list(private_attributes(tree, {"_own"})) == ["_secret"]
+    assert set(private_attributes(tree, {"_own"} | defined(tree))) == {"_secret", "_set"}

@@ -22,7 +22,7 @@ from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 from vista.training.learning import LearningModule
 from vista.training.optimizer import Muon, Optimization, parameter_groups
-from vista.training.resume import go_on, reopen_epoch, settings_of
+from vista.training.resume import await_validation, go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
 
@@ -161,6 +161,7 @@ class VistaModule(LearningModule):
             InputError: names the setting or the parameter, and both values.
         """
         reopen_epoch(checkpoint)
+        await_validation(checkpoint)
         saved = checkpoint.get("vista", {}).get("settings", {})
         for name, value in self.text_settings().items():
             if saved.get(name, value) != value:

@@ -19,7 +19,7 @@ from datamodules.mixture import MixtureData
 from datamodules.order import SHUFFLE, Order
 from datamodules.settings import SampleOrder
 from vista.data import InputError
-from vista.training.resume import go_on, reopen_epoch, settings_of
+from vista.training.resume import await_validation, go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 
 
@@ -108,6 +108,7 @@ class Scheduled(Seen):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         reopen_epoch(checkpoint)
+        await_validation(checkpoint)
 
     def on_train_start(self) -> None:
         resumed = self.trainer.datamodule.resumed  # type: ignore[attr-defined]
