@@ -58,6 +58,9 @@ class Predictions(Callback):
             for source in sources:
                 records = self._records(source.name) if resumed else []
                 self._keep(source.name, still_asked(source, records))
+            mark.unlink(
+                missing_ok=True
+            )  # a link there, in the folder of a stranger's run, leads elsewhere
             mark.write_text(subject)
         trainer.strategy.barrier()
         module.recorded = {}

@@ -14,7 +14,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.choice import Choice
-from datamodules.compiled import Annotations
+from datamodules.compiled import PARTS, Annotations
 from datamodules.dataset import Encoding, TrainingSet
 from datamodules.groups import shared_images
 from datamodules.leakage import images_tested, keep_clean, read_tested
@@ -26,7 +26,7 @@ from datamodules.readers import READERS
 from datamodules.settings import SampleOrder, Scoring, World
 from datamodules.source import LoadedSource, Source, check_names
 from datamodules.splits import Splits
-from datamodules.synthetic.files import WorldError
+from datamodules.synthetic.files import UNFINISHED, WorldError
 from datamodules.synthetic.world import write_world
 from datamodules.timed_loader import TimedLoader
 from tasks import Task
@@ -138,7 +138,7 @@ class MixtureData(LightningDataModule):
 
     def _write_world(self) -> None:
         advice = "free some space, or name a folder on another disk by --data.root"
-        remove_unused(self.root.parent.glob(f".{self.root.name}-*"))
+        remove_unused(self.root.parent.glob(f".{self.root.name}{UNFINISHED}*"))
         try:
             with full_disk_named(self.root.parent, advice):
                 write_world(self.root, num_train=self.world.scenes, formats=self.world.formats)
@@ -155,7 +155,7 @@ class MixtureData(LightningDataModule):
 
     def _compile(self, stage: str) -> None:
         """Read all that `setup` opens."""
-        claim(self.splits.folder, "*.part")
+        claim(self.splits.folder, PARTS)
         if stage == "fit":
             self.splits.load(self.choice.trained_on(), "train")
             if self.drop_test_images:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from datamodules.compiled import PARTS
 from tests.tiny import ROOT
 from vista.leftovers import claim, held, made_and_held, remove_unused, temporary_folder, unused
 
@@ -73,6 +75,15 @@ def test_what_was_left_in_a_folder_nobody_holds_is_removed(tmp_path, monkeypatch
     (tmp_path / "left.groups.part").mkdir()
     claim(tmp_path, "*.part")
     assert [path.name for path in tmp_path.iterdir()] == ["whole.arrow"]
+
+
+def test_another_programs_parts_stay_in_a_folder_that_becomes_a_cache(tmp_path, monkeypatch):
+    """A stranger's config may name any folder as `data.cache`."""
+    monkeypatch.setattr("vista.leftovers._claimed", {})
+    (tmp_path / "thesis.pdf.part").touch()
+    (tmp_path / f"rec-val.{uuid4().hex}.part").touch()
+    claim(tmp_path, PARTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.pdf.part"]
 
 
 def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path):

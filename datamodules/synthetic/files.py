@@ -17,6 +17,7 @@ import numpy as np
 
 Record = dict[str, object]  # a JSON object
 SETTINGS = "world.json"
+UNFINISHED = "-unfinished-"  # in the name of a folder; whoever finds one removes it
 INFO: Record = {
     "description": "Generated world of coloured shapes",
     "version": "1.0",
@@ -103,7 +104,9 @@ def write_once(root: Path, settings: Record, write: Callable[[Path], None]) -> N
     if _is_written(root, settings):
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
+    with tempfile.TemporaryDirectory(
+        prefix=f".{root.name}{UNFINISHED}", dir=root.parent
+    ) as temporary:
         lock = os.open(temporary, os.O_RDONLY)  # a kill takes it away: see `vista/leftovers.py`
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_SH)

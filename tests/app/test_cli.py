@@ -284,6 +284,13 @@ def test_a_damaged_checkpoint_is_one_sentence(trained, tmp_path):
         ["fit", "--ckpt_path", cut],
     ):
         assert_one_sentence(run(*arguments), f"{cut} is no checkpoint, or is damaged")
+    content = bytearray(best.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "best.ckpt").write_bytes(content)
+    (tmp_path / "best.ckpt.sha256").write_text(Path(f"{best}.sha256").read_text())
+    for arguments in (["test"], ["predict", "--task", "rec", "--images", "a.png"]):
+        flipped = run(*arguments, "--ckpt_path", tmp_path / "best.ckpt")
+        assert_one_sentence(flipped, "its sum is not that in best.ckpt.sha256")
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     assert_one_sentence(
         run("test", "--ckpt_path", tmp_path / "other.ckpt"),

@@ -48,6 +48,17 @@ def finish(name: str, seconds: int) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    "text", ["no", "3", "{}", '{"checkpoint": 3}', '{"checkpoint": "../b/checkpoints/best.ckpt"}']
+)
+def test_a_run_names_no_checkpoint_but_its_own(text: str) -> None:
+    """A stranger's run could lead to another one, into whose folder `test` would write."""
+    finish("b", 1)
+    (finish("a", 2) / "done.json").write_text(text)
+    with pytest.raises(InputError, match=r"done\.json names "):
+        find_checkpoint("a")
+
+
 def test_a_config_is_looked_for_here_and_then_in_configs(here):
     assert (
         find_config("stage1")

@@ -107,6 +107,39 @@ def test_a_strategy_is_checked_against_its_type(value: object, plain: bool, here
     assert not (here / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("trainer", "logger.class_path", "marks.Thing"),
+        ("trainer", "logger+", "marks.Thing"),
+        ("trainer", "callbacks+", ["marks.Thing"]),
+        ("trainer", "callbacks", "DeviceStatsMonitor"),  # a class that is found by its name
+        ("trainer", "logger", "CSVLogger"),
+        ("data", "codec.class_path", "marks.Thing"),
+        ("data", "sources.rec", "marks.Thing"),
+        ("data", "sources", {"rec.class_path": {"task": "rec"}}),
+    ],
+)
+def test_no_other_spelling_of_an_object_is_taken(
+    group: str, name: str, value: object, finished_run: FinishedRun, here: Path
+) -> None:
+    beside = read_unnamed(config(here / "config.yaml", {group: {name: value}}))
+    objects = (
+        [f"{group}.{name}"] if isinstance(value, str | list) else ["data.sources.rec.class_path"]
+    )
+    assert list(beside.objects) == objects
+    checkpoint = copy_of(finished_run, here, {group: {name: value}})
+    outcome = run("test", "--ckpt_path", checkpoint)
+    assert outcome.code == 2 and f"an object as {objects[0]}" in outcome.err
+    assert not (here / "ran").exists()
+
+
+def test_names_of_sources_and_scores_may_hold_dots(here: Path) -> None:
+    sources = {"rec.a": {"task": "rec", "dataset": "refcoco", "test": {"rec.testA": "testA"}}}
+    beside = read_unnamed(config(here / "config.yaml", {"data": {"sources": sources}}))
+    assert beside.settings == {"data": {"sources": sources}} and not beside.objects
+
+
 def kinds(kind: Any) -> set[type]:
     """The classes in a type, and in the types that it is made of."""
     parts = get_args(kind)

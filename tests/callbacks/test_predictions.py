@@ -60,6 +60,14 @@ def contents(folder):
     return scores, {f.name: f.read_text() for f in (folder / "predictions").iterdir()}
 
 
+def test_a_link_in_a_folder_is_not_written_through(tested, tmp_path):
+    folder, test, _ = tested
+    (tmp_path / "own").write_text("mine")
+    (folder / "predictions" / "unfinished.json").symlink_to(tmp_path / "own")
+    test()
+    assert (tmp_path / "own").read_text() == "mine"
+
+
 def kill(folder, subject):
     """What a test leaves that is killed after five answers of the second source, in the middle of a line."""
     files = folder / "predictions"

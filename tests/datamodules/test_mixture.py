@@ -238,10 +238,12 @@ def test_a_full_disk_of_the_generated_world_is_named(tmp_path, monkeypatch):
 
 
 def test_half_a_world_of_a_killed_process_is_removed(tmp_path):
-    live = tmp_path / ".world-live"
+    live = tmp_path / ".world-unfinished-live"
     live.mkdir()
-    (tmp_path / ".world-killed/world").mkdir(parents=True)
+    (tmp_path / ".world-unfinished-killed/world").mkdir(parents=True)
     write_world(tmp_path / "world", num_train=1, num_val=1, num_test=1, num_workers=1)
+    other = tmp_path / ".world-of-somebody"
+    other.mkdir()
     with held(live), pytest.raises(InputError, match="holds a world of other settings"):
         mixture(tmp_path / "world").prepare_data()
-    assert set(tmp_path.iterdir()) == {tmp_path / "world", live}
+    assert set(tmp_path.iterdir()) == {tmp_path / "world", live, other}

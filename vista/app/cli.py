@@ -35,6 +35,7 @@ from vista.data import InputError
 from vista.full_disk import is_full
 from vista.leftovers import held, temporary_folder
 from vista.models.parts import LLM, Encoder, QFormer
+from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, read_states
 
@@ -194,8 +195,8 @@ class VistaCLI(StrictCLI):
             return None
         checkpoint = find_checkpoint(config.ckpt_path)
         config.ckpt_path, config.model.init_from = checkpoint, None  # it holds all weights
+        read_checkpoint(checkpoint, lazy=True)  # compares its sum, which Lightning does not
         if self.subcommand == "fit":
-            read_checkpoint(checkpoint, lazy=True)
             check_states(checkpoint, resumed=True)
             check_resume(checkpoint, yaml.safe_load(self._settings()))
             if checkpoint.is_dir() and SHARDED not in str(config.trainer.strategy):
@@ -296,7 +297,7 @@ class VistaCLI(StrictCLI):
     def before_test(self) -> None:
         """Say what is scored."""
         if self.trainer.is_global_zero:
-            print(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
+            say(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 
     before_validate = before_test
 

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from vista.app.resume import fixed_settings
 from vista.app.through import write_done
+from vista.printable import say
 from vista.training.checkpoints import (
     copy_checkpoint,
     read_states,
@@ -173,7 +174,7 @@ class RunFolder(Callback):
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.yaml").write_text(self.config)
-            print(f"run: {self.folder}")
+            say(f"run: {self.folder}")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Name the best checkpoint, or the last one where none was scored."""

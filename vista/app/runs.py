@@ -136,9 +136,24 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     if run is None and which == "last" and (path / "checkpoints").is_dir():
         return newest_intact(path)
     run = run or _run_called(path)
-    best = run / json.loads((run / "done.json").read_text())["checkpoint"]
+    best = run / _named_by(run / "done.json")
     last = best.with_name("last.ckpt")
     return last if which == "last" and last.exists() else best
+
+
+def _named_by(done: Path) -> Path:
+    """The checkpoint that a run's `done.json` names, relative to it.
+
+    Raises:
+        InputError: it names none, or one outside of the run: another run's folder would be written to.
+    """
+    try:
+        named = Path(json.loads(done.read_text())["checkpoint"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{done} names no checkpoint; name one by --ckpt_path") from error
+    if named.is_absolute() or ".." in named.parts:
+        raise InputError(f"{done} names {named}, which is no checkpoint of its run")
+    return named
 
 
 def _run_called(name: Path) -> Path:

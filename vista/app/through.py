@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Timer
 
 from vista.app.runs import run_of
 from vista.leftovers import unused
+from vista.printable import say
 from vista.training.checkpoints import copy_checkpoint, progress, read_states
 from vista.training.resume import reopen_epoch
 
@@ -50,7 +51,7 @@ def say_through(checkpoint: Path) -> None:
     """What can be done with a run that is through."""
     run = run_of(checkpoint) or checkpoint
     steps = read_states(checkpoint)["global_step"]
-    print(
+    say(
         f"{run} is through, after {steps} steps: score it by `python main.py test --ckpt_path {run}`, or train it "
         "further by a higher --trainer.max_epochs (max_steps, max_time)"
     )

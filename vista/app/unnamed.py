@@ -33,7 +33,13 @@ OBJECTS = frozenset(
         "model.tokenizer", "model.codec", "data.tokenizer", "data.codec",
     }
 )  # fmt: skip
-WORD = re.compile(r"[\w:-]*")
+# Of these settings' values, capitals begin the name of a class, which would be found without a dot.
+WORD = re.compile(r"[a-z0-9_:-]*")
+ARGUMENT = re.compile(r"[a-z0-9_:-]*|[A-Z0-9_]*")  # of a strategy, such as FULL_SHARD
+# The parser takes `logger.class_path` for two names, and `callbacks+` for one that is added to.
+KEY = re.compile(r"\w+")
+SOURCES = "data.sources."  # whose names, and those of their scores, may hold dots
+OF_OBJECTS = frozenset({"class_path", "init_args", "dict_kwargs"})
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,10 @@ class Unnamed:
         parts = [f"{name}." for name in decided]
         for name in self.objects:
             if not any(part.startswith(f"{name}.") for part in parts):
+                instead = f", else --{name}=null" if name in OBJECTS else ""
                 raise InputError(
                     f"{self.file} asks for an object as {name}, and of a config that nobody named only plain settings "
-                    f"are taken; if you trust it, add --config {self.file}, else --{name}=null"
+                    f"are taken; if you trust it, add --config {self.file}{instead}"
                 )
 
 
@@ -102,7 +109,8 @@ def _plain(group: Settings, prefix: str, objects: Settings) -> Settings:
     plain: Settings = {}
     for key, value in group.items():
         name = f"{prefix}{key}"
-        if _is_object(name, value) or (prefix == "data.sources." and isinstance(value, str)):
+        named = prefix == SOURCES and not isinstance(value, dict | None)
+        if named or not _is_key(str(key), prefix) or _is_object(name, value):
             objects[name] = value
         elif isinstance(value, dict) and name not in OBJECTS:
             plain[key] = _plain(value, f"{name}.", objects)
@@ -111,19 +119,25 @@ def _plain(group: Settings, prefix: str, objects: Settings) -> Settings:
     return plain
 
 
+def _is_key(key: str, prefix: str) -> bool:
+    """Whether a key is a name of one setting alone, not of one in another, nor of a part of an object."""
+    plain = prefix.startswith(SOURCES) or KEY.fullmatch(key) is not None
+    return plain and OF_OBJECTS.isdisjoint(key.split("."))
+
+
 def _is_object(name: str, value: Any) -> bool:
     """Whether something would be imported or called, or a stranger choose where it writes."""
     if name in OBJECTS:
-        return not (_is_plain(value) or (name == "trainer.strategy" and _is_strategy(value)))
+        return not (_is_plain(value, WORD) or (name == "trainer.strategy" and _is_strategy(value)))
     if isinstance(value, list):
         return any(isinstance(each, dict | list) for each in value)
-    return isinstance(value, dict) and not {"class_path", "init_args"}.isdisjoint(value)
+    return isinstance(value, dict) and not OF_OBJECTS.isdisjoint(value)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, word: re.Pattern[str]) -> bool:
     """Whether a value of a setting for objects is a number or a word, such as `auto`."""
     if isinstance(value, str):
-        return WORD.fullmatch(value) is not None
+        return word.fullmatch(value) is not None
     return value is None or isinstance(value, bool | int | float)
 
 
@@ -139,5 +153,7 @@ def _is_strategy(value: Any) -> bool:
     module, _, name = str(value.get("class_path")).rpartition(".")
     kind = getattr(sys.modules.get(module), name, None) if module.startswith("lightning.") else None
     arguments = value.get("init_args") or {}
-    plain = isinstance(arguments, dict) and all(map(_is_plain, arguments.values()))
+    plain = isinstance(arguments, dict) and all(
+        _is_plain(each, ARGUMENT) for each in arguments.values()
+    )
     return plain and isinstance(kind, type) and issubclass(kind, Strategy)
