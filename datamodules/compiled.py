@@ -35,8 +35,6 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS = 1 << 14  # annotations in a record batch
-# Tables that are being written; no other file is called so, since whoever finds one removes it.
-PARTS = f"*.{'[0-9a-f]' * 32}.part"
 
 
 class Origin(Protocol):
@@ -128,7 +126,7 @@ def compiled(folder: Path, name: str, origin: Origin) -> Annotations:
         if found.unchanged():
             return found
     # Another process may be writing the same, and a file of the final name is always a whole one.
-    part = folder / f"{name}.{uuid4().hex}.part"  # as in `PARTS`
+    part = folder / f"{name}.{uuid4().hex}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write(part, origin)

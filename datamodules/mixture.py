@@ -14,7 +14,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.choice import Choice
-from datamodules.compiled import PARTS, Annotations
+from datamodules.compiled import Annotations
 from datamodules.dataset import Encoding, TrainingSet
 from datamodules.groups import shared_images
 from datamodules.leakage import images_tested, keep_clean, read_tested
@@ -155,7 +155,7 @@ class MixtureData(LightningDataModule):
 
     def _compile(self, stage: str) -> None:
         """Read all that `setup` opens."""
-        claim(self.splits.folder, PARTS)
+        claim(self.splits.folder)
         if stage == "fit":
             self.splits.load(self.choice.trained_on(), "train")
             if self.drop_test_images:

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 
-from datamodules.compiled import PARTS
 from tests.tiny import ROOT
 from vista.leftovers import claim, held, made_and_held, remove_unused, temporary_folder, unused
 
@@ -59,22 +58,23 @@ def test_a_folder_that_is_claimed_is_cleared_once_and_kept(tmp_path, monkeypatch
     """A cache: no other process takes away what this one is writing there."""
     cache = tmp_path / "cache"
     monkeypatch.setattr("vista.leftovers._claimed", {})
-    claim(cache, "*.part")
-    (cache / "mine.part").touch()
-    claim(cache, "*.part")
+    claim(cache)
+    part = cache / f"rec-val.{uuid4().hex}.part"
+    part.touch()
+    claim(cache)
     monkeypatch.setattr("vista.leftovers._claimed", claimed := {})  # as another process
-    claim(cache, "*.part")
-    assert [path.name for path in cache.iterdir()] == ["mine.part"]
+    claim(cache)
+    assert list(cache.iterdir()) == [part]
     claimed[cache].close()
 
 
 def test_what_was_left_in_a_folder_nobody_holds_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("vista.leftovers._claimed", {})
-    for name in ("left.part", "whole.arrow"):
+    for name in (f"rec-val.{uuid4().hex}.part", "rec-val.arrow"):
         (tmp_path / name).touch()
-    (tmp_path / "left.groups.part").mkdir()
-    claim(tmp_path, "*.part")
-    assert [path.name for path in tmp_path.iterdir()] == ["whole.arrow"]
+    (tmp_path / f"rec-val.5d2c.groups.{uuid4().hex}.part").mkdir()
+    claim(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["rec-val.arrow"]
 
 
 def test_another_programs_parts_stay_in_a_folder_that_becomes_a_cache(tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_another_programs_parts_stay_in_a_folder_that_becomes_a_cache(tmp_path, 
     monkeypatch.setattr("vista.leftovers._claimed", {})
     (tmp_path / "thesis.pdf.part").touch()
     (tmp_path / f"rec-val.{uuid4().hex}.part").touch()
-    claim(tmp_path, PARTS)
+    claim(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.pdf.part"]
 
 

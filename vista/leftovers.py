@@ -13,6 +13,9 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
 
+# What is being written: a name, a number of its own (`uuid4().hex`), an ending. Nothing else is removed from a folder,
+# which may be a stranger's choice.
+PARTS = f"*.{'[0-9a-f]' * 32}.part"
 _locks: set[int] = set()  # descriptors of this process
 _claimed: dict[Path, ExitStack] = {}  # folders of this process
 
@@ -85,12 +88,11 @@ def _close_all() -> None:
     _locks.clear()
 
 
-def claim(folder: Path, parts: str) -> None:
-    """Make a folder and hold it until this process ends.
+def claim(folder: Path) -> None:
+    """Make a folder and hold it until this process ends; what is not finished in one that nobody held is removed.
 
     Args:
-        folder: where this process is about to write.
-        parts: pattern of what is not finished there; it is removed first, unless another process holds the folder.
+        folder: where this process is about to write parts, named as `PARTS` says.
     """
     folder = folder.resolve()
     if folder in _claimed:
@@ -98,7 +100,7 @@ def claim(folder: Path, parts: str) -> None:
     with suppress(OSError):  # whoever writes there says so
         folder.mkdir(parents=True, exist_ok=True)
         with unused(folder) as free:
-            left = folder.glob(parts) if free else ()
+            left = folder.glob(PARTS) if free else ()
             for path in left:
                 remove(path)
         _claimed[folder] = ExitStack()

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from datamodules.compiled import PARTS
 from datamodules.missing import name_left_out
 from datamodules.source import Source, check_name
 from datamodules.splits import Splits
@@ -77,7 +76,7 @@ def read_setup(
     codec = make_part(Codec, settings, "codec")
     root = root or Path(data.get("root") or DEFAULT_ROOT)
     cache = Path(data.get("cache") or DEFAULT_CACHE)
-    claim(cache, PARTS)
+    claim(cache)
     splits = Splits(root, codec, cache, name_left_out)
     return Setup(settings, sources, root, codec, splits)
 
