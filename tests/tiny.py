@@ -94,8 +94,6 @@ class Outcome(NamedTuple):
 
 def run(*arguments: object) -> Outcome:
     """The command line, in this process."""
-    import lightning.pytorch  # noqa: F401 (its logger keeps the stderr that it meets first: not the one below)
-
     from main import main
 
     out, err = io.StringIO(), io.StringIO()
