@@ -12,6 +12,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import cv2
 import hypothesis
+import lightning.pytorch  # noqa: F401 (its logger keeps the stderr that it meets first: not that of one test)
 import pytest
 import torch
 
