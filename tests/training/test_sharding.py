@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
+from torch.distributed.device_mesh import init_device_mesh
 
-from tests.tiny import FLAGS, ROOT, run
+from tests.tiny import FLAGS, ROOT, ask, logits_of, run, tiny_model
 from tests.training.test_processes import losses
 from vista.module import VistaModule
+from vista.tokens.batch_types import Example
 from vista.training.checkpoints import read_checkpoint
 from vista.training.sharded_checkpoints import sound_metadata
+from vista.training.sharding import gather, release, shard
 
 SETTINGS = [
     "--data.tasks=[caption,rec]", "--data.batch_size=16", "--data.order.epoch_samples=128", "--data.scoring.max_val=6",
@@ -135,6 +139,24 @@ def test_a_disk_that_is_full_for_one_process_is_a_sentence_and_spoils_nothing(
     assert "OSError" not in done.stderr and "CheckpointException" not in done.stderr
     assert read_checkpoint(Path("again.ckpt"))["global_step"] == 2
     assert not list(tmp_path.rglob("*.unfinished"))
+
+
+def test_a_model_that_has_answered_can_be_trained(tmp_path):
+    """As where a resumed run makes up for a validation before its first step."""
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model, batch = tiny_model(), ask(Example(("a",), (("<image> what ?", ""),)))
+        batch["labels"] = batch["input_ids"]
+        shard(model, init_device_mesh("cpu", (1,)), bf16=False)
+        gather(model)
+        with torch.no_grad():
+            logits_of(model, batch)
+        release(model)
+        model(batch).sum().backward()
+        assert all(p.grad is not None for p in model.language_model.parameters())
+    finally:
+        dist.destroy_process_group()
 
 
 def test_the_older_fsdp_is_refused():

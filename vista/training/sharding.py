@@ -57,7 +57,11 @@ def gather(model: nn.Module) -> None:
     Args:
         model: sharded or not; until `release` it must not be trained.
     """
-    for unit in _units(model):
+    units = _units(model)
+    if units:
+        # Decoding calls layers by themselves. The whole model must have been called first, or it never can be after.
+        units[0]._get_fsdp_state()._lazy_init()
+    for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
 
