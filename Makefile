@@ -54,9 +54,10 @@ test-all: lint  ## the same with the tests that take minutes
 PAIR := --trainer.devices 2 --trainer.strategy ddp
 
 demo: export OMP_NUM_THREADS = 1
-demo: setup  ## make the world, train the tiny model in both stages, test it (CPU, minutes)
+demo: setup  ## make the world, train the tiny model in three stages, test it (CPU, minutes)
 	time $(BIN)/python main.py fit --config stage1.yaml $(PAIR)
-	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_stage2.yaml $(PAIR)
+	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_several.yaml $(PAIR)
+	time $(BIN)/python main.py fit --config stage2.yaml --config tiny_refresh.yaml --name refresh $(PAIR)
 	time $(BIN)/python main.py test --data.scoring.max_test 256 --data.scoring.unseen_prompts 64
 
 ALL := --config tiny_all.yaml

@@ -3,7 +3,7 @@
     python -m benchmarks.results --seeds 0 1 2
     python -m benchmarks.results --seeds 0 --all        all tasks, as `make demo-all`, written to docs/results_all.md
 
-Every seed trains stage 1 and stage 2 and is tested once, in processes of their own, as `make demo` does, two processes
+Every seed trains all stages and is tested once, in processes of their own, as `make demo` does, two processes
 to a training; `--jobs 2` lets two seeds go on at a time instead, one process each. The last line printed is one JSON
 object.
 """
@@ -36,32 +36,34 @@ def run(arguments: list[str], threads: int) -> dict[str, float]:
 
 
 PAIR = ["--trainer.devices=2", "--trainer.strategy=ddp"]  # as `make demo`
-# By `--all`: the title, more configs, and questions of each source in the first prompt and in unseen ones.
+# By `--all`: the title, more configs, those of the later stages, and questions of each source, in the first prompt and
+# in unseen ones.
 DEMOS = {
-    False: ("the demo", [], (256, 64)),
-    True: ("all tasks", ["--config=tiny_all.yaml"], (200, 50)),
+    False: ("the demo", [], ("tiny_several", "tiny_refresh"), (256, 64)),
+    True: ("all tasks", ["--config=tiny_all.yaml"], ("tiny_stage2",), (200, 50)),
 }
 
 
 def one_seed(seed: int, threads: int, pair: list[str], everything: bool) -> dict[str, object]:
     """Train and test under one seed."""
-    _, config, (num_questions, num_unseen) = DEMOS[everything]
+    _, config, stages, (num_questions, num_unseen) = DEMOS[everything]
     prefix = f"seed{seed}_all_" if everything else f"seed{seed}_"
-    first, second = f"{prefix}stage1", f"{prefix}stage2"
-    stage1 = ["fit", "--config=stage1.yaml", *config, f"--name={first}"]
-    stage2 = ["fit", "--config=stage2.yaml", *config, "--config=tiny_stage2.yaml"]
-    stage2 += [f"--model.init_from={first}", f"--name={second}"]
-    test = ["test", f"--ckpt_path={second}"]
+    more = [f"--seed_everything={seed}", f"--data.order.seed={seed}", *pair]
+    name = f"{prefix}stage1"
+    costs = {
+        "stage1": run(["fit", "--config=stage1.yaml", *config, f"--name={name}", *more], threads)
+    }
+    for stage in stages:
+        later = ["fit", "--config=stage2.yaml", *config, f"--config={stage}.yaml"]
+        later += [f"--model.init_from={name}", f"--name={prefix}{stage}"]
+        costs[stage] = run([*later, *more], threads)
+        name = f"{prefix}{stage}"
+    test = ["test", f"--ckpt_path={name}"]
     test += [f"--data.scoring.max_test={num_questions}"]
     test += [f"--data.scoring.unseen_prompts={num_unseen}"]
-    more = [f"--seed_everything={seed}", f"--data.order.seed={seed}", *pair]
-    costs = {
-        "stage1": run([*stage1, *more], threads),
-        "stage2": run([*stage2, *more], threads),
-        "test": run(test, threads),
-    }
+    costs["test"] = run(test, threads)
     # A name that is taken gets a number, so the newest folder is this run's.
-    folder = max(ROOT.glob(f"runs/{second}*"), key=lambda f: f.stat().st_mtime_ns)
+    folder = max(ROOT.glob(f"runs/{name}*"), key=lambda f: f.stat().st_mtime_ns)
     table = json.loads((folder / "scores_test.json").read_text())["table"]
     return {"seed": seed, "costs": costs, "table": table}
 
@@ -73,7 +75,7 @@ def report(results: list[dict], threads: int, title: str) -> str:
         f"# Results of {title}",
         "",
         "Written by `benchmarks/results.py`; do not edit. The tiny model on the generated world, one row for each",
-        f"score of `test` after stage 2. Seeds {seeds}; {threads} thread(s); mean and lowest .. highest over seeds.",
+        f"score of `test` at the end. Seeds {seeds}; {threads} thread(s); mean and lowest .. highest over seeds.",
         "",
         "| score | metric | mean | lowest .. highest | baseline | baseline is | n |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -24,7 +24,7 @@ STACKS = {  # as each file would be used, on top of what is left unsaid
     "tiny_all.yaml": ["stage1", "tiny_all"],
     "tiny_refresh.yaml": ["stage2", "tiny_refresh"],
     "tiny_several.yaml": ["stage2", "tiny_several"],
-    "tiny_stage2.yaml": ["stage2", "tiny_stage2"],
+    "tiny_stage2.yaml": ["stage2", "tiny_all", "tiny_stage2"],
     "vicuna_7b.yaml": ["stage1", "vicuna_7b"],
     "vicuna_13b.yaml": ["stage1", "vicuna_13b", "coinit"],
 }
