@@ -127,6 +127,7 @@ def test_sharded_processes_equal_one_and_exchange_checkpoints(tiny_world, tmp_pa
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow  # two runs of two processes; of one process: test_a_full_disk_keeps_the_checkpoint_before
 def test_a_disk_that_is_full_for_one_process_is_a_sentence_and_spoils_nothing(
     tiny_world, tmp_path, monkeypatch
 ):
