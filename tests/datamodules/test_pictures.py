@@ -179,6 +179,7 @@ def set_up(rank: int, root: Path, results: Any) -> None:
     results.put((rank, found))
 
 
+@pytest.mark.slow  # two processes that import torch
 def test_the_first_process_looks_and_all_leave_out_the_same(root: Path) -> None:
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
