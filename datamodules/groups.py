@@ -12,6 +12,7 @@ are made once for a compiled table and the choice of its rows, and all processes
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,12 +70,13 @@ class RowFile:
         Raises:
             OSError: it is not there.
         """
-        self._file, self._width = file.open("rb"), 8 * size
+        self._file, self._width = os.open(file, os.O_RDONLY), 8 * size
+        weakref.finalize(self, os.close, self._file)
         self.shape = (file.stat().st_size // self._width, size)
 
     def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
         # Not mapped into memory: the pages of a shuffle, which touches all, would count as this process's own.
-        file, width = self._file.fileno(), self._width
+        file, width = self._file, self._width
         found = [os.pread(file, width, number * width) for number in numbers.tolist()]
         return np.frombuffer(b"".join(found), dtype="<i8").reshape(len(found), self.shape[1])
 
