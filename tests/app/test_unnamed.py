@@ -25,6 +25,7 @@ from vista.data import InputError
 from vista.module import VistaModule
 
 MARK = "open('ran', 'w').close()\n"
+OURS = "vista.training.sharded_strategy.ShardedStrategy"
 SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 
 
@@ -93,6 +94,11 @@ def test_plain_settings_are_taken_and_all_else_is_sorted_out(here: Path) -> None
         (None, True),
         ("marks.Thing", False),
         ({"class_path": SHARDED}, True),
+        (
+            {"class_path": OURS, "init_args": {"data_parallel_size": 1}},
+            True,
+        ),  # as fsdp.yaml names it
+        ({"class_path": "vista.module.VistaModule"}, False),
         ({"class_path": SHARDED, "init_args": {"tensor_parallel_size": 2}}, True),
         ({"class_path": SHARDED, "init_args": {"timeout": "marks.Thing"}}, False),
         ({"class_path": SHARDED, "dict_kwargs": {"a": 1}}, False),

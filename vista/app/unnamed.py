@@ -142,7 +142,7 @@ def _is_plain(value: Any, word: re.Pattern[str]) -> bool:
 
 
 def _is_strategy(value: Any) -> bool:
-    """Whether it is one of Lightning's strategies, with numbers and words: a sharded run is resumed by it.
+    """Whether it is a strategy of Lightning's or ours, with numbers and words: a sharded run is resumed by it.
 
     The class is looked for among what is imported already, and must be a strategy.
     """
@@ -150,8 +150,11 @@ def _is_strategy(value: Any) -> bool:
         return False
     from lightning.pytorch.strategies import Strategy  # takes seconds, which help need not
 
+    import vista.training.sharded_strategy  # noqa: F401  what is looked for must be there
+
     module, _, name = str(value.get("class_path")).rpartition(".")
-    kind = getattr(sys.modules.get(module), name, None) if module.startswith("lightning.") else None
+    trusted = module.startswith(("lightning.", "vista."))
+    kind = getattr(sys.modules.get(module), name, None) if trusted else None
     arguments = value.get("init_args") or {}
     plain = isinstance(arguments, dict) and all(
         _is_plain(each, ARGUMENT) for each in arguments.values()
