@@ -164,24 +164,26 @@ class MixtureData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Open what the stage needs: `fit`, `validate`, `test` or `predict`."""
+        listing = Listing()  # each folder is listed once
         if stage == "fit":
-            self._setup_training()
+            self._setup_training(listing)
         if stage in ("fit", "validate"):
             self.eval_sources = self.splits.load(self.choice.scored(), "val")
-            on_first(partial(self._look_for_images, Listing()))
+            on_first(partial(self._look_for_images, listing))
             limit(self.eval_sources, self.scoring.max_val)
         if stage == "test":
-            self._setup_test()
+            self._setup_test(listing)
         if stage == "predict":
             self.eval_sources = [self._question()]
         if stage != "fit" and not self.eval_sources:
             raise InputError(f"none of the chosen tasks has a source with a split to {stage}")
 
-    def _setup_training(self) -> None:
+    def _setup_training(self, listing: Listing) -> None:
         """Load the training splits and fix how many samples of each an epoch holds."""
         self.train_sources = self.splits.load(self.choice.trained_on(), "train")
-        for source, usable in zip(self.train_sources, on_first(self._usable), strict=True):
-            source.annotations = usable
+        usable = on_first(partial(self._usable, listing))
+        for source, annotations in zip(self.train_sources, usable, strict=True):
+            source.annotations = annotations
         most = self.order.questions_per_image
         self.train_order = Order(
             [shared_images(source.annotations, most) for source in self.train_sources],
@@ -205,10 +207,9 @@ class MixtureData(LightningDataModule):
             what, annotations, root = self.unseen.pop(0)
             check_split(what, annotations, root, listing, self.allow_missing)
 
-    def _usable(self) -> list[Sequence[Annotation]]:
+    def _usable(self, listing: Listing) -> list[Sequence[Annotation]]:
         """What of the training sources is there, and is not what `python main.py data audit` finds."""
         tested = images_tested(self.sources, self.splits.read) if self.drop_test_images else None
-        listing = Listing()
         self._look_for_images(listing)
         # Before images that are tested on are left out, so that those are counted among samples that are there.
         if self.allow_missing:
@@ -219,10 +220,10 @@ class MixtureData(LightningDataModule):
             say(*notes)
         return [source.annotations for source in self.train_sources]
 
-    def _setup_test(self) -> None:
+    def _setup_test(self, listing: Listing) -> None:
         """Load what `test` scores, and the same in prompts that are never trained on."""
         self.eval_sources = self.splits.load(self.choice.scored(), "test")
-        on_first(partial(self._look_for_images, Listing()))
+        on_first(partial(self._look_for_images, listing))
         check_names(self.eval_sources)
         # Before the limit: each of the two has one of its own.
         unseen = with_unseen_prompts(self.eval_sources) if self.scoring.unseen_prompts else []

@@ -9,6 +9,19 @@ import pytest
 from vista import HOMES as HOMES_OF_NAMES
 
 ROOT = Path(__file__).parent.parent
+OF_STEPS = tuple(  # what a step of training or evaluation is put together from
+    f"vista.{room}"
+    for room in (
+        "data",
+        "decoding",
+        "metrics",
+        "models",
+        "predictions",
+        "task",
+        "tokens",
+        "training",
+    )
+)
 ALLOWED = {
     "main": ("callbacks", "datamodules", "tasks", "vista"),
     "callbacks": ("callbacks", "vista"),
@@ -87,32 +100,8 @@ ALLOWED = {
     "vista.task": ("vista.data", "vista.decoding.grammar", "vista.metrics", "vista.prompts"),
     "vista.predictions": ("vista.data", "vista.task"),
     "vista.training": ("vista.training", "vista.models", "vista.data", "vista.tokens.batch_types"),
-    "vista.training.evaluation": tuple(
-        f"vista.{room}"
-        for room in (
-            "data",
-            "decoding",
-            "metrics",
-            "models",
-            "predictions",
-            "task",
-            "tokens",
-            "training",
-        )
-    ),
-    "vista.training.learning": tuple(
-        f"vista.{room}"
-        for room in (
-            "data",
-            "decoding",
-            "metrics",
-            "models",
-            "predictions",
-            "task",
-            "tokens",
-            "training",
-        )
-    ),
+    "vista.training.evaluation": OF_STEPS,
+    "vista.training.learning": OF_STEPS,
     "vista.module": tuple(
         f"vista.{room}"
         for room in (

@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
 from lightning.pytorch.callbacks import Timer
 
 from vista.app.runs import run_of
+from vista.app.strict_yaml import read_config
 from vista.leftovers import unused
 from vista.printable import say
 from vista.training.checkpoints import copy_checkpoint, progress, read_states
@@ -76,7 +76,7 @@ def finish(checkpoint: Path) -> None:
     run, states = run_of(checkpoint), read_states(checkpoint)
     if run is None or (run / "done.json").exists():
         return
-    limits = yaml.safe_load((run / "config.yaml").read_text())["trainer"]
+    limits = read_config(run / "config.yaml")["trainer"]
     with unused(run) as free:
         if not free or not is_through(states, limits):
             return
