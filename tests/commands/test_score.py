@@ -1,7 +1,6 @@
 """The verb `score`: answers in files of several forms, scored as `test` scores them, without a model."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,67 +10,27 @@ import pytest
 import yaml
 
 from datamodules import missing
-from datamodules.commands import llava_answers
-from datamodules.commands import score as command
 from datamodules.commands.configured import read_setup
-from datamodules.commands.options import parse_options
-from datamodules.commands.result_files import Answer, read_answers
+from datamodules.commands.result_files import read_answers
 from datamodules.commands.score import by_id, choose_score, read_scored, score
 from datamodules.readers import READERS
 from datamodules.source import LoadedSource
 from tasks import Task
-from tasks.caption import Caption
+from tests.commands.scored_files import (
+    CAPTION,
+    FORMATS,
+    REC,
+    ROOT,
+    VQA,
+    main,
+    rec_answers,
+    scores_of,
+    write,
+)
 from vista.app.report import print_table, score_row
 from vista.app.settings import stack
 from vista.codec.codec import Codec
 from vista.data import Annotation, InputError
-from vista.decoding.grammar import Choice, Literal, Regions, Text, most_brackets, most_characters
-from vista.metrics.caption import CaptionMetric
-from vista.metrics.vqa import vqa_accuracy
-from vista.predictions import LONGEST_LINE, read_records
-
-ROOT = Path(__file__).parents[2]
-FORMATS = ROOT / "tests" / "formats"
-REC = {"task": "rec", "dataset": "refcoco", "test": {"rec_val": "val", "rec_testA": "testA"}}
-VQA = {"task": "vqav2", "dataset": "vqav2", "test": {"vqav2_val": "val"}}
-CAPTION = {"task": "caption", "dataset": "coco", "test": {"caption_coco": "val2017"}}
-
-
-def main(words):
-    command.main(parse_options("score", words))
-
-
-def write(path, content):
-    lines = (
-        content if isinstance(content, str) else "\n".join(json.dumps(record) for record in content)
-    )
-    path.write_text(lines)
-    return path
-
-
-@pytest.fixture
-def config(tmp_path):
-    content = {
-        "data": {"root": str(FORMATS), "sources": {"rec": REC, "vqav2": VQA, "caption": CAPTION}}
-    }
-    return str(write(tmp_path / "sources.yaml", yaml.safe_dump(content)))
-
-
-@pytest.fixture
-def setup(config):
-    return read_setup([config], None, [])
-
-
-def rec_answers(setup, split="val"):
-    scored = read_scored(setup, f"rec_{split}")
-    return [
-        {"id": a.id, "prompt": "", "text": scored.task.target(a), "malformed": False}
-        for a in scored.annotations
-    ]
-
-
-def scores_of(path):
-    return json.loads(path.read_text())["all"]
 
 
 def test_the_same_numbers_as_the_evaluator_and_the_row_of_test(setup, config, tmp_path, capsys):
@@ -201,239 +160,6 @@ def test_an_unreadable_sample_is_wrong_even_where_an_empty_answer_is_right(
     scored = LoadedSource("gres_val", Task.known["gres"](Codec()), tmp_path, [annotation])
     file = write(tmp_path / "gres_val.jsonl", [{"id": 1, "text": "", "malformed": malformed}])
     assert score(scored, by_id(scored, read_answers(file, "jsonl", [])))["gIoU"] == expected
-
-
-def test_official_vqa_file_is_scored_as_it_stands(config, tmp_path):
-    answers = [{"question_id": 139000, "answer": "yes"}, {"question_id": 139001, "answer": "Two."}]
-    file = write(tmp_path / "mine.json", json.dumps(answers))
-    main(["--task", "vqav2", "--format", "vqa", "--predictions", str(file), "--config", config])
-    scores = scores_of(tmp_path / "vqav2_val.scores.json")
-    # The number: 8 of 10 said "2", and "Two." is normalised since the ten differ.
-    assert scores["test/vqav2_val/accuracy_number"] == 100.0
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"), [("yes", 100.0), ("Yes", 0.0), ("The answer is yes.", 0.0)]
-)
-def test_unanimous_answers_are_compared_as_strings(tmp_path, answer, expected):
-    annotation = Annotation(
-        "5", ("a.jpg",), answers=("yes",) * 10, label="yes", extra={"answer_type": "yes/no"}
-    )
-    scored = LoadedSource("vqav2_val", Task.known["vqav2"](Codec()), tmp_path, [annotation])
-    file = write(tmp_path / "a.json", json.dumps([{"question_id": 5, "answer": answer}]))
-    assert (
-        score(scored, by_id(scored, read_answers(file, "vqa", [])), "vqa")["accuracy"] == expected
-    )
-
-
-def test_official_caption_file(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        Caption, "evaluator", lambda self: CaptionMetric(("BLEU", "CIDEr"), tokenizer="python")
-    )
-    file = write(
-        tmp_path / "captions.json",
-        json.dumps([{"image_id": 139, "caption": "A cup 0 stands on table 139."}]),
-    )
-    main(
-        [
-            "--task",
-            "caption",
-            "--format",
-            "coco_caption",
-            "--predictions",
-            str(file),
-            "--config",
-            config,
-        ]
-    )
-    assert scores_of(tmp_path / "caption_coco.scores.json")[
-        "test/caption_coco/BLEU_4"
-    ] == pytest.approx(100.0, abs=1e-3)
-
-
-QUESTIONS = [
-    Annotation("1", ("a.jpg",), question="Is there a cup in the image?", label="yes"),
-    Annotation("2", ("a.jpg",), question="Is there a dog in the image?", label="no"),
-]
-
-
-def test_pope_answers_in_order_or_by_id(tmp_path):
-    in_order = [
-        {"question": q.question, "answer": answer}
-        for q, answer in zip(QUESTIONS, ("Yes", "No"), strict=True)
-    ]
-    by_number = [{"question_id": 2, "answer": "No"}, {"question_id": 1, "answer": "Yes"}]
-    for records in (in_order, by_number):
-        answers = read_answers(write(tmp_path / "pope.json", records), "pope", QUESTIONS)
-        assert {a.id: a.text for a in answers} == {"1": "Yes", "2": "No"}
-
-
-def test_pope_answers_to_other_questions_are_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"has 1 answers without `question_id`, but the split has 2 questions"
-    ):
-        list(read_answers(write(tmp_path / "pope.json", [{"answer": "no"}]), "pope", QUESTIONS))
-    swapped = [{"question": q.question, "answer": "no"} for q in reversed(QUESTIONS)]
-    with pytest.raises(ValueError, match=r"line 1: the question is 'Is there a dog"):
-        list(read_answers(write(tmp_path / "pope.json", swapped), "pope", QUESTIONS))
-
-
-POPE = {
-    "task": "pope",
-    "dataset": "pope",
-    "test": {"pope_random": "random", "pope_popular": "popular", "pope_adversarial": "adversarial"},
-}
-ASKED = {  # the same objects that are there, others that are not
-    "random": ["a cup", "a dog", "a bed", "a zebra"],
-    "popular": ["a cup", "a car", "a bed", "a chair"],
-    "adversarial": ["a cup", "a plate", "a bed", "an umbrella"],
-}
-SAID = {"random": "yes no yes no", "popular": "yes yes yes no", "adversarial": "no yes no no"}
-OFFSETS = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}
-
-
-@pytest.fixture
-def pope(tmp_path):
-    """POPE's three files, and the answers to all of them in one file of LLaVA's form."""
-    lines = {}
-    for setting, things in ASKED.items():
-        records = []
-        for number, thing in enumerate(things, start=1):
-            text = f"Is there {thing} in the {'imange' if 'umbrella' in thing else 'image'}?"
-            image, label = "COCO_val2014_000000000009.jpg", "yes" if number % 2 else "no"
-            records.append({"question_id": number, "image": image, "text": text, "label": label})
-            lines[setting, number] = {
-                "question_id": OFFSETS[setting] + number,
-                "prompt": f"{text}\nAnswer the question using a single word or phrase.",
-                "text": SAID[setting].split()[number - 1].capitalize(),
-                "answer_id": "x",
-                "model_id": "llava-v1.5-13b",
-                "metadata": {},
-            }
-        file = tmp_path / "root" / "pope" / f"coco_pope_{setting}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write(file, records)
-    content = {"data": {"root": str(tmp_path / "root"), "sources": {"pope": POPE, "vqav2": VQA}}}
-    return str(write(tmp_path / "pope.yaml", yaml.safe_dump(content))), lines
-
-
-# Of two with yes and two without: (accuracy, precision, recall, f1)
-LLAVA_SCORES = {
-    "random": (100.0, 100.0, 100.0, 100.0),
-    "popular": (75.0, 200 / 3, 100.0, 80.0),
-    "adversarial": (25.0, 0.0, 0.0, 0.0),
-}
-
-
-@pytest.mark.parametrize("words", [["--task", "pope"], ["--source", "pope"]])
-def test_one_llava_file_answers_all_settings_of_pope(pope, tmp_path, words, capsys):
-    config, lines = pope
-    file = write(tmp_path / "llava-v1.5-13b.jsonl", list(lines.values()))
-    main([*words, "--format", "llava", "--predictions", str(file), "--config", config])
-    for setting, expected in LLAVA_SCORES.items():
-        name = f"pope_{setting}"
-        scores = scores_of(tmp_path / f"{name}.scores.json")
-        found = [scores[f"test/{name}/{key}"] for key in ("accuracy", "precision", "recall", "f1")]
-        assert found == pytest.approx(list(expected)), setting
-        assert scores[f"test/{name}/n"] == 4
-    assert capsys.readouterr().out.count("4 annotations\n") == 3
-
-
-def test_a_llava_file_of_one_setting(pope, tmp_path):
-    config, lines = pope
-    only = [line for (setting, _), line in lines.items() if setting == "popular"]
-    words = ["--source", "pope_popular", "--format", "llava", "--config", config, "--predictions"]
-    main([*words, str(write(tmp_path / "a.jsonl", only))])
-    assert scores_of(tmp_path / "pope_popular.scores.json")["test/pope_popular/f1"] == 80.0
-    own = [line | {"question_id": line["question_id"] % 10_000_000} for line in only]
-    own[0]["prompt"] = own[0]["prompt"].replace("image", "imange")
-    main([*words, str(write(tmp_path / "a.jsonl", own[:3]))])
-    scores = scores_of(tmp_path / "pope_popular.scores.json")
-    assert scores["test/pope_popular/parse_failures"] == 1
-
-
-def test_llava_answers_to_other_questions_are_refused(pope, tmp_path):
-    config, lines = pope
-    words = ["--format", "llava", "--config", config, "--predictions"]
-    random = [line for (setting, _), line in lines.items() if setting == "random"]
-    file = str(write(tmp_path / "a.jsonl", random))
-    with pytest.raises(
-        InputError, match=r"no ids are of this setting of POPE: .*line 2: .*a car in"
-    ):
-        main(["--source", "pope_popular", *words, file])
-    twice = random + [line | {"question_id": line["question_id"] + 10**7} for line in random]
-    file = str(write(tmp_path / "a.jsonl", twice))
-    with pytest.raises(InputError, match=r"from .*line 1 on and those from .*line 5 on both fit"):
-        main(["--source", "pope_random", *words, file])
-    file = str(write(tmp_path / "a.jsonl", [random[0] | {"question_id": 10_000_009}]))
-    with pytest.raises(InputError, match=r"line 1: pope_random has no annotation '9' among its 4"):
-        main(["--source", "pope_random", *words, file])
-    for bad in ({"prompt": 3}, {"text": None}, {"question_id": None}):
-        file = str(write(tmp_path / "a.jsonl", [random[0] | bad]))
-        with pytest.raises(InputError, match=r"a\.jsonl, line 1: the record has"):
-            main(["--source", "pope_random", *words, file])
-
-
-def test_llava_answers_of_other_tasks(setup, config, tmp_path):
-    scored = read_scored(setup, "vqav2_val", "llava")
-    end = "\nAnswer the question using a single word or phrase."
-    records = [
-        {"question_id": int(a.id), "prompt": a.question + end, "text": a.label}
-        for a in scored.annotations
-    ]
-    words = ["--task", "vqav2", "--format", "llava", "--config", config, "--predictions"]
-    main([*words, str(write(tmp_path / "a.jsonl", records))])
-    right = [vqa_accuracy(a.label, a.answers) for a in scored.annotations]
-    scores = scores_of(tmp_path / "vqav2_val.scores.json")
-    assert scores["test/vqav2_val/accuracy"] == pytest.approx(100 * sum(right) / len(right))
-    records[1]["prompt"] = "Is it another?" + end
-    with pytest.raises(InputError, match=r"line 2: the question 139001 is .* not in the prompt"):
-        main([*words, str(write(tmp_path / "a.jsonl", records))])
-
-
-def test_llavas_ids_for_textvqa_are_those_of_images(tmp_path):
-    questions = ("what is this?", "what is this? a brand or a name?", "who?")
-    annotations = [
-        Annotation(str(k), (f"textvqa/train_images/{'ab'[k == 2]}1.jpg",), question=question)
-        for k, question in enumerate(questions)
-    ]
-    records = [
-        {"question_id": "a1", "prompt": f"{questions[1]}\nReference OCR token: x", "text": "one"},
-        {"question_id": "a1", "prompt": f"{questions[0]}\nReference OCR token: x", "text": "none"},
-        {"question_id": 2, "prompt": questions[2], "text": "two"},
-    ]
-    file = write(tmp_path / "a.jsonl", records)
-    answers = list(read_answers(file, "llava", annotations, "textvqa"))
-    assert [(a.id, a.text) for a in answers] == [("1", "one"), ("0", "none"), ("2", "two")]
-    records[0]["prompt"] = "where?"
-    with pytest.raises(InputError, match="not in the prompt 'where"):
-        list(read_answers(write(file, records), "llava", annotations, "textvqa"))
-
-
-REAL = Path(os.environ.get("VISTA_REALDATA", "")).parent / "answers"
-
-
-@pytest.mark.skipif(
-    not (REAL / "llava_pope_raw_first20.jsonl").is_file(),
-    reason="beside VISTA_REALDATA lie no answers of LLaVA",
-)
-def test_llavas_own_lines(tmp_path):
-    file = REAL / "llava_pope_raw_first20.jsonl"
-    records = [json.loads(line) for line in file.read_text().splitlines()]
-    annotations = [
-        Annotation(str(k), ("a.jpg",), question=record["prompt"].partition("\n")[0], label="yes")
-        for k, record in enumerate(records, start=1)
-    ]
-    answers = list(read_answers(file, "llava", annotations, "pope"))
-    assert [a.id for a in answers] == [str(k) for k in range(1, 21)]
-    assert [a.text for a in answers[:3]] == ["No", "No", "Yes"]
-
-
-def test_official_forms_are_lists_of_records(tmp_path):
-    with pytest.raises(ValueError, match="is no JSON list"):
-        list(read_answers(write(tmp_path / "a.json", "{}"), "vqa", []))
-    with pytest.raises(ValueError, match=r"record 1: the record has no 'caption' but `image_id`"):
-        list(read_answers(write(tmp_path / "a.json", '[{"image_id": 1}]'), "coco_caption", []))
 
 
 @pytest.mark.parametrize(
@@ -649,91 +375,3 @@ def test_a_question_whose_image_is_missing_is_wrong_in_test_and_in_score(
     assert scored == {key: pytest.approx(tested[key], 1e-5) for key in scored}
     assert scored["test/rec_refcoco_testA/n"] == len(annotations)
     assert scored["test/rec_refcoco_testA/parse_failures"] >= len(lost) > 0
-
-
-def test_a_score_that_would_be_a_file_elsewhere_is_refused_at_the_start(tmp_path):
-    victim = write(tmp_path / "victim.scores.json", "precious")
-    sources = {"rec": REC | {"test": {"../victim": "val"}}}
-    config = write(tmp_path / "a.yaml", yaml.safe_dump({"data": {"sources": sources}}))
-    (tmp_path / "answers").mkdir()
-    file = write(tmp_path / "answers" / "a.jsonl", [])
-    words = ["--predictions", str(file), "--config", str(config), "--source", "../victim"]
-    with pytest.raises(InputError, match=r"'\.\./victim' is no name of a source or a score"):
-        main(words)
-    assert victim.read_text() == "precious"
-
-
-GRES = {"task": "gres", "dataset": "grefcoco", "test": {"gres_val": "val"}}
-
-
-def test_an_answer_longer_than_any_of_its_task_is_malformed_and_never_drawn(tmp_path, monkeypatch):
-    setup = read_setup(
-        [str(write(tmp_path / "a.yaml", yaml.safe_dump({"data": {"sources": {"g": GRES}}})))],
-        FORMATS,
-        [],
-    )
-    scored = read_scored(setup, "gres_val")
-    mask = "[1, 1, 1, 9, 9, 9]"
-    most = 1536 // (2 * setup.codec.num_points + 2)  # in the tokens of the longest answer
-    texts = [" <msep> ".join([mask] * count) for count in (most, most + 1)] + ["none " * 6000]
-    read = [scored.task.read(text, scored.annotations[0]) for text in texts]
-    assert [len(each.masks) for each in read] == [most, 0, 0]
-    assert [each.malformed for each in read] == [False, True, True]
-    monkeypatch.setattr(type(scored.task), "parse", lambda *args: pytest.fail("it is drawn"))
-    answer = Answer("here", "1", "[]" * 50_000)
-    assert command.predict(scored.task, scored.annotations[0], answer, "jsonl").malformed
-
-
-def test_long_answers_in_words_are_read_as_before(setup):
-    scored = read_scored(setup, "vqav2_val")
-    text = "Since the image shows many things, " * 100 + "the answer is red"
-    for form in ("jsonl", "vqa"):
-        answer = Answer("here", "1", text)
-        assert not command.predict(scored.task, scored.annotations[0], answer, form).malformed
-        endless = Answer("here", "1", "a" * 8193)
-        assert command.predict(scored.task, scored.annotations[0], endless, form).malformed
-
-
-def test_the_longest_answer_grows_with_what_the_grammar_asks_for():
-    one = (Literal("The mask is"), Regions(numbers=4000))
-    assert most_brackets(one, 512) == 1 and most_characters(one, 512) > 4000 * len("999, ")
-    assert most_brackets((Regions(4, separator="<bsep>"),), 512) == 85
-    assert most_brackets((Regions(64, separator="<msep>", count=40),), 512) == 40
-    assert most_brackets((Text(),), 512) is None and most_characters((Text(),), 512) == 8192
-    assert most_characters((Choice(("a", "b" * 99)),), 10) == 259
-
-
-@pytest.mark.parametrize("form", ["jsonl", "llava", "pope"])
-def test_a_line_that_is_too_long_is_named_and_not_kept(tmp_path, form):
-    file = tmp_path / "a.jsonl"
-    file.write_bytes(b'{"id": "1", "text": ""}\n' + b" " * (LONGEST_LINE + 1) + b"\n")
-    file.write_bytes(b'{"question_id": "1", "id": "1", "text": ""}\n' + b"x" * 2 * LONGEST_LINE)
-    with pytest.raises(InputError, match=r"a\.jsonl, line 2: it has more than 1,048,576 bytes"):
-        list(read_answers(file, form, []))
-    with pytest.raises(InputError, match=r"a\.jsonl, line 2: it has more than"):
-        list(read_records(file))
-
-
-def test_brackets_without_end_are_a_sentence(tmp_path):
-    deep = '{"id": "1", "text": ' + "[" * 100_000
-    with pytest.raises(InputError, match="line 1: this is not JSON"):
-        list(read_answers(write(tmp_path / "a.jsonl", deep + "\n"), "jsonl", []))
-    with pytest.raises(InputError, match="line 1: this is not JSON"):
-        list(read_records(tmp_path / "a.jsonl"))
-
-
-def test_the_first_unknown_id_ends_the_reading(setup, tmp_path):
-    """Two lines are read of a file that goes on."""
-    file = write(tmp_path / "a.jsonl", [{"id": "7_7", "text": ""}] * 3)
-    answers = read_answers(file, "jsonl", [])
-    with pytest.raises(InputError, match="line 1: rec_val has no annotation '7_7'"):
-        by_id(read_scored(setup, "rec_val"), answers)
-    file = write(tmp_path / "b.jsonl", '{"id": "1", "text": "a"}\nno JSON')
-    assert next(read_answers(file, "jsonl", [])).text == "a"
-
-
-def test_more_answers_than_pope_can_ask_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(llava_answers, "MOST_ANSWERS", 2)
-    records = [{"question_id": k, "prompt": "", "text": "no"} for k in (1, 2, 3)]
-    with pytest.raises(InputError, match="line 3: 2 answers are more than POPE asks"):
-        list(read_answers(write(tmp_path / "a.jsonl", records), "llava", QUESTIONS, "pope"))
