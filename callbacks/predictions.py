@@ -58,9 +58,8 @@ class Predictions(Callback):
             for source in sources:
                 records = self._records(source.name) if resumed else []
                 self._keep(source.name, still_asked(source, records))
-            mark.unlink(
-                missing_ok=True
-            )  # a link there, in the folder of a stranger's run, leads elsewhere
+            # In the folder of a stranger's run it may be a link that leads elsewhere.
+            mark.unlink(missing_ok=True)
             mark.write_text(subject)
         trainer.strategy.barrier()
         module.recorded = {}

@@ -99,7 +99,13 @@ ALLOWED = {
     "vista.prompts": ("vista.codec", "vista.data"),
     "vista.task": ("vista.data", "vista.decoding.grammar", "vista.metrics", "vista.prompts"),
     "vista.predictions": ("vista.data", "vista.task"),
-    "vista.training": ("vista.training", "vista.models", "vista.data", "vista.tokens.batch_types"),
+    "vista.training": (
+        "vista.training",
+        "vista.models",
+        "vista.data",
+        "vista.first_process",
+        "vista.tokens.batch_types",
+    ),
     "vista.training.evaluation": OF_STEPS,
     "vista.training.learning": OF_STEPS,
     "vista.module": tuple(

@@ -47,9 +47,8 @@ def check_states(checkpoint: Path, resumed: bool) -> None:
     states = read_states(checkpoint)
     needed = TO_RESUME if resumed else TO_TEST
     lacking = [name for name in needed if name not in states]
-    if (
-        resumed and checkpoint.is_file() and "optimizer_states" not in states
-    ):  # else it lies in shards
+    # Of a sharded checkpoint they lie in the shards.
+    if resumed and checkpoint.is_file() and "optimizer_states" not in states:
         lacking.append("optimizer_states")
     if resumed and "epoch" not in (states.get(POSITION) or {}):
         lacking.append(f"the epoch of {POSITION}")

@@ -4,7 +4,7 @@ Lightning writes a checkpoint over the one before, so that a kill leaves half of
 no tensor, too, which is then read as a pickle.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.optim import Optimizer
 
 from vista.data import InputError
+from vista.first_process import on_first
 from vista.models.weights import check_shapes
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint, discard, unfinished
@@ -44,9 +45,9 @@ class ShardedStrategy(ModelParallelStrategy):
         path = Path(self.broadcast(filepath))
         tensors, rest = split(checkpoint)
         try:
-            self._by_first(partial(_make_empty, unfinished(path)))
+            on_first(partial(_make_empty, unfinished(path)))
             sharded.write_shards(tensors, unfinished(path))
-            self._by_first(partial(sharded.finish, rest, path))
+            on_first(partial(sharded.finish, rest, path))
         finally:
             if self.is_global_zero:
                 discard(unfinished(path))
@@ -71,18 +72,6 @@ class ShardedStrategy(ModelParallelStrategy):
         for index, optimizer in enumerate(self.optimizers):
             _fill_optimizer(optimizer, index, groups[index], self.model, path)
         return rest
-
-    def _by_first(self, work: Callable[[], None]) -> None:
-        """Let the first process work while the others wait; where it cannot, none of them goes on."""
-        error = None
-        if self.is_global_zero:
-            try:
-                work()
-            except OSError as failed:
-                error = failed
-        error = self.broadcast(error)
-        if error is not None:
-            raise error
 
 
 def split(checkpoint: Checkpoint) -> tuple[dict[str, Tensor], Checkpoint]:
