@@ -17,20 +17,22 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from lightning import Callback, LightningModule, Trainer
 
-from benchmarks.bootstrap import Headline, draw, interval
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.score import read_scored
 from datamodules.source import LoadedSource
+from vista.app.intervals import sampled_score
 from vista.app.runs import RUNS, find_checkpoint, run_of
 from vista.app.settings import defaults, stack
 from vista.app.unnamed import read_unnamed
+from vista.data import Annotation, Prediction
+from vista.metrics.bootstrap import SampledScore, paired
 from vista.predictions import from_record, read_records
 
 ROOT = Path(__file__).parents[1]
@@ -113,22 +115,20 @@ def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> Ro
     scored = read_scored(setup, name)
     sides = headlines(scored, folders)
     first, second = folders
-    units = len(sides[first])
     scores, malformed, seconds = {}, {}, {}
     for way, folder in folders.items():
-        scores[way] = float(sides[way](np.ones((1, units), int))[0])
+        scores[way] = sides[way].score
         printed = read_json(folder / "scores_test.json")["all"]
         own = printed[f"test/{name}/{scored.task.headline}"]
         is_same = math.isclose(scores[way], own, rel_tol=1e-5, abs_tol=1e-4)
         assert is_same, (name, way, scores[way], own)
         malformed[way] = sides[way].malformed
         seconds[way] = read_json(folder / "seconds.json")[name]
-    counts = draw(units, draws)  # (draws, units)
-    low, high = interval(sides[first](counts) - sides[second](counts))
+    low, high = paired(sides[first], sides[second], draws).interval
     return {
         "source": name,
         "metric": scored.task.headline,
-        "n": units,
+        "n": len(sides[first].images),
         **scores,
         "difference": scores[first] - scores[second],
         "low": low,
@@ -138,7 +138,7 @@ def compare(setup: Setup, name: str, folders: dict[str, Path], draws: int) -> Ro
     }
 
 
-def headlines(scored: LoadedSource, folders: dict[str, Path]) -> dict[str, Headline]:
+def headlines(scored: LoadedSource, folders: dict[str, Path]) -> dict[str, SampledScore]:
     """The scored answers of both ways, question by question in the same order."""
     records = {}
     for way, folder in folders.items():
@@ -147,15 +147,12 @@ def headlines(scored: LoadedSource, folders: dict[str, Path]) -> dict[str, Headl
     first, second = records.values()
     if first.keys() != second.keys():
         raise ValueError(f"{scored.name}: the two tests asked different questions")
-    sides = {way: Headline(scored.task) for way in folders}
-    for annotation in scored.annotations:
-        if annotation.id not in first:
-            continue
-        reference = scored.task.reference(annotation)
-        for way, side in sides.items():
-            record = records[way][annotation.id]
-            side.add(from_record(scored.task, annotation, record), reference)
-    return sides
+
+    def answer(way: str, annotation: Annotation) -> Prediction | None:
+        record = records[way].get(annotation.id)
+        return record and from_record(scored.task, annotation, record)
+
+    return {way: sampled_score(scored, partial(answer, way)) for way in folders}
 
 
 def read_json(path: Path) -> Any:
@@ -188,7 +185,7 @@ def report(rows: list[Row], run: str, given: argparse.Namespace) -> str:
         f"    python -m benchmarks.decoding --run {run}{words} --samples {given.samples} --draws {given.draws}",
         "",
         "The same checkpoint answers the same questions twice. The interval is that of the difference in as many draws",
-        "of the questions (of VCR: of pairs of them), the same for both; where it lies wholly below zero the row says",
+        "of the images with all their questions, the same for both; where it lies wholly below zero the row says",
         "**worse**: one of 40 rows does so by chance where both are alike. In the order of the columns: malformed",
         "answers, and seconds of answering (CPU-seconds on a CPU, else wall seconds).",
         "",

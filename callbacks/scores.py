@@ -5,7 +5,7 @@ source is tested again.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -13,9 +13,13 @@ from typing import Any, cast
 from lightning import Callback, LightningModule, Trainer
 
 from callbacks.predictions import settings_of, weights_of
-from vista.app.report import print_table, score_row
+from vista.app.intervals import headline_interval
+from vista.app.report import Row, print_table, score_row
 from vista.app.runs import run_of
+from vista.data import Annotation, Prediction
 from vista.module import VistaModule
+from vista.predictions import from_record, read_records
+from vista.task import Source
 from vista.training.evaluation import eval_sources
 
 Content = dict[str, Any]  # of a file of scores
@@ -107,7 +111,7 @@ class ScoreTable(Callback):
             if row is None:
                 continue
             before = {"stage before": earlier[source.name]} if source.name in earlier else {}
-            rows.append({**row, **before})
+            rows.append({**row, **before, **self._interval(source, stage, row)})
         if not rows:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -120,3 +124,21 @@ class ScoreTable(Callback):
         part.write_text(json.dumps(content, indent=1, default=str) + "\n")
         part.replace(file)
         print_table(rows)
+
+    def _interval(self, source: Source, stage: str, row: Row) -> dict[str, Any]:
+        """The interval of a score, from the answers that `callbacks.predictions` has written; of a test only."""
+        file = self.folder / "predictions" / f"{source.name}.jsonl"
+        if stage != "test" or row["score"] is None or not file.is_file():
+            return {}
+        return {"interval": headline_interval(source, recorded_answers(source, file))}
+
+
+def recorded_answers(source: Source, file: Path) -> Callable[[Annotation], Prediction | None]:
+    """The answers of a file by annotation, None where it has none; parsed when asked for, since masks are large."""
+    records = {record["id"]: record for record in read_records(file)}
+
+    def answer(annotation: Annotation) -> Prediction | None:
+        record = records.get(annotation.id)
+        return None if record is None else from_record(source.task, annotation, record)
+
+    return answer

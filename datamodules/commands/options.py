@@ -63,13 +63,15 @@ class ScoreOptions(SourceOptions):
 
     Attributes:
         predictions: files with answers.
+        compare: two runs, their folders, or two files with answers to the same questions.
         task: their tasks; the name of the score tells them too.
         source: name of the score, if the file has another stem.
         format: form of the files.
         data: what is scored.
     """
 
-    predictions: list[str]
+    predictions: list[str] = field(default_factory=list)
+    compare: list[str] = field(default_factory=list)
     task: list[str] = field(default_factory=list)
     source: str = ""
     format: Form = "jsonl"

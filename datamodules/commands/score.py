@@ -3,6 +3,7 @@
     python main.py score --task gres --predictions runs/stage1/predictions/gres_testA.jsonl
     python main.py score --config eval --source vqav2_val --format vqa --predictions mine.json
     python main.py score --config eval --task pope --format llava --predictions llava-v1.5-13b.jsonl
+    python main.py score --compare runs/stage1 runs/stage2          see `datamodules.commands.compare`
 
 A file's stem or `--source` names the score, as under `test` of the configs' sources. Every annotation of its split is
 counted, or every one that `test --data.scoring.max_test N` asks about: one without an answer is wrong. All scores go to
@@ -24,6 +25,7 @@ from datamodules.commands.result_files import Answer, read_answers
 from datamodules.questions import limit
 from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
+from vista.app.intervals import headline_interval
 from vista.app.report import Row, print_table, score_row
 from vista.app.unnamed import Unnamed, read_unnamed
 from vista.data import Annotation, InputError, Prediction
@@ -41,11 +43,15 @@ def main(options: ScoreOptions) -> None:
         FileNotFoundError: a file is missing.
         InputError: one sentence about what does not fit.
     """
+    if options.compare:
+        from datamodules.commands.compare import compare
+
+        compare(options)
+        return
     paths = [Path(name) for name in options.predictions]
-    beside = None if options.config else _run_config(paths[0])
-    if beside and (note := beside.left_out(options.plugin)):
-        say(note, file=sys.stderr)
-    setup = read_setup(options.config, options.data.root, options.plugin, beside)
+    if not paths:
+        raise InputError("name files by --predictions, or two runs or files by --compare A B")
+    setup = setup_of(paths[0], options)
     files: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         for name in choose_scores(setup, options.task, options.source, path, options.format):
@@ -53,6 +59,14 @@ def main(options: ScoreOptions) -> None:
     most = options.data.scoring.max_test
     rows = [score_files(setup, name, own, options.format, most) for name, own in files.items()]
     print_table(rows)
+
+
+def setup_of(path: Path, options: ScoreOptions) -> Setup:
+    """The sources behind a file of answers: of the configs that are named, else of the run that it lies in."""
+    beside = None if options.config else _run_config(path)
+    if beside and (note := beside.left_out(options.plugin)):
+        say(note, file=sys.stderr)
+    return read_setup(options.config, options.data.root, options.plugin, beside)
 
 
 def _run_config(predictions: Path) -> Unnamed | None:
@@ -176,8 +190,7 @@ def score_files(
     """
     scored = read_scored(setup, name, form, most)
     total = len(scored.annotations)
-    files = (read_answers(path, form, scored.annotations, scored.task.name) for path in paths)
-    answers = by_id(scored, chain.from_iterable(files))
+    answers = answers_in(paths, scored, form)
     unanswered = total - len(answers)
     note = f", {unanswered} of them without an answer" if unanswered else ""
     note += ": wrong" if unanswered and scored.scored else ""
@@ -194,6 +207,11 @@ def score_files(
     if row is None:
         raise InputError(
             f"task {scored.task.name} has no score {scored.task.headline!r}, its headline"
+        )
+    if scored.scored:
+        row["interval"] = headline_interval(
+            scored,
+            lambda annotation: predict(scored.task, annotation, answers.get(annotation.id), form),
         )
     content = {"table": [row], "all": metrics}
     (paths[0].parent / f"{name}.scores.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -212,6 +230,12 @@ def submit(scored: LoadedSource, answers: dict[str, Answer], folder: Path, form:
         say(
             f"{scored.name} has no answers in this split; for its server: {file} ({count} questions)"
         )
+
+
+def answers_in(paths: Iterable[Path], scored: LoadedSource, form: str) -> dict[str, Answer]:
+    """The answers of files, which together answer each question once, by the id of their annotation."""
+    files = (read_answers(path, form, scored.annotations, scored.task.name) for path in paths)
+    return by_id(scored, chain.from_iterable(files))
 
 
 def by_id(scored: LoadedSource, answers: Iterable[Answer]) -> dict[str, Answer]:

@@ -49,7 +49,8 @@ def test_the_same_numbers_as_the_evaluator_and_the_row_of_test(setup, config, tm
     expected = {f"test/rec_val/{key}": float(value) for key, value in metric.compute().items()}
     content = json.loads((tmp_path / "rec_val.scores.json").read_text())
     assert content["all"] == expected
-    assert content["table"] == [score_row(scored, "test", expected)]
+    # Both questions are about one image: nothing is said of others.
+    assert content["table"] == [{**score_row(scored, "test", expected), "interval": None}]
     assert content["table"][0]["score"] == 50.0
 
 

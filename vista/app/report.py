@@ -1,18 +1,19 @@
 """The table of scores, each with the score of its baseline beside it; the same for `test` and `score`.
 
-    source            metric  score  baseline  baseline is                   paper     n  malformed
-    res_refcoco_val   mIoU     61.2      38.0  a random object's true mask    77.2  2000          3
+    source            metric  score          95 %  baseline  baseline is                   paper     n  malformed
+    res_refcoco_val   mIoU     61.2  59.4 .. 63.1      38.0  a random object's true mask    77.2  2000          3
 
 The paper's number stands beside official benchmarks only, never beside the generated world.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from rich.console import Console
 from rich.table import Table
 
+from vista.metrics.bootstrap import Interval
 from vista.metrics.evaluator import Evaluator, in_this_process
 from vista.printable import in_one_line
 from vista.task import Source
@@ -71,6 +72,8 @@ class Row(TypedDict):
         paper: the paper's score, None where there is none.
         n: samples.
         parse_failures: malformed answers.
+        interval: where 95 % of the draws of the images lie, None where the metric cannot be drawn; only where every
+            answer is at hand.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Row(TypedDict):
     paper: float | None
     n: int
     parse_failures: int | None
+    interval: NotRequired[Interval | None]
 
 
 def score_row(source: Source, stage: str, metrics: Mapping[str, float]) -> Row | None:
@@ -135,20 +139,34 @@ def _unscored(source: Source) -> Row:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The rows as a table on the terminal; columns for the paper and the stage before where numbers are known."""
+    """The rows as a table on the terminal; columns for what only some tables know where they know it."""
     more = [name for name in ("stage before", "paper") if _is_known(name, rows)]
-    table = Table("source", "metric", "score", "baseline", "baseline is", *more, "n", "malformed")
+    sure = ["95 %"] if any("interval" in row for row in rows) else []
+    table = Table(
+        "source", "metric", "score", *sure, "baseline", "baseline is", *more, "n", "malformed"
+    )
     for row in rows:
         scores = [_cell(row.get(name), ".1f") for name in ("score", "baseline", *more)]
         counts = [_cell(row[name], "d") for name in ("n", "parse_failures")]
         name, metric, what = (in_one_line(row[key]) for key in ("name", "metric", "what"))
-        table.add_row(name, metric, *scores[:2], what, *scores[2:], *counts)
+        between = [_between(row)] if sure else []
+        table.add_row(name, metric, scores[0], *between, scores[1], what, *scores[2:], *counts)
     # To rich, brackets would be markup, and words between colons pictures.
     Console(width=120, markup=False, emoji=False).print(table)
 
 
 def _cell(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
+
+
+def _between(row: Mapping[str, Any]) -> str:
+    """The interval of a row; where its score cannot be drawn, that it has none."""
+    if "interval" not in row:
+        return ""
+    if row["interval"] is None:
+        return "cannot be drawn"
+    low, high = row["interval"]
+    return f"{low:.1f} .. {high:.1f}"
 
 
 def _is_known(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
