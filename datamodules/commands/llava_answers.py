@@ -128,7 +128,12 @@ def _asked(answer: LlavaAnswer, annotations: Sequence[Annotation]) -> Annotation
 
 def holds(prompt: str, annotation: Annotation) -> bool:
     """Whether a prompt holds an annotation's question; one that is not known may."""
-    return not prompt or _plain(annotation.question) in _plain(prompt)
+    return not prompt or holds_text(prompt, annotation.question)
+
+
+def holds_text(prompt: str, text: str) -> bool:
+    """Whether a prompt holds a text, whatever the case and the spaces."""
+    return _plain(text) in _plain(prompt)
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias
 
 from vista.app.parser import parse
 
-Form = Literal["jsonl", "vqa", "coco_caption", "pope", "llava"]
+Form = Literal[
+    "jsonl", "vqa", "coco_caption", "pope", "llava", "lmms_eval", "ms_swift", "coco", "ref_l4"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

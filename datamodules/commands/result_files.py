@@ -1,4 +1,4 @@
-"""Answers in files: those that `test` writes, the official result files of three benchmarks, and LLaVA's.
+"""Answers in files: those that `test` writes, the official result files of three benchmarks, and other systems'.
 
 jsonl           {"id": "423_1203", "text": "[12, 40, 300, 410]"}            one JSON object a line, other keys allowed
 vqa             [{"question_id": 262148000, "answer": "red"}, ...]          VQAv2 and TextVQA, as EvalAI takes them
@@ -6,6 +6,7 @@ coco_caption    [{"image_id": 139, "caption": "a room with a table"}, ...]  as C
 pope            {"question": "Is there a dog in the image?", "answer": "no"}    JSON lines, in the order of the official
                 file; or with "question_id" in any order
 llava           {"question_id": 10000001, "prompt": "Is there ...", "text": "No"}   JSON lines, see `llava_answers`
+lmms_eval, ms_swift, coco, ref_l4       see `system_answers`
 """
 
 import json
@@ -16,10 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.commands.llava_answers import LlavaAnswer, match
+from datamodules.commands.system_answers import (
+    Region,
+    in_order,
+    of_coco,
+    of_lmms_eval,
+    of_ms_swift,
+    of_ref_l4,
+)
 from datamodules.readers.files import json_items
 from vista.data import Annotation, InputError
 from vista.predictions import numbered_lines
 
+NONE_IS_AN_ANSWER = ("grec", "gres")  # tasks
 LLAVA = frozenset({"question_id", "prompt", "text"})  # keys of LLaVA's own form
 Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]  # where each stands, and what it says
@@ -35,6 +45,7 @@ class Answer:
         text: what the model wrote, or the official file's answer.
         unreadable: the sample could not be shown to the model; it counts as wrong.
         scores: likelihoods by name, where the file has them.
+        regions: boxes and segmentations in the place of a text, where the file has them as numbers.
     """
 
     location: str
@@ -42,6 +53,7 @@ class Answer:
     text: str
     unreadable: bool = False
     scores: dict[str, float] = field(default_factory=dict)
+    regions: list[Region] = field(default_factory=list)
 
 
 def read_answers(
@@ -54,9 +66,9 @@ def read_answers(
 
     Args:
         path: the file.
-        form: `llava` or one of `FORMS`.
-        annotations: what is answered; POPE's and LLaVA's files need them.
-        task: its name; LLaVA's file needs it.
+        form: `llava`, `coco`, or one of `IN_ORDER` or `FORMS`.
+        annotations: what is answered; those of other systems need them.
+        task: its name; the files of LLaVA and COCO need it.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -65,6 +77,11 @@ def read_answers(
     if form == "llava":
         for identifier, each in match(_of_llava(path), annotations, task):
             yield Answer(each.location, identifier, each.text)
+    elif form in IN_ORDER:
+        for identifier, asked in in_order(IN_ORDER[form](_lines(path)), annotations):
+            yield Answer(asked.location, identifier, asked.text)
+    elif form == "coco":
+        yield from _from_coco(path, annotations, task)
     else:
         yield from FORMS[form](path, annotations)
 
@@ -134,11 +151,33 @@ def _from_pope(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer
         yield Answer(location, annotation.id, _get(record, "answer", location))
 
 
+def _from_coco(path: Path, annotations: Sequence[Annotation], task: str) -> Iterator[Answer]:
+    """One answer a question, with all its regions; of none, nothing was found."""
+    answers: dict[str, Answer] = {}
+    for region in of_coco(_items(path), annotations):
+        answers.setdefault(region.id, _of_region(region, [])).regions.append(region)
+    yield from answers.values()
+    if task in NONE_IS_AN_ANSWER:
+        for annotation in annotations:
+            if annotation.id not in answers:
+                yield Answer(str(path), annotation.id, "")
+
+
+def _from_ref_l4(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:
+    yield from (_of_region(region, [region]) for region in of_ref_l4(_items(path)))
+
+
+def _of_region(region: Region, regions: list[Region]) -> Answer:
+    return Answer(region.location, region.id, "", regions=regions)
+
+
+IN_ORDER = {"lmms_eval": of_lmms_eval, "ms_swift": of_ms_swift}
 FORMS: dict[str, Callable[[Path, Sequence[Annotation]], Iterator[Answer]]] = {
     "jsonl": _from_jsonl,
     "vqa": _from_vqa,
     "coco_caption": _from_captions,
     "pope": _from_pope,
+    "ref_l4": _from_ref_l4,
 }
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.options import ScoreOptions
 from datamodules.commands.result_files import Answer, read_answers
+from datamodules.commands.system_answers import as_prediction
 from datamodules.questions import limit
 from datamodules.source import LoadedSource, check_source, nearest
 from tasks import Task
@@ -32,7 +33,13 @@ from vista.data import Annotation, InputError, Prediction
 from vista.predictions import write_submission
 from vista.printable import say
 
-FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
+FORM_TASKS = {
+    "vqa": ("vqav2", "textvqa"),
+    "coco_caption": ("caption",),
+    "pope": ("pope",),
+    "coco": ("rec", "res", "grec", "gres"),
+    "ref_l4": ("rec",),
+}
 BATCH = 64  # references that stand in memory at once; masks are large
 
 
@@ -285,6 +292,8 @@ def predict(task: Task, annotation: Annotation, answer: Answer | None, form: str
         return Prediction(malformed=True)
     if form == "vqa" and not task.overlong(answer.text, annotation):
         return Prediction(text=answer.text, answer=answer.text)
+    if answer.regions:
+        return as_prediction(answer.regions, task, annotation)
     prediction = task.read(answer.text, annotation)
     prediction.scores |= answer.scores
     return prediction
