@@ -14,6 +14,8 @@ from datamodules.readers.nlvr2 import NLVR2Reader
 from datamodules.readers.pointingqa import LocalQAReader, LookTwiceReader
 from datamodules.readers.pope import POPEReader
 from datamodules.readers.reader import Reader
+from datamodules.readers.ref_l4 import RefL4Reader
+from datamodules.readers.refcoco_m import RefCOCOMReader
 from datamodules.readers.refer import RefCOCOgReader, RefCOCOPlusReader, RefCOCOReader
 from datamodules.readers.textvqa import TextVQAReader
 from datamodules.readers.vcr import VCRReader
@@ -38,7 +40,9 @@ READERS: dict[str, type[Reader]] = {
     "looktwice": LookTwiceReader,
     "nlvr2": NLVR2Reader,
     "pope": POPEReader,
+    "ref_l4": RefL4Reader,
     "refcoco": RefCOCOReader,
+    "refcoco_m": RefCOCOMReader,
     "refcocog": RefCOCOgReader,
     "refcocop": RefCOCOPlusReader,
     "textvqa": TextVQAReader,
