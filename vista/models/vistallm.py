@@ -62,17 +62,23 @@ class VistaLLM(nn.Module):
             float (J, L, D of the LLM), uses in reading order.
         """
         patches = self.vision_model(pixel_values=batch["pixel_values"]).last_hidden_state
-        patches = patches[batch["image_index"]]  # (I, P, D) -> (J, P, D)
-        queries = self.query_tokens.expand(len(patches), -1, -1)  # (J, L, Dq)
-        text_mask = batch["instruction_mask"][batch["sample_index"]]  # (J, Tq)
-        output = self.qformer(
-            input_ids=batch["instruction_ids"][batch["sample_index"]],
+        sample_index, image_index = batch["sample_index"], batch["image_index"]
+        lengths = batch["instruction_mask"].sum(dim=1)[sample_index].tolist()  # (J,)
+        queries = self.query_tokens.expand(len(lengths), -1, -1)  # (J, L, Dq)
+        visual = torch.zeros_like(queries)
+        # As many groups on every process, and each has as many samples: see `length_groups`.
+        for rows in length_groups(lengths, min(self.length_groups, len(batch["input_ids"]))):
+            samples, longest = sample_index[rows], lengths[rows[-1]]
+            text_mask = batch["instruction_mask"][samples, :longest]
             # Queries may all be looked at, instructions up to their padding.
-            attention_mask=torch.cat([text_mask.new_ones(queries.shape[:2]), text_mask], dim=1),
-            query_embeds=queries,
-            encoder_hidden_states=patches,
-        ).last_hidden_state  # (J, L + Tq, Dq), the queries first
-        return self.language_projection(output[:, : queries.shape[1]])
+            mask = torch.cat([text_mask.new_ones(len(rows), queries.shape[1]), text_mask], dim=1)
+            visual[rows] = self.qformer(
+                input_ids=batch["instruction_ids"][samples, :longest],
+                attention_mask=mask,
+                query_embeds=queries[rows],
+                encoder_hidden_states=patches[image_index[rows]],
+            ).last_hidden_state[:, : queries.shape[1]]  # of (R, L + longest, Dq), the queries first
+        return self.language_projection(visual)
 
     def embed(self, batch: Batch) -> Tensor:
         """Token embeddings with the visual tokens in their places.
