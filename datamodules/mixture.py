@@ -35,7 +35,7 @@ from vista.data import Annotation, InputError, MissingFileError
 from vista.decoding.loss_weights import LossPer
 from vista.first_process import on_first
 from vista.full_disk import full_disk_named
-from vista.images import ImageTransform
+from vista.images import CLIP_MEAN, CLIP_STD, Channels, ImageTransform
 from vista.leftovers import claim, remove_unused
 from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
@@ -58,6 +58,8 @@ class MixtureData(LightningDataModule):
         replay_tasks: list[str] | None = None,
         replay: float = 0.0,
         image_size: int = 96,
+        image_mean: Channels = CLIP_MEAN,
+        image_std: Channels = CLIP_STD,
         num_queries: int = 8,
         template: str = "plain",
         batch_size: int = 64,
@@ -83,6 +85,8 @@ class MixtureData(LightningDataModule):
             replay_tasks: tasks of an earlier stage that are trained on along with `tasks`, so that they are kept.
             replay: share of the samples that `replay_tasks` get.
             image_size: side S of the square that the encoder sees, filled in by the command line.
+            image_mean: of the pixels of each channel on the scale 0..1, filled in by the command line.
+            image_std: their deviation, filled in by the command line.
             num_queries: visual tokens L per image, filled in by the command line.
             template: conversation form, `plain` or `vicuna_v1`.
             batch_size: samples in a global batch, over all processes.
@@ -102,7 +106,8 @@ class MixtureData(LightningDataModule):
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
         self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world
-        self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
+        transform = ImageTransform(image_size, image_mean, image_std)
+        self.encoding = Encoding(tokenizer, transform, num_queries, template)
         self.batch_size, self.max_tokens, self.loss_per = batch_size, max_tokens, loss_per
         self.num_workers = num_workers
         self.allow_missing, self.drop_test_images = allow_missing, drop_test_images

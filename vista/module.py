@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from transformers import PreTrainedModel
 
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
 from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.parts import LLM, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
@@ -38,7 +39,7 @@ class VistaModule(LearningModule):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: PreTrainedModel,
         qformer: QFormer,
         llm: LLM,
         tokenizer: Tokenizer,

@@ -11,7 +11,8 @@ from transformers import InstructBlipConfig, LlamaConfig
 from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.data import InputError, MissingFileError
 from vista.models.config_file import unseen_settings
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.parts import LLM, QFormer
 from vista.models.weights import load_part, load_queries, read_tensors
 
 SIZES = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
@@ -51,7 +52,7 @@ def test_the_parts_of_one_folder(folder):
     """Every parameter is that of the file; nothing is left as it was allocated."""
     theirs, vocab = tiny_model(seed=7).state_dict(), len(tokenizer())
     parts = {
-        "vision_model.": Encoder(image_size=32, num_layers=1, weights=folder, **SIZES),
+        "vision_model.": build_encoder(image_size=32, num_layers=1, weights=folder, **SIZES),
         "qformer.": QFormer(
             QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab, weights=folder, **SIZES
         ),
@@ -240,7 +241,9 @@ def composite(tmp_path):
 def build(group, weights, **changes):
     vocab = len(tokenizer())
     if group == "encoder":
-        return Encoder(image_size=32, weights=weights, **{"num_layers": 1, **SIZES, **changes})
+        return build_encoder(
+            image_size=32, weights=weights, **{"num_layers": 1, **SIZES, **changes}
+        )
     if group == "qformer":
         settings = {"num_layers": 1, "encoder_hidden_size": 32, **SIZES, **changes}
         return QFormer(QUERIES, vocab_size=vocab, weights=weights, **settings)

@@ -17,7 +17,8 @@ from tests.tiny import tokenizer
 from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.images import ImageTransform
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.parts import LLM, QFormer
 from vista.module import VistaModule
 from vista.training.optimizer import Optimization
 
@@ -52,7 +53,7 @@ class ByHeart(LightningDataModule):
 def small_module() -> VistaModule:
     torch.manual_seed(0)
     sizes = {"hidden_size": WIDTH, "num_heads": 4, "mlp_size": 128}
-    encoder = Encoder(image_size=SIZE, num_layers=1, **sizes)
+    encoder = build_encoder(image_size=SIZE, num_layers=1, **sizes)
     vocabulary = len(tokenizer())
     qformer = QFormer(
         num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes

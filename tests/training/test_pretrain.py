@@ -8,7 +8,7 @@ from datamodules.pretrain import PretrainingData
 from datamodules.synthetic.world import write_pretraining
 from tests.tiny import FLAGS, run
 from vista.geometry import decode_segmentation
-from vista.models.parts import Encoder
+from vista.models.encoder import build_encoder
 from vista.training.pretrain import box_of_waves, box_waves
 
 SIZE, PATCH = 48, 8
@@ -89,7 +89,7 @@ def test_the_encoder_is_written_and_can_be_taken_by_fit(scenes, tiny_world, tmp_
     assert outcome.code == 0, outcome.err
     assert [p.name for p in tmp_path.iterdir()] == ["new"]
     start, trained = (
-        Encoder(48, 8, 32, 1, 2, 32, weights)
+        build_encoder(48, 8, 32, 1, 2, 32, weights)
         for weights in (None, tmp_path / "new/encoder.safetensors")
     )
     assert not torch.equal(
@@ -115,7 +115,7 @@ def test_weights_of_another_size_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weights = {
         name: tensor.contiguous()
-        for name, tensor in Encoder(32, 8, 32, 1, 2, 32).state_dict().items()
+        for name, tensor in build_encoder(32, 8, 32, 1, 2, 32).state_dict().items()
     }
     save_file(weights, "encoder.safetensors")
     outcome = run("fit", *FLAGS, "--encoder.weights=encoder.safetensors", "--encoder.mlp_size=64")

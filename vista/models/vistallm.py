@@ -149,14 +149,12 @@ def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
         indices of rows, the shortest rows first; every row is in one group, and no group is empty.
     """
     order = np.argsort(lengths, kind="stable")
-    tall = np.asarray(lengths)[
-        order
-    ]  # (rows,), rising: a group is a stretch of it, padded to its last
+    # (rows,), rising: a group is a stretch of it, padded to its last
+    tall = np.asarray(lengths)[order]
     rows, count = len(tall), min(most, len(tall))
     starts = np.arange(rows)
-    cost = np.full(
-        rows + 1, np.inf
-    )  # cost[i]: least padded size of the first i rows in the groups so far
+    # cost[i]: least padded size of the first i rows in the groups so far
+    cost = np.full(rows + 1, np.inf)
     cost[0] = 0
     began = np.zeros(
         (count, rows + 1), dtype=int
