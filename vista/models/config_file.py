@@ -157,7 +157,7 @@ def check_given(config: PreTrainedConfig, given: Values, folder: Path, group: st
 def config_text(part: nn.Module) -> str:
     """What is written into the head of a part's file, to be compared when it is read."""
     config: PreTrainedConfig = part.config  # type: ignore[assignment]
-    return json.dumps({"model_type": config.model_type, **_values(config)})
+    return config.to_json_string(use_diff=False)
 
 
 def unseen_settings(model: nn.Module) -> Values:
@@ -173,6 +173,9 @@ def unseen_settings(model: nn.Module) -> Values:
         for key in UNSEEN:
             if key in values:
                 found[f"{name}.{key}"] = values[key]
+        if hasattr(config, "pixels"):  # an encoder that is shown other pixels sees something else
+            shown = ("size", "mean", "std")
+            found |= {f"{name}.pixels.{key}": config.pixels[key] for key in shown}
     return found
 
 

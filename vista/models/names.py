@@ -5,16 +5,18 @@ list, and files stay as they were.
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming
 
+T = TypeVar("T")
 
-def own_names(part: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of a file under the names of the part that they are for.
+
+def own_names(part: nn.Module, tensors: Mapping[str, T]) -> dict[str, T]:
+    """The tensors of a file, or whatever stands for them, under the names of the part that they are for.
 
     Args:
         part: a model of transformers; of any other one the names are left as they are.
