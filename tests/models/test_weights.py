@@ -262,3 +262,57 @@ def test_a_checkpoint_of_ours_says_what_no_shape_tells():
     found = unseen_settings(tiny_model())
     assert found["vision_model.num_attention_heads"] == 2
     assert found["language_model.rope_theta"] == 10000.0
+    assert found["vision_model.pixels.size"] == 32
+
+
+def test_sizes_are_those_of_config_json(composite):
+    """Nothing is repeated: not of the encoder, not of the QFormer, not the number of its queries."""
+    model = tiny_model(seed=7)
+    encoder = build_encoder(weights=composite)
+    qformer = QFormer(encoder_hidden_size=32, vocab_size=len(tokenizer()), weights=composite)
+    assert qformer.num_queries == QUERIES
+    for part, expected in ((encoder, model.vision_model), (qformer, model.qformer)):
+        assert part.state_dict().keys() == expected.state_dict().keys()
+        for name, tensor in expected.state_dict().items():
+            assert torch.equal(part.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"num_queries": 8}, f"num_query_tokens is {QUERIES} there and --qformer.num_queries is 8"),
+        ({"num_layers": 2}, "num_hidden_layers is 1 there and --qformer.num_layers is 2"),
+        (
+            {"cross_attention_every": 2},
+            "cross_attention_frequency is 1 there and --qformer.cross_attention_every is 2",
+        ),
+        ({"encoder_hidden_size": 64}, "encoder_hidden_size is 32 there and 64 here"),
+    ],
+)
+def test_a_size_of_the_qformer_that_differs_is_named_with_both_values(composite, given, sentence):
+    settings = {"encoder_hidden_size": 32, "vocab_size": len(tokenizer()), **given}
+    with pytest.raises(InputError) as error:
+        QFormer(weights=composite, **settings)
+    assert sentence in str(error.value)
+
+
+def test_dropout_is_no_size(composite):
+    """InstructBLIP's is in its file, and another one may be asked for."""
+    file = composite / "config.json"
+    content = json.loads(file.read_text())
+    content["qformer_config"] |= {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    file.write_text(json.dumps(content))
+    settings = {"encoder_hidden_size": 32, "vocab_size": len(tokenizer()), "weights": composite}
+    usual, none = QFormer(**settings), QFormer(dropout=0.0, **settings)
+    assert [part.config.hidden_dropout_prob for part in (usual, none)] == [0.1, 0.0]
+
+
+def test_a_qformer_of_a_folder_without_weights_starts_at_random(composite):
+    """Its sizes are those of the file."""
+    (composite / "model.safetensors").unlink()
+    first, second = (
+        QFormer(encoder_hidden_size=32, vocab_size=9, weights=composite) for _ in range(2)
+    )
+    assert first.config.num_hidden_layers == 1 and first.num_queries == QUERIES
+    weights = [part.encoder.layer[0].attention.attention.query.weight for part in (first, second)]
+    assert not torch.equal(*weights)
