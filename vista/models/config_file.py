@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from vista.data import InputError
 
@@ -52,8 +52,42 @@ SETTINGS = {
 }
 # The same parts under another name.
 ALIKE = {"blip_2_vision_model": "instructblip_vision_model", "llava_llama": "llama"}
+# LLaVA's first releases: a LLaMA's own settings under another name.
+ALIKE_FILES = {"llava_llama": "llama"}
 # Of these no shape of a weight tells.
 UNSEEN = ("num_attention_heads", "rms_norm_eps", "rope_theta")
+
+
+def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
+    """What the `config.json` beside weights says of one part, as transformers' own config of its kind.
+
+    Args:
+        weights: a file, or the folder of several; the folder may hold nothing but its `config.json`.
+        prefix: of the part's weights in a composite folder, such as `language_model.`.
+
+    Returns:
+        None where there is no such file, or it is of something else.
+
+    Raises:
+        InputError: the file is damaged, or of a kind that transformers does not know.
+    """
+    file, text = _description(Path(weights))
+    content = _content(file, text)
+    if not content.keys() & {"model_type", *SECTIONS.values(), *SETTINGS}:
+        return None
+    kind = content.get("model_type")
+    kind = ALIKE_FILES.get(kind, kind)
+    if kind not in CONFIG_MAPPING:
+        raise InputError(f"{file} has model_type {kind!r}, which transformers does not know")
+    # Without `auto_map`: no code of a folder is ever run.
+    known = {key: value for key, value in content.items() if key not in ("auto_map", "model_type")}
+    try:
+        config = CONFIG_MAPPING[kind].from_dict(known)
+    except Exception as error:  # whatever transformers' checks of a model's values raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file} describes no {kind}: {reason}") from error
+    section = getattr(config, SECTIONS.get(prefix, ""), None)
+    return section if isinstance(section, PreTrainedConfig) else config
 
 
 def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
@@ -124,15 +158,21 @@ def _description(weights: Path) -> tuple[Path, str]:
     return weights, (head or {}).get("config", "{}")
 
 
-def _section(file: Path, text: str, prefix: str) -> Mapping[str, Any]:
-    """What a config says of one part."""
+def _content(file: Path, text: str) -> Values:
+    """A config as a group of settings."""
     try:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{file} is no JSON file: {error}") from error
-    section = content
-    if isinstance(content, dict):
-        section = content.get(SECTIONS.get(prefix, ""), content)
+    if not isinstance(content, dict):
+        raise InputError(f"{file} holds no settings of a model")
+    return content
+
+
+def _section(file: Path, text: str, prefix: str) -> Mapping[str, Any]:
+    """What a config says of one part."""
+    content = _content(file, text)
+    section = content.get(SECTIONS.get(prefix, ""), content)
     if not isinstance(section, dict):
         raise InputError(f"{file} holds no settings of a model")
     return section
