@@ -9,7 +9,8 @@ from torch import Tensor
 from transformers import InstructBlipConfig, InstructBlipForConditionalGeneration
 
 from benchmarks.mixture_samples import IMAGE, VOCABULARY
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 
 Batch = dict[str, Tensor]
@@ -70,7 +71,7 @@ class Bench:
         with torch.device(device):
             encoder = Encoder(**parts["encoder"]).requires_grad_(False)
             qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
-            llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(not is_7b)
+            llm = build_llm(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(not is_7b)
             self.ours = VistaLLM(encoder, qformer, llm, IMAGE, length_groups)
         self.queries = qformer.num_queries
         self.side = parts["encoder"]["image_size"]

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import Encoder, QFormer
 from vista.module import PARTS, VistaModule
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.optimizer import Optimization
@@ -27,7 +28,7 @@ def module(
     qformer = QFormer(
         num_queries=QUERIES, encoder_hidden_size=width, vocab_size=len(words), **sizes
     )
-    llm = LLM(vocab_size=len(words), **sizes)
+    llm = build_llm(vocab_size=len(words), **sizes)
     return VistaModule(encoder, qformer, llm, words, codec or Codec(num_points=4), **settings)
 
 

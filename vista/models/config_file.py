@@ -28,6 +28,8 @@ SECTIONS = {
     "qformer.": "qformer_config",
     "language_model.": "text_config",
 }
+# The group of settings of each.
+GROUPS = {"vision_model.": "encoder", "qformer.": "qformer", "language_model.": "llm"}
 # What decides how a part computes -> our setting of it, if there is one.
 SETTINGS = {
     "hidden_size": "hidden_size",
@@ -50,6 +52,7 @@ SETTINGS = {
     "mlp_bias": "",
     "qkv_bias": "",
 }
+LONGEST = "max_position_embeddings"
 # The same parts under another name.
 ALIKE = {"blip_2_vision_model": "instructblip_vision_model", "llava_llama": "llama"}
 # LLaVA's first releases: a LLaMA's own settings under another name.
@@ -108,7 +111,7 @@ def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
     theirs = _section(file, text, prefix)
     if not theirs.keys() & {"model_type", *SETTINGS}:
         return  # of something else that lies there
-    group = type(part).__name__.lower()
+    group = GROUPS.get(prefix, type(part).__name__.lower())
     kind = theirs.get("model_type", own.model_type)
     if ALIKE.get(kind, kind) != own.model_type:
         raise InputError(f"{file} is of a {kind}, the {group} is a {own.model_type}")
@@ -121,6 +124,34 @@ def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
     differences += _too_long(read, own, group)
     if differences:
         raise InputError(f"{file} is of another model: {'; '.join(differences)}")
+
+
+def check_given(config: PreTrainedConfig, given: Values, folder: Path, group: str) -> None:
+    """Refuse settings that say something else than a folder's `config.json`: the file decides.
+
+    Args:
+        config: what the file says.
+        given: values by our names.
+        folder: named in the error.
+        group: of the settings.
+
+    Raises:
+        InputError: names every difference and both values.
+    """
+    theirs = _values(config)
+    keys = {setting: key for key, setting in SETTINGS.items() if setting}
+    differing = []
+    for setting, value in given.items():
+        key = keys.get(setting, LONGEST)
+        found = theirs.get(key, getattr(config, key, None))
+        # Positions may be fewer than those that were trained.
+        same = value <= (found or 0) if key == LONGEST else value == found
+        if not same:
+            differing.append(f"{key} is {found} there and --{group}.{setting} is {value}")
+    if differing:
+        raise InputError(
+            f"config.json of {folder} decides on sizes: {'; '.join(differing)}; leave such settings out"
+        )
 
 
 def config_text(part: nn.Module) -> str:
@@ -203,8 +234,7 @@ def _differences(theirs: Values, ours: Values, group: str) -> list[str]:
 
 def _too_long(theirs: PreTrainedConfig, ours: PreTrainedConfig, group: str) -> list[str]:
     """Rotary positions may be fewer than those that were trained, not more."""
-    key = "max_position_embeddings"
-    most, asked = getattr(theirs, key, 0), getattr(ours, key, 0)
+    most, asked = getattr(theirs, LONGEST, 0), getattr(ours, LONGEST, 0)
     if asked <= most:
         return []
-    return [f"{key} is {most} there and {asked} here (--{group}.max_positions)"]
+    return [f"{LONGEST} is {most} there and {asked} here (--{group}.max_positions)"]

@@ -1,4 +1,4 @@
-"""The three parts of VistaLLM: transformers' own modules, built from explicit sizes.
+"""The image encoder and the QFormer of VistaLLM: transformers' own modules, built from explicit sizes.
 
 Each class only writes the configuration that its parent wants, so names of parameters and forward passes are
 transformers'. Defaults are the tiny size; `configs/sizes/vicuna_7b.yaml` holds the paper's.
@@ -7,8 +7,6 @@ transformers'. Defaults are the tiny size; `configs/sizes/vicuna_7b.yaml` holds 
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.initialization import no_init_weights
 from transformers.models.instructblip.configuration_instructblip import (
     InstructBlipQFormerConfig,
     InstructBlipVisionConfig,
@@ -117,57 +115,3 @@ class QFormer(InstructBlipQFormerModel):
             load_part(self, weights, "qformer.")
         else:
             initialize(self, hidden_size)
-
-
-class LLM(LlamaForCausalLM):
-    """The language model: LLaMA, of which Vicuna is a fine-tuned copy (Section 3.1, "LLM")."""
-
-    def __init__(
-        self,
-        vocab_size: int = 0,
-        hidden_size: int = 128,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        mlp_size: int = 384,
-        max_positions: int = 2048,
-        tie_embeddings: bool = True,
-        rms_norm_eps: float = 1e-6,
-        rope_theta: float = 10000.0,
-        weights: Path | None = None,
-    ) -> None:
-        """Build the language model.
-
-        Args:
-            vocab_size: entries of the tokenizer, filled in by the command line.
-            hidden_size: width D of the tokens.
-            num_layers: transformer layers.
-            num_heads: attention heads.
-            mlp_size: width of the hidden layer of each MLP.
-            max_positions: longest sequence in tokens.
-            tie_embeddings: whether input and output embeddings are one table.
-            rms_norm_eps: added to the mean square of a token before its root; LLaMA 2 and Vicuna v1.5 have 1e-5.
-            rope_theta: base of the rotary frequencies.
-            weights: safetensors file or folder to start from; none: random.
-        """
-        config = LlamaConfig(
-            vocab_size=vocab_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=num_layers,
-            num_attention_heads=num_heads,
-            intermediate_size=mlp_size,
-            max_position_embeddings=max_positions,
-            tie_word_embeddings=tie_embeddings,
-            rms_norm_eps=rms_norm_eps,
-            rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
-            bos_token_id=1,
-            eos_token_id=2,
-        )
-        self.pretrained = weights is not None
-        if weights is None:
-            super().__init__(config)
-            initialize(self, hidden_size)
-            return
-        with no_init_weights():  # random numbers for seven billion weights take minutes
-            super().__init__(config)
-        self.tie_weights()
-        load_part(self, weights, "language_model.")
