@@ -78,7 +78,7 @@ def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
     content = _content(file, text)
     if not content.keys() & {"model_type", *SECTIONS.values(), *SETTINGS}:
         return None
-    kind = content.get("model_type")
+    kind = str(content.get("model_type"))
     kind = ALIKE_FILES.get(kind, kind)
     if kind not in CONFIG_MAPPING:
         raise InputError(f"{file} has model_type {kind!r}, which transformers does not know")
