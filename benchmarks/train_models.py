@@ -10,7 +10,8 @@ from transformers import InstructBlipConfig, InstructBlipForConditionalGeneratio
 
 from benchmarks.mixture_samples import IMAGE, VOCABULARY
 from vista.models.encoder import build_encoder
-from vista.models.parts import LLM, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
 
 Batch = dict[str, Tensor]
@@ -71,7 +72,7 @@ class Bench:
         with torch.device(device):
             encoder = build_encoder(**parts["encoder"]).requires_grad_(False)
             qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
-            llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(not is_7b)
+            llm = build_llm(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(not is_7b)
             self.ours = VistaLLM(encoder, qformer, llm, IMAGE, length_groups)
         self.queries = qformer.num_queries
         self.side = parts["encoder"]["image_size"]

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
 from vista.models.encoder import build_encoder
-from vista.models.parts import LLM, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.module import PARTS, VistaModule
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.optimizer import Optimization
@@ -28,7 +29,7 @@ def module(
     qformer = QFormer(
         num_queries=QUERIES, encoder_hidden_size=width, vocab_size=len(words), **sizes
     )
-    llm = LLM(vocab_size=len(words), **sizes)
+    llm = build_llm(vocab_size=len(words), **sizes)
     return VistaModule(encoder, qformer, llm, words, codec or Codec(num_points=4), **settings)
 
 

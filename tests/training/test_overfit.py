@@ -18,7 +18,8 @@ from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.images import ImageTransform
 from vista.models.encoder import build_encoder
-from vista.models.parts import LLM, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.module import VistaModule
 from vista.training.optimizer import Optimization
 
@@ -58,7 +59,7 @@ def small_module() -> VistaModule:
     qformer = QFormer(
         num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes
     )
-    llm = LLM(vocab_size=vocabulary, num_layers=2, **sizes)
+    llm = build_llm(vocab_size=vocabulary, num_layers=2, **sizes)
     optimization = Optimization(learning_rate=3e-3, weight_decay=0.0)
     return VistaModule(encoder, qformer, llm, tokenizer(), CODEC, optimization=optimization)
 

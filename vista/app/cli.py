@@ -10,6 +10,7 @@ from shutil import rmtree
 from typing import Any
 
 import yaml
+from jsonargparse import class_from_function
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
@@ -35,14 +36,18 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.full_disk import is_full
 from vista.leftovers import held, temporary_folder
-from vista.models.parts import LLM, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.towers import width_of
 from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, read_states
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
-PARTS = {"encoder": ENCODER, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
+PARTS = {
+    "encoder": ENCODER, "qformer": QFormer, "llm": class_from_function(build_llm), "tokenizer": Tokenizer,
+    "codec": Codec,
+}  # fmt: skip
 # Of every size and place; a stage says for how many epochs it trains.
 TRAINER_DEFAULTS = {
     "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
@@ -53,7 +58,7 @@ LIGHTNING_SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
-    ("llm", "weights"), ("model", "weights"),
+    ("llm", "weights"), ("llm", "architecture"), ("model", "weights"),
 )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
     content = _content(file, text)
     if not content.keys() & {"model_type", *SECTIONS.values(), *SETTINGS}:
         return None
-    kind = content.get("model_type")
+    kind = str(content.get("model_type"))
     kind = ALIKE_FILES.get(kind, kind)
     if kind not in CONFIG_MAPPING:
         raise InputError(f"{file} has model_type {kind!r}, which transformers does not know")
@@ -175,7 +175,8 @@ def unseen_settings(model: nn.Module) -> Values:
                 found[f"{name}.{key}"] = values[key]
         if hasattr(config, "pixels"):  # an encoder that is shown other pixels sees something else
             shown = ("size", "mean", "std")
-            found |= {f"{name}.pixels.{key}": config.pixels[key] for key in shown}
+            pixels: Values = config.pixels  # type: ignore[union-attr]
+            found |= {f"{name}.pixels.{key}": pixels[key] for key in shown}
     return found
 
 

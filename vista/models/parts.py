@@ -1,13 +1,11 @@
-"""The parts of VistaLLM beside the encoder: transformers' own modules.
+"""The QFormer: transformers' own module, of which the class only writes the configuration.
 
-Each class only writes the configuration that its parent wants, so names of parameters and forward passes are
-transformers'. Sizes are those of the folder's `config.json`, or given; what nobody gives is the tiny size.
+Names of parameters and the forward pass are transformers'. Sizes are those of the folder's `config.json`, or given;
+what nobody gives is the tiny size.
 """
 
 from pathlib import Path
 
-from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.initialization import no_init_weights
 from transformers.models.instructblip.configuration_instructblip import InstructBlipQFormerConfig
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
@@ -120,57 +118,3 @@ def _num_queries(weights: Path | None, given: int | None) -> int:
             f"is {given}; leave such settings out"
         )
     return stated or given or 8
-
-
-class LLM(LlamaForCausalLM):
-    """The language model: LLaMA, of which Vicuna is a fine-tuned copy (Section 3.1, "LLM")."""
-
-    def __init__(
-        self,
-        vocab_size: int = 0,
-        hidden_size: int = 128,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        mlp_size: int = 384,
-        max_positions: int = 2048,
-        tie_embeddings: bool = True,
-        rms_norm_eps: float = 1e-6,
-        rope_theta: float = 10000.0,
-        weights: Path | None = None,
-    ) -> None:
-        """Build the language model.
-
-        Args:
-            vocab_size: entries of the tokenizer, filled in by the command line.
-            hidden_size: width D of the tokens.
-            num_layers: transformer layers.
-            num_heads: attention heads.
-            mlp_size: width of the hidden layer of each MLP.
-            max_positions: longest sequence in tokens.
-            tie_embeddings: whether input and output embeddings are one table.
-            rms_norm_eps: added to the mean square of a token before its root; LLaMA 2 and Vicuna v1.5 have 1e-5.
-            rope_theta: base of the rotary frequencies.
-            weights: safetensors file or folder to start from; none: random.
-        """
-        config = LlamaConfig(
-            vocab_size=vocab_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=num_layers,
-            num_attention_heads=num_heads,
-            intermediate_size=mlp_size,
-            max_position_embeddings=max_positions,
-            tie_word_embeddings=tie_embeddings,
-            rms_norm_eps=rms_norm_eps,
-            rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
-            bos_token_id=1,
-            eos_token_id=2,
-        )
-        self.pretrained = weights is not None
-        if weights is None:
-            super().__init__(config)
-            initialize(self, hidden_size)
-            return
-        with no_init_weights():  # random numbers for seven billion weights take minutes
-            super().__init__(config)
-        self.tie_weights()
-        load_part(self, weights, "language_model.")

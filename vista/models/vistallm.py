@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from vista.models.llm import next_logits
 from vista.models.parts import QFormer
 from vista.tokens.batch_types import Batch
 
@@ -110,7 +111,7 @@ class VistaLLM(nn.Module):
         target = batch["labels"][:, 1:]  # (B, T - 1): each position is asked for the next token
         learned = target != -100
         hidden = self._decode(self.embed(batch), batch["attention_mask"])[:, :-1]
-        logits = self.language_model.get_output_embeddings()(hidden[learned])  # (learned tokens, V)
+        logits = next_logits(self.language_model, hidden[learned])  # (learned tokens, V)
         loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
         return loss.new_zeros(target.shape).masked_scatter(learned, loss)
 
