@@ -35,7 +35,7 @@ from vista.data import Annotation, InputError, MissingFileError
 from vista.decoding.loss_weights import LossPer
 from vista.first_process import on_first
 from vista.full_disk import full_disk_named
-from vista.images import CLIP_MEAN, CLIP_STD, Channels, ImageTransform
+from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform
 from vista.leftovers import claim, remove_unused
 from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
@@ -58,8 +58,8 @@ class MixtureData(LightningDataModule):
         replay_tasks: list[str] | None = None,
         replay: float = 0.0,
         image_size: int = 96,
-        image_mean: Channels = CLIP_MEAN,
-        image_std: Channels = CLIP_STD,
+        image_mean: tuple[float, float, float] = CLIP_MEAN,
+        image_std: tuple[float, float, float] = CLIP_STD,
         num_queries: int = 8,
         template: str = "plain",
         batch_size: int = 64,

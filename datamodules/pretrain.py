@@ -13,7 +13,7 @@ from datamodules.readers import READERS
 from datamodules.synthetic.world import write_pretraining
 from vista.data import Annotation, InputError
 from vista.geometry import decode_segmentation
-from vista.images import CLIP_MEAN, CLIP_STD, Channels, ImageTransform, load_image
+from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform, load_image
 
 
 class PatchTargets(Dataset[dict[str, Tensor]]):
@@ -80,8 +80,8 @@ class PretrainingData(LightningDataModule):
         num_scenes: int = 20000,
         num_val: int = 500,
         image_size: int = 96,
-        image_mean: Channels = CLIP_MEAN,
-        image_std: Channels = CLIP_STD,
+        image_mean: tuple[float, float, float] = CLIP_MEAN,
+        image_std: tuple[float, float, float] = CLIP_STD,
         grid: int = 12,
         batch_size: int = 32,
         num_workers: int = 1,

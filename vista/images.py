@@ -19,8 +19,6 @@ from PIL import Image
 from vista.data import Size
 from vista.odd_images import BROKEN, FORMATS, ImageError, header_error, load_tiff
 
-Channels = tuple[float, float, float]  # a number for red, green and blue
-
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -106,8 +104,8 @@ class ImageTransform:
     def __init__(
         self,
         image_size: int = 96,
-        mean: Channels = CLIP_MEAN,
-        std: Channels = CLIP_STD,
+        mean: tuple[float, float, float] = CLIP_MEAN,
+        std: tuple[float, float, float] = CLIP_STD,
         augment: bool = False,
     ) -> None:
         # At import albumentations asks the network for its newest version, and takes a second: import it late.

@@ -150,12 +150,14 @@ def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
         indices of rows, the shortest rows first; every row is in one group, and no group is empty.
     """
     order = np.argsort(lengths, kind="stable")
-    # (rows,), rising: a group is a stretch of it, padded to its last
-    tall = np.asarray(lengths)[order]
+    tall = np.asarray(lengths)[
+        order
+    ]  # (rows,), rising: a group is a stretch of it, padded to its last
     rows, count = len(tall), min(most, len(tall))
     starts = np.arange(rows)
-    # cost[i]: least padded size of the first i rows in the groups so far
-    cost = np.full(rows + 1, np.inf)
+    cost = np.full(
+        rows + 1, np.inf
+    )  # cost[i]: least padded size of the first i rows in the groups so far
     cost[0] = 0
     began = np.zeros(
         (count, rows + 1), dtype=int
