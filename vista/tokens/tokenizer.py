@@ -11,12 +11,15 @@ by a regular expression, and are read back as plain numbers: the visible text is
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
 
 import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import neutralise
-from vista.tokens.llama import MARKS
+from vista.tokens.byte_level import BytePieces
+from vista.tokens.chat import ChatTemplate
+from vista.tokens.llama import MARKS, crosses_words
 from vista.tokens.vocabulary import Vocabulary
 
 _WORD = re.compile(" *[^ ]+| +")
@@ -37,14 +40,16 @@ class Tokenizer(Vocabulary):
 
     def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
         super()._setup(fast, settings)
-        self._words = Words(fast)
+        self._words = BytePieces(fast) if self.byte_level else Words(fast)
         self._cut = re.compile(self._pattern())
 
     def _pattern(self) -> str:
         """What is not left to the LLM's own pieces."""
-        # These characters go as bytes: "▁" would come back as a space, and in `compact` "[2014]" as "[2, 0, 1, 4]".
-        as_bytes = r"▁|\[(?=[0-9]{2})" if self._compact else "▁"
-        pattern = rf"(?P<mark>{'|'.join(MARKS)})|(?P<bracket>{_BRACKET})|(?P<bytes>{as_bytes})"
+        # "▁" would come back as a space where it is one, and in `compact` "[2014]" as "[2, 0, 1, 4]".
+        apart = ["▁"] * ("▁" in self._apart) + [r"\[(?=[0-9]{2})"] * self._compact or ["(?!)"]
+        pattern = (
+            rf"(?P<mark>{'|'.join(MARKS)})|(?P<bracket>{_BRACKET})|(?P<apart>{'|'.join(apart)})"
+        )
         if self.settings["number_tokens"] == "everywhere":
             pattern += "|(?P<number>(?<![0-9])[1-9][0-9]{1,2}(?![0-9]))"
         return pattern
@@ -60,7 +65,7 @@ class Tokenizer(Vocabulary):
             eos: put the end token last.
             continued: the text goes on right after other ids; else a space is put before it, as SentencePiece does.
         """
-        ids = [self.bos_id] if bos else []
+        ids = list(self.begin) if bos else []
         if text and not continued and not text.startswith(MARKS):
             text = " " + text
         end = 0
@@ -70,6 +75,11 @@ class Tokenizer(Vocabulary):
             end = match.end()
         ids += self._words.encode(text[end:])
         return [*ids, self.eos_id] if eos else ids
+
+    @cached_property
+    def chat(self) -> ChatTemplate:
+        """The LLM's own chat template; an InputError where there is none."""
+        return ChatTemplate(self.fast, partial(self.encode, continued=True))
 
     def encode_instruction(self, text: str) -> list[int]:
         """Ids for the QFormer."""
@@ -81,8 +91,8 @@ class Tokenizer(Vocabulary):
             return self._encode_bracket(text)
         if kind == "number":
             return self._numbers[text]
-        if kind == "bytes":
-            return self._as_bytes[text]
+        if kind == "apart":
+            return self._apart[text]
         return [self._marks[text]]
 
     def _encode_bracket(self, text: str) -> list[int]:
@@ -113,7 +123,7 @@ class Tokenizer(Vocabulary):
 class Words:
     """Words -> ids by the BPE model alone, which knows no added tokens, so that text cannot name them.
 
-    Each word is cut with the spaces before it and remembered: no piece goes beyond one word (`check_llama_like`).
+    Each word is cut with the spaces before it and remembered, where no piece goes beyond one word.
     """
 
     max_words, max_length = 100_000, 32  # what is remembered
@@ -121,11 +131,12 @@ class Words:
     def __init__(self, fast: PreTrainedTokenizerFast) -> None:
         self._model = tokenizers.Tokenizer(fast.backend_tokenizer.model)
         self._known: dict[str, list[int]] = {}
+        self._whole = crosses_words(fast)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; no space is put before it."""
         ids: list[int] = []
-        for word in _WORD.findall(text):
+        for word in [text] if self._whole else _WORD.findall(text):
             pieces = self._known.get(word)
             if pieces is None:
                 valid = word.encode(errors="replace").decode()  # without lone surrogates
