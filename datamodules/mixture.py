@@ -39,7 +39,7 @@ from vista.images import ImageTransform
 from vista.leftovers import claim, remove_unused
 from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
-from vista.tokens.chat import Template
+from vista.tokens.chat import Template, chat_of
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
 
@@ -101,7 +101,7 @@ class MixtureData(LightningDataModule):
         """
         super().__init__()
         if template == "own":
-            tokenizer.chat  # noqa: B018 (refused now, not by the first sample)
+            chat_of(tokenizer)  # refused now, not by the first sample
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
         self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world

@@ -14,6 +14,7 @@ from vista.decoding.grammar import Regions, Text, TextWithBoxes, compile_grammar
 from vista.tokens.batch import IGNORE, encode_example, expand_images
 from vista.tokens.batch_types import Example
 from vista.tokens.byte_level import PLAIN_BRACKET
+from vista.tokens.chat import chat_of
 from vista.tokens.tokenizer import Tokenizer
 
 LAYOUTS: list[dict[str, Any]] = [
@@ -206,7 +207,7 @@ def test_templates_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
         tokenizer = Tokenizer(save_family("qwen", tmp_path / str(k)))
         tokenizer.fast.chat_template = template
         with pytest.raises(InputError, match=sentence):
-            _ = tokenizer.chat
+            chat_of(tokenizer)
     assert TEMPLATES.keys() == CONTROL.keys()
 
 

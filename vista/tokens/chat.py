@@ -8,16 +8,24 @@ runs it in a sandbox. Questions never go through it, so that none can name a con
 
 import re
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import InputError
+from vista.tokens.tokenizer import Tokenizer
 
 Template = Literal["plain", "vicuna_v1", "own"]
 # What a template may ask for: no thoughts before an answer (Qwen 3), the same date every day (LLaMA 3).
 FIXED: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+
+
+@lru_cache(maxsize=8)
+def chat_of(tokenizer: Tokenizer) -> "ChatTemplate":
+    """The chat template of a tokenizer, made once; an InputError where there is none."""
+    return ChatTemplate(tokenizer.fast, partial(tokenizer.encode, continued=True))
 
 
 class ChatTemplate:

@@ -11,18 +11,15 @@ by a regular expression, and are read back as plain numbers: the visible text is
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
 
 import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import neutralise
 from vista.tokens.byte_level import BytePieces
-from vista.tokens.chat import ChatTemplate
 from vista.tokens.llama import MARKS, crosses_words
 from vista.tokens.vocabulary import Vocabulary
 
-_WORD = re.compile(" *[^ ]+| +")
 _NUMBER = "(?:0|[1-9][0-9]{0,2})"
 _PAIR = f"{_NUMBER} *, *{_NUMBER}"
 _BRACKET = rf" ?\[(?: *{_PAIR}(?: *, *{_PAIR})* *)?\]"  # 0, 2, 4 ... numbers; its space belongs to the piece "▁["
@@ -47,9 +44,8 @@ class Tokenizer(Vocabulary):
         """What is not left to the LLM's own pieces."""
         # "▁" would come back as a space where it is one, and in `compact` "[2014]" as "[2, 0, 1, 4]".
         apart = ["▁"] * ("▁" in self._apart) + [r"\[(?=[0-9]{2})"] * self._compact or ["(?!)"]
-        pattern = (
-            rf"(?P<mark>{'|'.join(MARKS)})|(?P<bracket>{_BRACKET})|(?P<apart>{'|'.join(apart)})"
-        )
+        pattern = rf"(?P<mark>{'|'.join(MARKS)})|(?P<bracket>{_BRACKET})"
+        pattern += rf"|(?P<apart>{'|'.join(apart)})"
         if self.settings["number_tokens"] == "everywhere":
             pattern += "|(?P<number>(?<![0-9])[1-9][0-9]{1,2}(?![0-9]))"
         return pattern
@@ -76,11 +72,6 @@ class Tokenizer(Vocabulary):
         ids += self._words.encode(text[end:])
         return [*ids, self.eos_id] if eos else ids
 
-    @cached_property
-    def chat(self) -> ChatTemplate:
-        """The LLM's own chat template; an InputError where there is none."""
-        return ChatTemplate(self.fast, partial(self.encode, continued=True))
-
     def encode_instruction(self, text: str) -> list[int]:
         """Ids for the QFormer."""
         return self.encode(text) if self.instructions is None else self.instructions.encode(text)
@@ -91,9 +82,7 @@ class Tokenizer(Vocabulary):
             return self._encode_bracket(text)
         if kind == "number":
             return self._numbers[text]
-        if kind == "apart":
-            return self._apart[text]
-        return [self._marks[text]]
+        return self._apart[text]
 
     def _encode_bracket(self, text: str) -> list[int]:
         space, _, inside = text[:-1].partition("[")
@@ -131,12 +120,12 @@ class Words:
     def __init__(self, fast: PreTrainedTokenizerFast) -> None:
         self._model = tokenizers.Tokenizer(fast.backend_tokenizer.model)
         self._known: dict[str, list[int]] = {}
-        self._whole = crosses_words(fast)
+        self._word = re.compile("(?s:.+)" if crosses_words(fast) else " *[^ ]+| +")
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; no space is put before it."""
         ids: list[int] = []
-        for word in [text] if self._whole else _WORD.findall(text):
+        for word in self._word.findall(text):
             pieces = self._known.get(word)
             if pieces is None:
                 valid = word.encode(errors="replace").decode()  # without lone surrogates

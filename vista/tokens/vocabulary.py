@@ -105,8 +105,7 @@ class Vocabulary:
         self.close_id, self.comma_id, self.space_id = (
             vocabulary[piece] for piece in ("]", ",", space)
         )
-        self._marks = {mark: vocabulary[mark] for mark in MARKS}
-        self.image_id, self.bsep_id, self.msep_id = self._marks.values()
+        self.image_id, self.bsep_id, self.msep_id = (vocabulary[mark] for mark in MARKS)
         self.number_ids = [vocabulary[str(n) if n < 10 else f"<|{n}|>"] for n in range(1000)]
         self._number_set = set(self.number_ids)
         # By the text of a number, its tokens inside a bracket.
@@ -115,7 +114,8 @@ class Vocabulary:
             for number in self._numbers:
                 self._numbers[number] = [vocabulary[digit] for digit in number]
         self._between = [] if self._compact else [self.comma_id, self.space_id]
-        self._apart: dict[str, list[int]] = {}  # what is not left to the LLM's own pieces
+        # What is not left to the LLM's own pieces.
+        self._apart = {mark: [vocabulary[mark]] for mark in MARKS}
         if self.byte_level:
             self._apart["["] = [vocabulary[PLAIN_BRACKET]]
         for character in "" if self.byte_level else "▁[":
