@@ -39,6 +39,7 @@ from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform
 from vista.leftovers import claim, remove_unused
 from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
+from vista.tokens.chat import Template, chat_of
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
 
@@ -61,7 +62,7 @@ class MixtureData(LightningDataModule):
         image_mean: tuple[float, float, float] = CLIP_MEAN,
         image_std: tuple[float, float, float] = CLIP_STD,
         num_queries: int = 8,
-        template: str = "plain",
+        template: Template = "plain",
         batch_size: int = 64,
         max_tokens: int = 2048,
         loss_per: LossPer = "token",
@@ -88,7 +89,7 @@ class MixtureData(LightningDataModule):
             image_mean: of the pixels of each channel on the scale 0..1, filled in by the command line.
             image_std: their deviation, filled in by the command line.
             num_queries: visual tokens L per image, filled in by the command line.
-            template: conversation form, `plain` or `vicuna_v1`.
+            template: conversation form, `plain`, `vicuna_v1` or the LLM's `own` chat template.
             batch_size: samples in a global batch, over all processes.
             max_tokens: longest sequence; a longer sample is not learned from.
             loss_per: what weighs alike in the loss: every `token` of an answer (the paper's plain mean), or every
@@ -103,6 +104,8 @@ class MixtureData(LightningDataModule):
             world: the generated world.
         """
         super().__init__()
+        if template == "own":
+            chat_of(tokenizer)  # refused now, not by the first sample
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
         self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world

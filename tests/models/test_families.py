@@ -1,5 +1,6 @@
 """Language models of every family, saved by transformers and built by config alone, compute what they did."""
 
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,10 +40,12 @@ def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     torch.manual_seed(1)
     theirs = AutoModelForCausalLM.from_config(family_config(request.param, len(tokenizer()))).eval()
     with torch.no_grad():  # the first weights are so small that every token is as likely
-        for name, parameter in theirs.named_parameters():
+        for parameter in theirs.parameters():
             parameter.normal_(std=0.3 if parameter.ndim > 1 else 0.1)
             if parameter.ndim == 1 and "gemma" not in request.param:
                 parameter.add_(1)
+        if "gemma" in request.param:  # else a token is its own likeliest successor
+            theirs.get_input_embeddings().weight.mul_(0.05)
     folder = tmp_path_factory.mktemp(request.param)
     theirs.save_pretrained(folder, max_shard_size="100KB")
     assert len(list(folder.glob("*.safetensors"))) > 1
@@ -105,7 +108,7 @@ def test_greedy_answers_are_those_of_transformers(saved: Saved, model: VistaLLM)
             eos_token_id=None,
         )
         assert answer.token_ids == theirs[0].tolist()
-        assert len(set(answer.token_ids)) > 3
+    assert len(set(chain.from_iterable(answer.token_ids for answer in answers))) > 3
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@
 What follows asks any of them the same few things: input and output embeddings, the decoder between them, its config.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,19 +89,17 @@ def build_llm(
     return llm
 
 
-def next_logits(llm: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """The end of a language model's own forward pass: logits, float (..., V), of last hidden states (..., D)."""
-    head: Any = llm.get_output_embeddings()
-    logits: Tensor = head(hidden)
-    # Of those that do more than multiply by the head, each has its own name for it.
-    config: Any = llm.config
+def logit_steps(config: Any) -> list[Callable[[Tensor], Tensor]]:
+    """What a language model's own forward pass does with the logits of its head; nothing, for most."""
+    steps: list[Callable[[Tensor], Tensor]] = []
+    # Each kind has its own name for it.
     if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma 2
-        logits = cap * (logits / cap).tanh()
+        steps.append(lambda logits: cap * (logits / cap).tanh())
     if (factor := getattr(config, "logit_scale", None)) is not None:  # Cohere
-        logits = logits * factor
+        steps.append(lambda logits: logits * factor)
     if (divisor := getattr(config, "logits_scaling", None)) is not None:  # Granite
-        logits = logits / divisor
-    return logits
+        steps.append(lambda logits: logits / divisor)
+    return steps
 
 
 def _described(
