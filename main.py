@@ -38,6 +38,7 @@ ADVICE = {
     "LeafSpec": "Lightning calls torch in an old way; the result is the same",
     "does not have many workers": "about speed; the number is a setting, and small models need none",
     "persistent_workers": "about speed, as above",
+    "in eval mode at the start of training": "the encoder, which keeps the statistics of its norms",
     "your dataloader is not resumable": "the data module knows its place by itself (tests/training/test_resume.py)",
 }
 

@@ -25,7 +25,9 @@ from vista.decoding.automaton import Automaton
 from vista.decoding.coordinates import Coordinates
 from vista.decoding.grammar import Grammar, Regions, Text, compile_grammar
 from vista.decoding.greedy import generate
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
 from vista.tokens.batch_types import Example
@@ -62,8 +64,10 @@ class Bench:
         heads = max(1, width // 64)
         with torch.device(device):
             qformer = QFormer(vocab_size=len(self.tokenizer))
-            llm = LLM(len(self.tokenizer), width, layers, heads, 3 * width)
-            self.model = VistaLLM(Encoder(), qformer, llm, self.tokenizer.image_id).eval().to(dtype)
+            llm = build_llm(len(self.tokenizer), width, layers, heads, 3 * width)
+            self.model = (
+                VistaLLM(build_encoder(), qformer, llm, self.tokenizer.image_id).eval().to(dtype)
+            )
         # No answer of `generate` may end early, nor hold what ours never hold.
         t = self.tokenizer
         self.never = [t.bos_id, t.eos_id, t.pad_id, t.image_id]

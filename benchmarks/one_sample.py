@@ -22,7 +22,9 @@ from datamodules.splits import Splits
 from datamodules.synthetic.world import write_world
 from vista.codec.codec import Codec
 from vista.images import ImageTransform
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.module import VistaModule
 from vista.tokens.tokenizer import Tokenizer
 
@@ -62,8 +64,10 @@ def small_module(codec: Codec) -> VistaModule:
     qformer = QFormer(
         num_queries=NUM_QUERIES, encoder_hidden_size=32, vocab_size=vocabulary, **sizes
     )
-    encoder = Encoder(image_size=IMAGE_SIZE, **sizes)
-    module = VistaModule(encoder, qformer, LLM(vocab_size=vocabulary, **sizes), tokenizer, codec)
+    encoder = build_encoder(image_size=IMAGE_SIZE, **sizes)
+    module = VistaModule(
+        encoder, qformer, build_llm(vocab_size=vocabulary, **sizes), tokenizer, codec
+    )
     one_process = SimpleNamespace(reduce=lambda value, **_: value)
     data = SimpleNamespace(train_sources=[None])
     module._trainer = SimpleNamespace(  # type: ignore[assignment]

@@ -9,7 +9,9 @@ from torch import Tensor
 from transformers import InstructBlipConfig, InstructBlipForConditionalGeneration
 
 from benchmarks.mixture_samples import IMAGE, VOCABULARY
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
 
 Batch = dict[str, Tensor]
@@ -68,9 +70,9 @@ class Bench:
         torch.set_default_dtype(torch.bfloat16 if is_7b else torch.float32)
         width = parts["encoder"]["hidden_size"]
         with torch.device(device):
-            encoder = Encoder(**parts["encoder"]).requires_grad_(False)
+            encoder = build_encoder(**parts["encoder"]).requires_grad_(False)
             qformer = QFormer(vocab_size=VOCABULARY, encoder_hidden_size=width, **parts["qformer"])
-            llm = LLM(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(not is_7b)
+            llm = build_llm(vocab_size=VOCABULARY, **parts["llm"]).requires_grad_(not is_7b)
             self.ours = VistaLLM(encoder, qformer, llm, IMAGE, length_groups)
         self.queries = qformer.num_queries
         self.side = parts["encoder"]["image_size"]

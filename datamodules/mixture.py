@@ -35,10 +35,11 @@ from vista.data import Annotation, InputError, MissingFileError
 from vista.decoding.loss_weights import LossPer
 from vista.first_process import on_first
 from vista.full_disk import full_disk_named
-from vista.images import ImageTransform
+from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform
 from vista.leftovers import claim, remove_unused
 from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
+from vista.tokens.chat import Template, chat_of
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.resume import Position
 
@@ -58,8 +59,10 @@ class MixtureData(LightningDataModule):
         replay_tasks: list[str] | None = None,
         replay: float = 0.0,
         image_size: int = 96,
+        image_mean: tuple[float, float, float] = CLIP_MEAN,
+        image_std: tuple[float, float, float] = CLIP_STD,
         num_queries: int = 8,
-        template: str = "plain",
+        template: Template = "plain",
         batch_size: int = 64,
         max_tokens: int = 2048,
         loss_per: LossPer = "token",
@@ -83,8 +86,10 @@ class MixtureData(LightningDataModule):
             replay_tasks: tasks of an earlier stage that are trained on along with `tasks`, so that they are kept.
             replay: share of the samples that `replay_tasks` get.
             image_size: side S of the square that the encoder sees, filled in by the command line.
+            image_mean: of the pixels of each channel on the scale 0..1, filled in by the command line.
+            image_std: their deviation, filled in by the command line.
             num_queries: visual tokens L per image, filled in by the command line.
-            template: conversation form, `plain` or `vicuna_v1`.
+            template: conversation form, `plain`, `vicuna_v1` or the LLM's `own` chat template.
             batch_size: samples in a global batch, over all processes.
             max_tokens: longest sequence; a longer sample is not learned from.
             loss_per: what weighs alike in the loss: every `token` of an answer (the paper's plain mean), or every
@@ -99,10 +104,13 @@ class MixtureData(LightningDataModule):
             world: the generated world.
         """
         super().__init__()
+        if template == "own":
+            chat_of(tokenizer)  # refused now, not by the first sample
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
         self.choice = Choice(sources, tasks, replay_tasks, replay)
         self.order, self.scoring, self.world = order, scoring, world
-        self.encoding = Encoding(tokenizer, ImageTransform(image_size), num_queries, template)
+        transform = ImageTransform(image_size, image_mean, image_std)
+        self.encoding = Encoding(tokenizer, transform, num_queries, template)
         self.batch_size, self.max_tokens, self.loss_per = batch_size, max_tokens, loss_per
         self.num_workers = num_workers
         self.allow_missing, self.drop_test_images = allow_missing, drop_test_images

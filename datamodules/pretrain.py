@@ -13,7 +13,7 @@ from datamodules.readers import READERS
 from datamodules.synthetic.world import write_pretraining
 from vista.data import Annotation, InputError
 from vista.geometry import decode_segmentation
-from vista.images import ImageTransform, load_image
+from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform, load_image
 
 
 class PatchTargets(Dataset[dict[str, Tensor]]):
@@ -24,8 +24,8 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
         annotations: list[Annotation],
         categories: list[str],
         root: Path,
-        image_size: int,
-        patch_size: int,
+        transform: ImageTransform,
+        grid: int,
     ) -> None:
         """Keep the annotations; images are read when asked for.
 
@@ -33,12 +33,11 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
             annotations: with `boxes`, `segmentations` and `extra["categories"]`.
             categories: names of all categories; each of their words is one target.
             root: the data root.
-            image_size: side S that the images have on disk and in the model, in pixels.
-            patch_size: side of a patch in pixels.
+            transform: image to tensor.
+            grid: patches along a side.
         """
-        self.annotations, self.root, self.patch_size = annotations, root, patch_size
+        self.annotations, self.root, self.transform, self.grid = annotations, root, transform, grid
         self.words = sorted(set(" ".join(categories).split()))
-        self.transform = ImageTransform(image_size)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -48,11 +47,11 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
         """`pixel_values` (3, S, S), `words` (P, W), `box` (P, 4)."""
         annotation = self.annotations[index]
         size = height, width = annotation.sizes[0]
-        # N objects, P patches of p x p pixels, W words.
+        # N objects, P patches of about as many pixels each, W words.
         masks = np.stack([decode_segmentation(s, size) for s in annotation.segmentations])
-        p = self.patch_size
-        patches = masks.reshape(len(masks), height // p, p, width // p, p)
-        cover = patches.sum((2, 4)).reshape(len(masks), -1).T  # pixels, (P, N)
+        rows, columns = (np.arange(self.grid) * side // self.grid for side in size)
+        strips = np.add.reduceat(masks.astype(np.int64), rows, axis=1)
+        cover = np.add.reduceat(strips, columns, axis=2).reshape(len(masks), -1).T  # pixels, (P, N)
         # The object that covers most of a patch; the words of a patch without any are all zero.
         best = cover.argmax(1)  # (P,)
         named = np.array(
@@ -81,7 +80,9 @@ class PretrainingData(LightningDataModule):
         num_scenes: int = 20000,
         num_val: int = 500,
         image_size: int = 96,
-        patch_size: int = 8,
+        image_mean: tuple[float, float, float] = CLIP_MEAN,
+        image_std: tuple[float, float, float] = CLIP_STD,
+        grid: int = 12,
         batch_size: int = 32,
         num_workers: int = 1,
         seed: int = 0,
@@ -92,8 +93,10 @@ class PretrainingData(LightningDataModule):
             root: where the scenes are written, once.
             num_scenes: scenes in all.
             num_val: of these, the last ones that are only measured on.
-            image_size: side of a scene in pixels.
-            patch_size: side of the encoder's patches in pixels.
+            image_size: side S that the scenes have on disk and in the model, in pixels.
+            image_mean: of the pixels of each channel on the scale 0..1, filled in by the command line.
+            image_std: their deviation, filled in by the command line.
+            grid: patches of the encoder along a side, filled in by the command line.
             batch_size: scenes a step.
             num_workers: loader processes.
             seed: of the scenes.
@@ -105,7 +108,8 @@ class PretrainingData(LightningDataModule):
         if not 0 < num_val < num_scenes:
             raise InputError(f"of {num_scenes} scenes, {num_val} cannot be held out")
         self.root, self.num_scenes, self.num_val, self.seed = root, num_scenes, num_val, seed
-        self.image_size, self.patch_size = image_size, patch_size
+        self.image_size, self.grid = image_size, grid
+        self.transform = ImageTransform(image_size, image_mean, image_std)
         self.batch_size, self.num_workers = batch_size, num_workers
 
     def prepare_data(self) -> None:
@@ -117,7 +121,7 @@ class PretrainingData(LightningDataModule):
         annotations = list(READERS["coco_instances"](self.root, "train2017"))
         cut = len(annotations) - self.num_val
         names = chain.from_iterable(annotation.extra["categories"] for annotation in annotations)
-        arguments = sorted(set(names)), self.root, self.image_size, self.patch_size
+        arguments = sorted(set(names)), self.root, self.transform, self.grid
         self.train = PatchTargets(annotations[:cut], *arguments)
         self.val = PatchTargets(annotations[cut:], *arguments)
 

@@ -16,7 +16,9 @@ from datamodules.source import Source
 from datamodules.splits import Splits
 from vista.codec.codec import Codec
 from vista.data import Annotation
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
 from vista.tokens.batch_types import Example
@@ -53,11 +55,11 @@ def tiny_model(seed: int = 0, vocab_size: int | None = None) -> VistaLLM:
     torch.manual_seed(seed)
     vocab_size = vocab_size or len(tokenizer())
     sizes = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
-    encoder = Encoder(image_size=32, num_layers=1, **sizes)
+    encoder = build_encoder(image_size=32, num_layers=1, **sizes)
     qformer = QFormer(
         num_queries=QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab_size, **sizes
     )
-    llm = LLM(vocab_size=vocab_size, num_layers=2, **sizes)
+    llm = build_llm(vocab_size=vocab_size, num_layers=2, **sizes)
     return VistaLLM(encoder, qformer, llm, tokenizer().image_id).eval()
 
 

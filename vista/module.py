@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from transformers import PreTrainedModel
 
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
 from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
@@ -38,9 +39,9 @@ class VistaModule(LearningModule):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: PreTrainedModel,
         qformer: QFormer,
-        llm: LLM,
+        llm: PreTrainedModel,
         tokenizer: Tokenizer,
         codec: Codec,
         trainable: list[str] = ["tokenizer", "llm"],  # noqa: B006 (never changed)
@@ -80,16 +81,20 @@ class VistaModule(LearningModule):
             )
         inputs: Any = llm.get_input_embeddings()
         head: Any = llm.get_output_embeddings()
-        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
+        pretrained = bool(llm.pretrained)  # then it keeps the rows of its digits
         init_coordinates(
-            inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits
+            inputs.weight,
+            head.weight,
+            tokenizer.number_ids,
+            coordinate_init,
+            keep_digits=pretrained,
         )
         if weights is not None:
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.codec, self.optimization, self.init_from = codec, optimization, init_from
         # A pretrained LLM knows its own words; the tokens that were added to it were never a target.
-        self.learned_words[:] = llm.pretrained
+        self.learned_words[:] = pretrained
         self.learned_words[tokenizer.number_ids[10:]] = False
         if init_from is not None:
             checkpoint = read_checkpoint(init_from)

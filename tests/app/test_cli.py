@@ -26,6 +26,7 @@ STACKS = {  # as each file would be used, on top of what is left unsaid
     "tiny_several.yaml": ["stage2", "tiny_several"],
     "tiny_stage2.yaml": ["stage2", "tiny_all", "tiny_stage2"],
     "vicuna_7b.yaml": ["stage1", "vicuna_7b"],
+    "siglip2_qwen3.yaml": ["stage1", "siglip2_qwen3"],
     "vicuna_13b.yaml": ["stage1", "vicuna_13b", "coinit"],
 }
 

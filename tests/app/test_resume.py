@@ -62,6 +62,7 @@ def test_what_would_not_be_used_is_refused(checkpoint, name, value):
         ("model.optimization.learning_rate", 2.0),
         ("qformer.dropout", 0.0),
         ("llm.max_positions", 4096),
+        ("llm.num_heads", None),
         ("trainer.max_epochs", 3),
         ("data.batch_size", 4),
     ],

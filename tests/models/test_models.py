@@ -5,7 +5,9 @@ import torch
 
 from benchmarks.train_models import transformers_twin
 from tests.tiny import logits_of
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
 
 IMAGE = 120
@@ -13,10 +15,10 @@ IMAGE = 120
 
 def tiny_model() -> VistaLLM:
     torch.manual_seed(0)
-    encoder = Encoder(image_size=32, hidden_size=64)
+    encoder = build_encoder(image_size=32, hidden_size=64)
     qformer = QFormer(num_queries=4, hidden_size=64, encoder_hidden_size=64, vocab_size=121)
     return VistaLLM(
-        encoder, qformer, LLM(vocab_size=121, hidden_size=64), image_token_id=IMAGE
+        encoder, qformer, build_llm(vocab_size=121, hidden_size=64), image_token_id=IMAGE
     ).eval()
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import InstructBlipConfig, LlamaConfig
+from transformers import InstructBlipConfig, LlamaConfig, LlamaForCausalLM
 
 from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.data import InputError, MissingFileError
 from vista.models.config_file import unseen_settings
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.models.weights import load_part, load_queries, read_tensors
 
 SIZES = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
@@ -20,7 +22,7 @@ ROWS = 300  # of the file's embedding tables
 
 def saved_llm(folder, with_head=False, **config):
     """A folder of transformers with a small LLM of two layers; its state."""
-    own = LLM(len(tokenizer()), num_layers=2, **SIZES)
+    own = build_llm(len(tokenizer()), num_layers=2, **SIZES)
     state = {name: tensor.detach().clone() for name, tensor in own.state_dict().items()}
     if not with_head:
         del state["lm_head.weight"]
@@ -51,7 +53,7 @@ def test_the_parts_of_one_folder(folder):
     """Every parameter is that of the file; nothing is left as it was allocated."""
     theirs, vocab = tiny_model(seed=7).state_dict(), len(tokenizer())
     parts = {
-        "vision_model.": Encoder(image_size=32, num_layers=1, weights=folder, **SIZES),
+        "vision_model.": build_encoder(image_size=32, num_layers=1, weights=folder, **SIZES),
         "qformer.": QFormer(
             QUERIES, num_layers=1, encoder_hidden_size=32, vocab_size=vocab, weights=folder, **SIZES
         ),
@@ -71,7 +73,7 @@ def test_the_parts_of_one_folder(folder):
 def test_a_vocabulary_that_was_extended(folder):
     """The new rows are like the old ones, in two tables; the rotary frequencies, which no file holds, are there."""
     theirs = tiny_model(seed=7).state_dict()
-    llm = LLM(len(tokenizer()), num_layers=2, tie_embeddings=False, weights=folder, **SIZES)
+    llm = build_llm(len(tokenizer()), num_layers=2, tie_embeddings=False, weights=folder, **SIZES)
     assert (
         llm.pretrained
         and torch.isfinite(llm(torch.tensor([[1, 5, len(tokenizer()) - 1]])).logits).all()
@@ -93,7 +95,7 @@ def test_a_vocabulary_that_was_extended(folder):
 @pytest.mark.parametrize("with_head", [False, True])
 def test_tied_tables_stay_tied(tmp_path, with_head):
     state = saved_llm(tmp_path, with_head=with_head)
-    llm = LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
+    llm = build_llm(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
     assert llm.lm_head.weight is llm.model.embed_tokens.weight
     assert torch.equal(llm.lm_head.weight, state["model.embed_tokens.weight"])
 
@@ -103,7 +105,7 @@ def test_a_head_of_its_own_is_not_lost_in_silence(folder):
     with pytest.raises(
         InputError, match=r"lm_head\.weight that differs from embed_tokens.*--llm\.tie_embeddings"
     ):
-        LLM(len(tokenizer()), num_layers=2, weights=folder, **SIZES)
+        build_llm(len(tokenizer()), num_layers=2, weights=folder, **SIZES)
 
 
 def test_code_in_a_folder_of_weights_is_never_opened(tmp_path):
@@ -114,7 +116,7 @@ def test_code_in_a_folder_of_weights_is_never_opened(tmp_path):
     state = saved_llm(tmp_path, **config)
     torch.save(state, tmp_path / "pytorch_model.bin")
     assert read_tensors(tmp_path).keys() == state.keys()
-    load_part(LLM(len(tokenizer()), num_layers=2, **SIZES), tmp_path)
+    load_part(build_llm(len(tokenizer()), num_layers=2, **SIZES), tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(MissingFileError, match=r"no \.safetensors file"):
         read_tensors(tmp_path)
@@ -122,81 +124,96 @@ def test_code_in_a_folder_of_weights_is_never_opened(tmp_path):
 
 
 def test_what_is_missing_is_named(folder):
-    with pytest.raises(ValueError, match=r"lacks 9 parameters of LLM, the first is model.layers.2"):
-        LLM(len(tokenizer()), num_layers=3, weights=folder, **SIZES)
+    with pytest.raises(
+        ValueError, match=r"lacks 9 parameters of LlamaForCausalLM, the first is model.layers.2"
+    ):
+        build_llm(len(tokenizer()), num_layers=3, weights=folder, **SIZES)
     with pytest.raises(ValueError, match=r"has shape \(32, 32\), the model needs \(48, 32\)"):
-        load_part(LLM(len(tokenizer()), 32, 2, 2, 48), folder, "language_model.")
+        load_part(build_llm(len(tokenizer()), 32, 2, 2, 48), folder, "language_model.")
 
 
 def test_weights_of_more_layers_are_refused(tmp_path):
     """Without a `config.json`, too: what has no place in the model is named."""
     saved_llm(tmp_path)
     with pytest.raises(
-        InputError, match=r"has 9 parameters that this LLM lacks.*model\.layers\.1\."
+        InputError, match=r"has 9 parameters that this LlamaForCausalLM lacks.*model\.layers\.1\."
     ):
-        LLM(len(tokenizer()), num_layers=1, weights=tmp_path, **SIZES)
+        build_llm(len(tokenizer()), num_layers=1, weights=tmp_path, **SIZES)
 
 
 def test_constants_that_older_files_hold_are_no_weights(tmp_path):
     state = saved_llm(tmp_path)
     state["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(8)
     save_file(state, tmp_path / "model.safetensors")
-    assert LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES).pretrained
+    assert build_llm(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES).pretrained
 
 
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"num_hidden_layers": 3}, "num_hidden_layers is 3 there and 2 here (--llm.num_layers)"),
-        (
-            {"num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 4},
-            "num_attention_heads is 8 there and 2 here (--llm.num_heads)",
-        ),
-        ({"hidden_size": 64}, "hidden_size is 64 there and 32 here (--llm.hidden_size)"),
-        ({"intermediate_size": 64}, "intermediate_size is 64 there and 32 here (--llm.mlp_size)"),
-        ({"rms_norm_eps": 1e-5}, "rms_norm_eps is 1e-05 there and 1e-06 here (--llm.rms_norm_eps)"),
+        ({"num_hidden_layers": 3}, "num_hidden_layers is 3 there and --llm.num_layers is 2"),
+        ({"hidden_size": 64}, "hidden_size is 64 there and --llm.hidden_size is 32"),
+        ({"intermediate_size": 64}, "intermediate_size is 64 there and --llm.mlp_size is 32"),
+        ({"rms_norm_eps": 1e-5}, "rms_norm_eps is 1e-05 there and --llm.rms_norm_eps is 1e-06"),
         (
             {"rope_parameters": None, "rope_theta": 500000.0},
-            "rope_theta is 500000.0 there and 10000.0 here (--llm.rope_theta)",
-        ),
-        (
-            {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}},
-            "rope_type is linear there and default here",
+            "rope_theta is 500000.0 there and --llm.rope_theta is 10000.0",
         ),
         (
             {"tie_word_embeddings": False},
-            "tie_word_embeddings is False there and True here (--llm.tie_embeddings)",
+            "tie_word_embeddings is False there and --llm.tie_embeddings is True",
         ),
         (
             {"max_position_embeddings": 64},
-            "max_position_embeddings is 64 there and 2048 here (--llm.max_positions)",
+            "max_position_embeddings is 64 there and --llm.max_positions is 2048",
         ),
-        ({"num_key_value_heads": 1}, "num_key_value_heads is 1 there and 2 here"),
-        ({"attention_bias": True}, "attention_bias is True there and False here"),
-        ({"model_type": "mistral"}, "is of a mistral, the llm is a llama"),
+        ({"model_type": "t5"}, "is of a t5, of which transformers has no causal language model"),
+        ({"model_type": "nobody"}, "has model_type 'nobody', which transformers does not know"),
     ],
 )
-def test_a_difference_to_config_json_is_named(tmp_path, config, sentence):
+def test_a_size_that_differs_from_config_json_is_named(tmp_path, config, sentence):
+    """Both values, and that the file decides."""
     saved_llm(tmp_path, **config)
+    given = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_embeddings": True}
     with pytest.raises(InputError) as error:
-        LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
-    assert sentence in str(error.value) and str(tmp_path / "config.json") in str(error.value)
+        build_llm(
+            len(tokenizer()), num_layers=2, max_positions=2048, weights=tmp_path, **given, **SIZES
+        )
+    assert sentence in str(error.value) and str(tmp_path) in str(error.value)
 
 
-def test_settings_take_over_what_config_json_says(tmp_path):
-    """LLaMA 2 has another epsilon; with the settings that the error names, its weights compute what they did."""
+def test_config_json_decides(tmp_path):
+    """LLaMA 2 has another epsilon, LLaMA 3 another base of the frequencies: nothing of it is said again."""
     theirs = {"rms_norm_eps": 1e-2, "rope_parameters": None, "rope_theta": 500.0}
     state = saved_llm(tmp_path, **theirs, max_position_embeddings=4096)
-    settings = {"rms_norm_eps": 1e-2, "rope_theta": 500.0}
-    ours = LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **settings, **SIZES)
+    ours = build_llm(len(tokenizer()), weights=tmp_path, max_positions=64)
     config = LlamaConfig.from_pretrained(tmp_path)
-    reference = type(ours).__bases__[0](config)
+    reference = LlamaForCausalLM(config)
     reference.load_state_dict(state, strict=False)
     ids = torch.arange(5, 15)[None]
     torch.testing.assert_close(ours(ids).logits, reference(ids).logits)
-    other = LLM(len(tokenizer()), num_layers=2, **SIZES)
+    assert ours.config.max_position_embeddings == 64, "fewer than were trained"
+    other = build_llm(len(tokenizer()), num_layers=2, **SIZES)
     other.load_state_dict(ours.state_dict())
     assert not torch.allclose(other(ids).logits, ours(ids).logits)
+
+
+def test_other_weights_than_the_architecture_says_are_refused(tmp_path):
+    """A folder of its own may say what the weights are; the one beside them must agree."""
+    for name, heads in (("shape", 2), ("weights", 8)):
+        (tmp_path / name).mkdir()
+        sizes = {
+            "num_attention_heads": heads,
+            "num_key_value_heads": heads,
+            "head_dim": 32 // heads,
+        }
+        saved_llm(tmp_path / name, **sizes)
+    (tmp_path / "shape/model.safetensors").unlink()
+    parts = {"weights": tmp_path / "weights", "architecture": tmp_path / "shape"}
+    with pytest.raises(InputError, match=r"num_attention_heads is 8 there and 2 here"):
+        build_llm(len(tokenizer()), **parts)
+    (tmp_path / "weights/config.json").unlink()
+    assert build_llm(len(tokenizer()), **parts).config.num_attention_heads == 2
 
 
 @pytest.mark.parametrize(
@@ -211,13 +228,13 @@ def test_a_damaged_config_json_is_a_sentence(tmp_path, text, sentence):
     saved_llm(tmp_path)
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
+        build_llm(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES)
 
 
 def test_a_config_json_of_something_else_says_nothing(tmp_path):
     saved_llm(tmp_path)
     (tmp_path / "config.json").write_text('{"name": "my tool"}')
-    assert LLM(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES).pretrained
+    assert build_llm(len(tokenizer()), num_layers=2, weights=tmp_path, **SIZES).pretrained
 
 
 @pytest.fixture
@@ -240,19 +257,20 @@ def composite(tmp_path):
 def build(group, weights, **changes):
     vocab = len(tokenizer())
     if group == "encoder":
-        return Encoder(image_size=32, weights=weights, **{"num_layers": 1, **SIZES, **changes})
+        return build_encoder(
+            image_size=32, weights=weights, **{"num_layers": 1, **SIZES, **changes}
+        )
     if group == "qformer":
         settings = {"num_layers": 1, "encoder_hidden_size": 32, **SIZES, **changes}
         return QFormer(QUERIES, vocab_size=vocab, weights=weights, **settings)
-    return LLM(vocab, weights=weights, **{"num_layers": 2, **SIZES, **changes})
+    return build_llm(vocab, weights=weights, **{"num_layers": 2, **SIZES, **changes})
 
 
 @pytest.mark.parametrize("group", ["encoder", "qformer", "llm"])
 def test_each_part_is_compared_with_its_section(composite, group):
     assert build(group, composite).config.num_attention_heads == 2
-    with pytest.raises(
-        InputError, match=rf"num_attention_heads is 2 there and 4 here \(--{group}\.num_heads\)"
-    ):
+    here = rf"4 here \(--{group}\.num_heads\)|--{group}\.num_heads is 4"
+    with pytest.raises(InputError, match=f"num_attention_heads is 2 there and ({here})"):
         build(group, composite, num_heads=4)
 
 
@@ -260,3 +278,57 @@ def test_a_checkpoint_of_ours_says_what_no_shape_tells():
     found = unseen_settings(tiny_model())
     assert found["vision_model.num_attention_heads"] == 2
     assert found["language_model.rope_theta"] == 10000.0
+    assert found["vision_model.pixels.size"] == 32
+
+
+def test_sizes_are_those_of_config_json(composite):
+    """Nothing is repeated: not of the encoder, not of the QFormer, not the number of its queries."""
+    model = tiny_model(seed=7)
+    encoder = build_encoder(weights=composite)
+    qformer = QFormer(encoder_hidden_size=32, vocab_size=len(tokenizer()), weights=composite)
+    assert qformer.num_queries == QUERIES
+    for part, expected in ((encoder, model.vision_model), (qformer, model.qformer)):
+        assert part.state_dict().keys() == expected.state_dict().keys()
+        for name, tensor in expected.state_dict().items():
+            assert torch.equal(part.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"num_queries": 8}, f"num_query_tokens is {QUERIES} there and --qformer.num_queries is 8"),
+        ({"num_layers": 2}, "num_hidden_layers is 1 there and --qformer.num_layers is 2"),
+        (
+            {"cross_attention_every": 2},
+            "cross_attention_frequency is 1 there and --qformer.cross_attention_every is 2",
+        ),
+        ({"encoder_hidden_size": 64}, "encoder_hidden_size is 32 there and 64 here"),
+    ],
+)
+def test_a_size_of_the_qformer_that_differs_is_named_with_both_values(composite, given, sentence):
+    settings = {"encoder_hidden_size": 32, "vocab_size": len(tokenizer()), **given}
+    with pytest.raises(InputError) as error:
+        QFormer(weights=composite, **settings)
+    assert sentence in str(error.value)
+
+
+def test_dropout_is_no_size(composite):
+    """InstructBLIP's is in its file, and another one may be asked for."""
+    file = composite / "config.json"
+    content = json.loads(file.read_text())
+    content["qformer_config"] |= {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    file.write_text(json.dumps(content))
+    settings = {"encoder_hidden_size": 32, "vocab_size": len(tokenizer()), "weights": composite}
+    usual, none = QFormer(**settings), QFormer(dropout=0.0, **settings)
+    assert [part.config.hidden_dropout_prob for part in (usual, none)] == [0.1, 0.0]
+
+
+def test_a_qformer_of_a_folder_without_weights_starts_at_random(composite):
+    """Its sizes are those of the file."""
+    (composite / "model.safetensors").unlink()
+    first, second = (
+        QFormer(encoder_hidden_size=32, vocab_size=9, weights=composite) for _ in range(2)
+    )
+    assert first.config.num_hidden_layers == 1 and first.num_queries == QUERIES
+    weights = [part.encoder.layer[0].attention.attention.query.weight for part in (first, second)]
+    assert not torch.equal(*weights)

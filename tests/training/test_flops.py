@@ -5,8 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import QUERIES, picture, tiny_model, tokenizer
-from vista.app.settings import stack
-from vista.models.parts import LLM
+from vista.models.llm import build_llm
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
 from vista.tokens.batch_types import Example
@@ -56,10 +55,9 @@ def test_a_case_worked_by_hand():
 
 def test_an_llm_takes_six_operations_a_weight_and_token():
     """The rule of thumb, on two layers of the paper's size, of which no weight is ever made."""
-    sizes = stack(["vicuna_7b"])["llm"] | {"num_layers": 2}
-    names = ("hidden_size", "num_layers", "num_heads", "mlp_size")
+    sizes = {"hidden_size": 4096, "num_layers": 2, "num_heads": 32, "mlp_size": 11008}
     with torch.device("meta"):
-        llm = LLM(vocab_size=32000, tie_embeddings=False, **{name: sizes[name] for name in names})
+        llm = build_llm(vocab_size=32000, tie_embeddings=False, **sizes)
         model = VistaLLM(*_vision(), llm, 0)
     unit = unit_flops(model)
     weights = sum(p.numel() for p in llm.parameters()) - llm.model.embed_tokens.weight.numel()

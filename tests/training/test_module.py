@@ -11,7 +11,9 @@ from safetensors.torch import save_file
 
 from tests.tiny import QUERIES, tokenizer
 from vista.codec.codec import Codec
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.module import PARTS, VistaModule
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.optimizer import Optimization
@@ -23,11 +25,11 @@ def module(
 ) -> VistaModule:
     words = words or tokenizer()
     sizes = {"hidden_size": width, "num_heads": 2, "mlp_size": 32, "num_layers": 1}
-    encoder = Encoder(image_size=32, **sizes)
+    encoder = build_encoder(image_size=32, **sizes)
     qformer = QFormer(
         num_queries=QUERIES, encoder_hidden_size=width, vocab_size=len(words), **sizes
     )
-    llm = LLM(vocab_size=len(words), **sizes)
+    llm = build_llm(vocab_size=len(words), **sizes)
     return VistaModule(encoder, qformer, llm, words, codec or Codec(num_points=4), **settings)
 
 

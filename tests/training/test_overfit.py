@@ -17,7 +17,9 @@ from tests.tiny import tokenizer
 from vista.codec.codec import Codec
 from vista.data import Annotation
 from vista.images import ImageTransform
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
 from vista.module import VistaModule
 from vista.training.optimizer import Optimization
 
@@ -52,12 +54,12 @@ class ByHeart(LightningDataModule):
 def small_module() -> VistaModule:
     torch.manual_seed(0)
     sizes = {"hidden_size": WIDTH, "num_heads": 4, "mlp_size": 128}
-    encoder = Encoder(image_size=SIZE, num_layers=1, **sizes)
+    encoder = build_encoder(image_size=SIZE, num_layers=1, **sizes)
     vocabulary = len(tokenizer())
     qformer = QFormer(
         num_queries=QUERIES, num_layers=1, encoder_hidden_size=WIDTH, vocab_size=vocabulary, **sizes
     )
-    llm = LLM(vocab_size=vocabulary, num_layers=2, **sizes)
+    llm = build_llm(vocab_size=vocabulary, num_layers=2, **sizes)
     optimization = Optimization(learning_rate=3e-3, weight_decay=0.0)
     return VistaModule(encoder, qformer, llm, tokenizer(), CODEC, optimization=optimization)
 

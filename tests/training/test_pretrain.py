@@ -8,7 +8,7 @@ from datamodules.pretrain import PretrainingData
 from datamodules.synthetic.world import write_pretraining
 from tests.tiny import FLAGS, run
 from vista.geometry import decode_segmentation
-from vista.models.parts import Encoder
+from vista.models.encoder import build_encoder
 from vista.training.pretrain import box_of_waves, box_waves
 
 SIZE, PATCH = 48, 8
@@ -24,7 +24,13 @@ def scenes(tmp_path_factory):
 @pytest.fixture
 def data(scenes) -> PretrainingData:
     data = PretrainingData(
-        scenes, num_scenes=24, num_val=4, image_size=SIZE, batch_size=5, num_workers=0
+        scenes,
+        num_scenes=24,
+        num_val=4,
+        image_size=SIZE,
+        grid=SIZE // PATCH,
+        batch_size=5,
+        num_workers=0,
     )
     data.prepare_data()
     data.setup()
@@ -89,7 +95,7 @@ def test_the_encoder_is_written_and_can_be_taken_by_fit(scenes, tiny_world, tmp_
     assert outcome.code == 0, outcome.err
     assert [p.name for p in tmp_path.iterdir()] == ["new"]
     start, trained = (
-        Encoder(48, 8, 32, 1, 2, 32, weights)
+        build_encoder(48, 8, 32, 1, 2, 32, weights)
         for weights in (None, tmp_path / "new/encoder.safetensors")
     )
     assert not torch.equal(
@@ -106,7 +112,7 @@ def test_the_encoder_is_written_and_can_be_taken_by_fit(scenes, tiny_world, tmp_
     )
     assert outcome.code == 0, outcome.err
     outcome = run("fit", *taken, "--encoder.num_heads=4")
-    assert "num_attention_heads is 2 there and 4 here (--encoder.num_heads)" in outcome.err
+    assert "num_attention_heads is 2 there and --encoder.num_heads is 4" in outcome.err
 
 
 def test_weights_of_another_size_are_one_sentence(tmp_path, monkeypatch):
@@ -115,7 +121,7 @@ def test_weights_of_another_size_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weights = {
         name: tensor.contiguous()
-        for name, tensor in Encoder(32, 8, 32, 1, 2, 32).state_dict().items()
+        for name, tensor in build_encoder(32, 8, 32, 1, 2, 32).state_dict().items()
     }
     save_file(weights, "encoder.safetensors")
     outcome = run("fit", *FLAGS, "--encoder.weights=encoder.safetensors", "--encoder.mlp_size=64")
@@ -124,7 +130,7 @@ def test_weights_of_another_size_are_one_sentence(tmp_path, monkeypatch):
     outcome = run("fit", *FLAGS, "--encoder.weights=encoder.safetensors", "--encoder.num_layers=2")
     assert (
         "lacks" in outcome.err
-        and "parameters of Encoder, the first is encoder.layers.1." in outcome.err
+        and "parameters of InstructBlipVisionModel, the first is encoder.layers.1." in outcome.err
     )
     (tmp_path / "broken.safetensors").write_text("nothing")
     outcome = run("fit", *FLAGS, "--encoder.weights=broken.safetensors")

@@ -10,11 +10,13 @@ from shutil import rmtree
 from typing import Any
 
 import yaml
+from jsonargparse import class_from_function
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 
+from vista.app.encoder import ENCODER, SHOWN, print_shown
 from vista.app.errors import settings_blamed
 from vista.app.loggers import loggers_of
 from vista.app.resume import check_resume, check_states
@@ -34,13 +36,18 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.full_disk import is_full
 from vista.leftovers import held, temporary_folder
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
+from vista.models.towers import width_of
 from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, read_states
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
-PARTS = {"encoder": Encoder, "qformer": QFormer, "llm": LLM, "tokenizer": Tokenizer, "codec": Codec}
+PARTS = {
+    "encoder": ENCODER, "qformer": QFormer, "llm": class_from_function(build_llm), "tokenizer": Tokenizer,
+    "codec": Codec,
+}  # fmt: skip
 # Of every size and place; a stage says for how many epochs it trains.
 TRAINER_DEFAULTS = {
     "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
@@ -51,7 +58,7 @@ LIGHTNING_SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("encoder", "weights"), ("qformer", "weights"),
-    ("llm", "weights"), ("model", "weights"),
+    ("llm", "weights"), ("llm", "architecture"), ("model", "weights"),
 )  # fmt: skip
 
 
@@ -99,9 +106,11 @@ class VistaCLI(StrictCLI):
             parser.link_arguments(
                 "tokenizer", f"{group}.vocab_size", compute_fn=size, apply_on="instantiate"
             )
-        parser.link_arguments("encoder.hidden_size", "qformer.encoder_hidden_size")
-        parser.link_arguments("encoder.image_size", "data.image_size")
-        parser.link_arguments("qformer.num_queries", "data.num_queries")
+        filled_in = {f"data.{setting}": ("encoder", value) for setting, value in SHOWN.items()}
+        filled_in["qformer.encoder_hidden_size"] = ("encoder", width_of)
+        filled_in["data.num_queries"] = ("qformer", attrgetter("num_queries"))
+        for setting, (group, value) in filled_in.items():
+            parser.link_arguments(group, setting, compute_fn=value, apply_on="instantiate")
         name_help = "folder of the run below runs/"
         parser.add_argument("--name", type=str, default=self.default_name, help=name_help)
         save_help = "steps from one checkpoint to the next; 0: one every half hour"
@@ -310,10 +319,11 @@ def is_first_process() -> bool:
 
 
 def print_parts(module: LightningModule) -> None:
-    """A line for each part: parameters and whether it is trained."""
+    """A line for each part, parameters and whether it is trained, and one on what the encoder is shown."""
     for name, part in module.model.named_children():  # type: ignore[union-attr,operator]
         total = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
         print(
             f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained"
         )
+    print_shown(module.model.vision_model)  # type: ignore[union-attr,arg-type]

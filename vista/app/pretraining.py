@@ -6,9 +6,10 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from vista.app.arguments import config_paths, one_file
+from vista.app.encoder import ENCODER, SHOWN
 from vista.app.errors import settings_blamed
 from vista.app.strict_cli import StrictCLI
-from vista.models.parts import Encoder
+from vista.models.encoder import patch_grid
 
 # Stage 0 writes one file when it ends, and nothing beside it.
 TRAINER_DEFAULTS = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
@@ -29,15 +30,17 @@ class PretrainingCLI(StrictCLI):
         """
         configs, rest = config_paths(words)
         named = [f"--config={one_file(configs, 'stage0')}"] if configs else []
-        groups = {"model": model, "data": data, "encoder": Encoder}
+        groups = {"model": model, "data": data, "encoder": ENCODER}
         super().__init__(groups, ("fit",), ["fit", *named, *rest], TRAINER_DEFAULTS)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The encoder is a group of settings of its own, as in `fit`."""
-        parser.add_class_arguments(Encoder, "encoder")
+        parser.add_class_arguments(ENCODER, "encoder")
         parser.link_arguments("encoder", "model.encoder", apply_on="instantiate")
-        parser.link_arguments("encoder.image_size", "data.image_size")
-        parser.link_arguments("encoder.patch_size", "data.patch_size")
+        for setting, value in {**SHOWN, "grid": patch_grid}.items():
+            parser.link_arguments(
+                "encoder", f"data.{setting}", compute_fn=value, apply_on="instantiate"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer as the settings want it."""

@@ -15,6 +15,8 @@ FIXED = (
     "seed_everything", "model.trainable", "model.coordinate_init", "model.optimization.optimizer", "model.weights",
     "encoder", "qformer", "llm",
 )  # fmt: skip
+PARTS = ("encoder.", "qformer.", "llm.")
+PLACES = ("weights", "architecture")
 # Of the groups among these.
 FREE = ("qformer.dropout", "llm.max_positions")
 KEY = "RunFolder"  # the callback that keeps them in a checkpoint
@@ -73,9 +75,12 @@ def check_resume(checkpoint: Path, settings: Mapping[str, Any]) -> None:
     saved = states.get("callbacks", {}).get(KEY, {}).get("settings", {})
     for name, now in fixed_settings(settings).items():
         then = saved.get(name, now)
+        place = name.endswith(PLACES)
         # A folder of weights may have been moved; what was read from it is in the checkpoint.
-        moved = name.endswith("weights") and then is not None and not Path(then).exists()
-        if then != now and not moved:
+        moved = place and then is not None and not Path(then).exists()
+        # A size that one of the two leaves to a file; the weights of both are compared.
+        unsaid = name.startswith(PARTS) and not place and None in (then, now)
+        if then != now and not (moved or unsaid):
             raise InputError(
                 f"--{name} is {now}, but it was {then} when the checkpoint was made, and a resumed run goes on with "
                 f"that; leave it out, or begin a new run with --model.init_from {checkpoint}"

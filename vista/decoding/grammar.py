@@ -240,7 +240,7 @@ def compile_grammar(grammar: Grammar, tokenizer: Tokenizer) -> Automaton:
         grammar: pieces in order.
         tokenizer: whose ids the automaton reads.
     """
-    never = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.image_id}
+    never = {tokenizer.image_id, *tokenizer.special_ids}
     automaton = Automaton(len(tokenizer), never, tokenizer.number_ids)
     nodes = [0]
     for piece in grammar:

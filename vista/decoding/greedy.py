@@ -110,7 +110,8 @@ def legal_log_probs(answers: Sequence[Hypothesis], logits: Tensor) -> Tensor:
     index = {id(mask): k for k, mask in enumerate(different)}
     rows = [index[id(mask)] for mask in masks]
     legal = torch.stack(different).to(logits.device)[rows]  # (B, V)
-    legal_logits = logits.float().masked_fill(~legal, -torch.inf)
+    # A table may have more rows than there are tokens.
+    legal_logits = logits[:, : legal.shape[1]].float().masked_fill(~legal, -torch.inf)
     return legal_logits.log_softmax(1)
 
 

@@ -6,7 +6,7 @@
 
 A slot of the cache is one column of all rows; which slots a row may look at is in `mask`, its own positions count only
 its own tokens. So a row never sees how long its neighbours are. Any causal language model of transformers whose cache
-holds keys and values will do; where its attention has a sliding window, the padding takes room in it.
+holds keys and values will do; windows of attention are in `windows.py`.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
+
+from vista.decoding.windows import attention_mask
 
 ROOM = 64  # slots that a cache grows by
 
@@ -110,7 +112,7 @@ class KVBatch:
         self.lengths = [n + count for n, count in zip(self.lengths, counts, strict=True)]
         return self.llm(
             inputs_embeds=embeds,
-            attention_mask=self.mask,
+            attention_mask=attention_mask(self.llm.config, self.mask, width, embeds.dtype),
             position_ids=torch.tensor(positions, device=self.device),
             cache=self.cache,
             use_cache=True,

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from vista.data import InputError
 
@@ -28,6 +28,8 @@ SECTIONS = {
     "qformer.": "qformer_config",
     "language_model.": "text_config",
 }
+# The group of settings of each.
+GROUPS = {"vision_model.": "encoder", "qformer.": "qformer", "language_model.": "llm"}
 # What decides how a part computes -> our setting of it, if there is one.
 SETTINGS = {
     "hidden_size": "hidden_size",
@@ -50,10 +52,45 @@ SETTINGS = {
     "mlp_bias": "",
     "qkv_bias": "",
 }
+LONGEST = "max_position_embeddings"
 # The same parts under another name.
 ALIKE = {"blip_2_vision_model": "instructblip_vision_model", "llava_llama": "llama"}
+# LLaVA's first releases: a LLaMA's own settings under another name.
+ALIKE_FILES = {"llava_llama": "llama"}
 # Of these no shape of a weight tells.
 UNSEEN = ("num_attention_heads", "rms_norm_eps", "rope_theta")
+
+
+def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
+    """What the `config.json` beside weights says of one part, as transformers' own config of its kind.
+
+    Args:
+        weights: a file, or the folder of several; the folder may hold nothing but its `config.json`.
+        prefix: of the part's weights in a composite folder, such as `language_model.`.
+
+    Returns:
+        None where there is no such file, or it is of something else.
+
+    Raises:
+        InputError: the file is damaged, or of a kind that transformers does not know.
+    """
+    file, text = _description(Path(weights))
+    content = _content(file, text)
+    if not content.keys() & {"model_type", *SECTIONS.values(), *SETTINGS}:
+        return None
+    kind = str(content.get("model_type"))
+    kind = ALIKE_FILES.get(kind, kind)
+    if kind not in CONFIG_MAPPING:
+        raise InputError(f"{file} has model_type {kind!r}, which transformers does not know")
+    # Without `auto_map`: no code of a folder is ever run.
+    known = {key: value for key, value in content.items() if key not in ("auto_map", "model_type")}
+    try:
+        config = CONFIG_MAPPING[kind].from_dict(known)
+    except Exception as error:  # whatever transformers' checks of a model's values raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file} describes no {kind}: {reason}") from error
+    section = getattr(config, SECTIONS.get(prefix, ""), None)
+    return section if isinstance(section, PreTrainedConfig) else config
 
 
 def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
@@ -74,7 +111,7 @@ def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
     theirs = _section(file, text, prefix)
     if not theirs.keys() & {"model_type", *SETTINGS}:
         return  # of something else that lies there
-    group = type(part).__name__.lower()
+    group = GROUPS.get(prefix, type(part).__name__.lower())
     kind = theirs.get("model_type", own.model_type)
     if ALIKE.get(kind, kind) != own.model_type:
         raise InputError(f"{file} is of a {kind}, the {group} is a {own.model_type}")
@@ -89,10 +126,38 @@ def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
         raise InputError(f"{file} is of another model: {'; '.join(differences)}")
 
 
+def check_given(config: PreTrainedConfig, given: Values, folder: Path, group: str) -> None:
+    """Refuse settings that say something else than a folder's `config.json`: the file decides.
+
+    Args:
+        config: what the file says.
+        given: values by our names.
+        folder: named in the error.
+        group: of the settings.
+
+    Raises:
+        InputError: names every difference and both values.
+    """
+    theirs = _values(config)
+    keys = {setting: key for key, setting in SETTINGS.items() if setting}
+    differing = []
+    for setting, value in given.items():
+        key = keys.get(setting, LONGEST)
+        found = theirs.get(key, getattr(config, key, None))
+        # Positions may be fewer than those that were trained.
+        same = value <= (found or 0) if key == LONGEST else value == found
+        if not same:
+            differing.append(f"{key} is {found} there and --{group}.{setting} is {value}")
+    if differing:
+        raise InputError(
+            f"config.json of {folder} decides on sizes: {'; '.join(differing)}; leave such settings out"
+        )
+
+
 def config_text(part: nn.Module) -> str:
     """What is written into the head of a part's file, to be compared when it is read."""
     config: PreTrainedConfig = part.config  # type: ignore[assignment]
-    return json.dumps({"model_type": config.model_type, **_values(config)})
+    return config.to_json_string(use_diff=False)
 
 
 def unseen_settings(model: nn.Module) -> Values:
@@ -108,6 +173,10 @@ def unseen_settings(model: nn.Module) -> Values:
         for key in UNSEEN:
             if key in values:
                 found[f"{name}.{key}"] = values[key]
+        if hasattr(config, "pixels"):  # an encoder that is shown other pixels sees something else
+            shown = ("size", "mean", "std")
+            pixels: Values = config.pixels  # type: ignore[union-attr]
+            found |= {f"{name}.pixels.{key}": pixels[key] for key in shown}
     return found
 
 
@@ -124,15 +193,21 @@ def _description(weights: Path) -> tuple[Path, str]:
     return weights, (head or {}).get("config", "{}")
 
 
-def _section(file: Path, text: str, prefix: str) -> Mapping[str, Any]:
-    """What a config says of one part."""
+def _content(file: Path, text: str) -> Values:
+    """A config as a group of settings."""
     try:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{file} is no JSON file: {error}") from error
-    section = content
-    if isinstance(content, dict):
-        section = content.get(SECTIONS.get(prefix, ""), content)
+    if not isinstance(content, dict):
+        raise InputError(f"{file} holds no settings of a model")
+    return content
+
+
+def _section(file: Path, text: str, prefix: str) -> Mapping[str, Any]:
+    """What a config says of one part."""
+    content = _content(file, text)
+    section = content.get(SECTIONS.get(prefix, ""), content)
     if not isinstance(section, dict):
         raise InputError(f"{file} holds no settings of a model")
     return section
@@ -163,8 +238,7 @@ def _differences(theirs: Values, ours: Values, group: str) -> list[str]:
 
 def _too_long(theirs: PreTrainedConfig, ours: PreTrainedConfig, group: str) -> list[str]:
     """Rotary positions may be fewer than those that were trained, not more."""
-    key = "max_position_embeddings"
-    most, asked = getattr(theirs, key, 0), getattr(ours, key, 0)
+    most, asked = getattr(theirs, LONGEST, 0), getattr(ours, LONGEST, 0)
     if asked <= most:
         return []
-    return [f"{key} is {most} there and {asked} here (--{group}.max_positions)"]
+    return [f"{LONGEST} is {most} there and {asked} here (--{group}.max_positions)"]

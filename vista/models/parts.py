@@ -1,70 +1,20 @@
-"""The three parts of VistaLLM: transformers' own modules, built from explicit sizes.
+"""The QFormer: transformers' own module, of which the class only writes the configuration.
 
-Each class only writes the configuration that its parent wants, so names of parameters and forward passes are
-transformers'. Defaults are the tiny size; `configs/sizes/vicuna_7b.yaml` holds the paper's.
+Names of parameters and the forward pass are transformers'. Sizes are those of the folder's `config.json`, or given;
+what nobody gives is the tiny size.
 """
 
 from pathlib import Path
 
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.initialization import no_init_weights
-from transformers.models.instructblip.configuration_instructblip import (
-    InstructBlipQFormerConfig,
-    InstructBlipVisionConfig,
-)
-from transformers.models.instructblip.modeling_instructblip import (
-    InstructBlipQFormerModel,
-    InstructBlipVisionModel,
-)
+from transformers.models.instructblip.configuration_instructblip import InstructBlipQFormerConfig
+from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
-from vista.models.initialize import grid_sinusoids, initialize
-from vista.models.weights import load_part
+from vista.data import InputError
+from vista.models.config_file import Values, check_given, part_config
+from vista.models.initialize import initialize
+from vista.models.weights import has_weights, load_part
 
-
-class Encoder(InstructBlipVisionModel):
-    """The image encoder: the ViT of EVA-CLIP as InstructBLIP uses it (Section 3.1, "Image Encoder")."""
-
-    def __init__(
-        self,
-        image_size: int = 96,
-        patch_size: int = 8,
-        hidden_size: int = 128,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        mlp_size: int = 384,
-        weights: Path | None = None,
-    ) -> None:
-        """Build the encoder.
-
-        Args:
-            image_size: side S of the square input in pixels.
-            patch_size: side of a patch in pixels.
-            hidden_size: width D of the patch tokens.
-            num_layers: transformer layers.
-            num_heads: attention heads.
-            mlp_size: width of the hidden layer of each MLP.
-            weights: safetensors file or folder to start from; none: random.
-        """
-        config = InstructBlipVisionConfig(
-            image_size=image_size,
-            patch_size=patch_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=num_layers,
-            num_attention_heads=num_heads,
-            intermediate_size=mlp_size,
-        )
-        super().__init__(config)
-        if weights is not None:
-            load_part(self, weights, "vision_model.")
-            return
-        initialize(self, hidden_size)
-        with torch.no_grad():
-            self.embeddings.class_embedding.normal_(std=hidden_size**-0.5)
-            self.embeddings.position_embedding.zero_()
-            self.embeddings.position_embedding[0, 1:] = 0.5 * grid_sinusoids(
-                image_size // patch_size, hidden_size
-            )
+QFORMER = "qformer."  # prefix of its weights in a composite folder
 
 
 class QFormer(InstructBlipQFormerModel):
@@ -72,102 +22,99 @@ class QFormer(InstructBlipQFormerModel):
 
     def __init__(
         self,
-        num_queries: int = 8,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        num_heads: int = 4,
-        mlp_size: int = 384,
-        cross_attention_every: int = 1,
+        num_queries: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        num_heads: int | None = None,
+        mlp_size: int | None = None,
+        cross_attention_every: int | None = None,
         encoder_hidden_size: int = 128,
         vocab_size: int = 0,
-        dropout: float = 0.0,
-        max_positions: int = 512,
+        dropout: float | None = None,
+        max_positions: int | None = None,
         weights: Path | None = None,
     ) -> None:
         """Build the QFormer.
 
+        Where a `config.json` describes it, that file decides: a size that is given too must be the same.
+
         Args:
-            num_queries: visual tokens L per image.
-            hidden_size: width of queries and instruction tokens.
-            num_layers: transformer layers.
-            num_heads: attention heads.
-            mlp_size: width of the hidden layer of each MLP.
-            cross_attention_every: layers from one cross-attention to the next.
+            num_queries: visual tokens L per image; without a folder 8.
+            hidden_size: width of queries and instruction tokens; without a folder 128.
+            num_layers: transformer layers; without a folder 2.
+            num_heads: attention heads; without a folder 4.
+            mlp_size: width of the hidden layer of each MLP; without a folder 384.
+            cross_attention_every: layers from one cross-attention to the next; without a folder 1.
             encoder_hidden_size: width D of the image encoder, filled in by the command line.
             vocab_size: entries of the instruction tokenizer, filled in by the command line.
-            dropout: of hidden states and attention, in training.
-            max_positions: longest instruction in tokens.
-            weights: safetensors file or folder to start from; none: random.
+            dropout: of hidden states and attention, in training; none: the folder's, without a folder 0.
+            max_positions: longest instruction in tokens; without a folder 512.
+            weights: safetensors file or folder to start from; none, or a folder with nothing but its `config.json`:
+                random.
+
+        Raises:
+            InputError: what `config.json` says is not what is given.
         """
-        config = InstructBlipQFormerConfig(
-            vocab_size=vocab_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=num_layers,
-            num_attention_heads=num_heads,
-            intermediate_size=mlp_size,
-            cross_attention_frequency=cross_attention_every,
-            encoder_hidden_size=encoder_hidden_size,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            max_position_embeddings=max_positions,
-        )
+        given = {
+            "hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "mlp_size": mlp_size,
+            "cross_attention_every": cross_attention_every, "max_positions": max_positions,
+        }  # fmt: skip
+        sizes = {name: value for name, value in given.items() if value is not None}
+        config = _described(weights, sizes) or _tiny(**sizes)
+        config.encoder_hidden_size = encoder_hidden_size
+        config.vocab_size = max(config.vocab_size, vocab_size)
+        if dropout is not None:
+            config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         super().__init__(config)
-        self.num_queries = num_queries
-        if weights is not None:
-            load_part(self, weights, "qformer.")
+        self.num_queries = _num_queries(weights, num_queries)
+        if weights is not None and has_weights(weights):
+            load_part(self, weights, QFORMER)
         else:
-            initialize(self, hidden_size)
+            initialize(self, config.hidden_size)
 
 
-class LLM(LlamaForCausalLM):
-    """The language model: LLaMA, of which Vicuna is a fine-tuned copy (Section 3.1, "LLM")."""
+def _described(weights: Path | None, sizes: Values) -> InstructBlipQFormerConfig | None:
+    """What the folder says of a QFormer, where it says something."""
+    config = part_config(weights, QFORMER) if weights is not None else None
+    if weights is None or not isinstance(config, InstructBlipQFormerConfig):
+        return None
+    check_given(config, sizes, weights, "qformer")
+    return config
 
-    def __init__(
-        self,
-        vocab_size: int = 0,
-        hidden_size: int = 128,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        mlp_size: int = 384,
-        max_positions: int = 2048,
-        tie_embeddings: bool = True,
-        rms_norm_eps: float = 1e-6,
-        rope_theta: float = 10000.0,
-        weights: Path | None = None,
-    ) -> None:
-        """Build the language model.
 
-        Args:
-            vocab_size: entries of the tokenizer, filled in by the command line.
-            hidden_size: width D of the tokens.
-            num_layers: transformer layers.
-            num_heads: attention heads.
-            mlp_size: width of the hidden layer of each MLP.
-            max_positions: longest sequence in tokens.
-            tie_embeddings: whether input and output embeddings are one table.
-            rms_norm_eps: added to the mean square of a token before its root; LLaMA 2 and Vicuna v1.5 have 1e-5.
-            rope_theta: base of the rotary frequencies.
-            weights: safetensors file or folder to start from; none: random.
-        """
-        config = LlamaConfig(
-            vocab_size=vocab_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=num_layers,
-            num_attention_heads=num_heads,
-            intermediate_size=mlp_size,
-            max_position_embeddings=max_positions,
-            tie_word_embeddings=tie_embeddings,
-            rms_norm_eps=rms_norm_eps,
-            rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
-            bos_token_id=1,
-            eos_token_id=2,
+def _tiny(
+    hidden_size: int = 128,
+    num_layers: int = 2,
+    num_heads: int = 4,
+    mlp_size: int = 384,
+    cross_attention_every: int = 1,
+    max_positions: int = 512,
+) -> InstructBlipQFormerConfig:
+    """Of the sizes that are given, the tiny one's for those that are not."""
+    return InstructBlipQFormerConfig(
+        vocab_size=0,
+        hidden_size=hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        intermediate_size=mlp_size,
+        cross_attention_frequency=cross_attention_every,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=max_positions,
+    )
+
+
+def _num_queries(weights: Path | None, given: int | None) -> int:
+    """Queries belong to the whole model, not to its QFormer.
+
+    Raises:
+        InputError: the file says another number than the one that is given.
+    """
+    whole = part_config(weights, "") if weights is not None else None
+    stated: int | None = getattr(whole, "num_query_tokens", None)
+    if None not in (stated, given) and stated != given:
+        raise InputError(
+            f"config.json of {weights} decides on sizes: num_query_tokens is {stated} there and --qformer.num_queries "
+            f"is {given}; leave such settings out"
         )
-        self.pretrained = weights is not None
-        if weights is None:
-            super().__init__(config)
-            initialize(self, hidden_size)
-            return
-        with no_init_weights():  # random numbers for seven billion weights take minutes
-            super().__init__(config)
-        self.tie_weights()
-        load_part(self, weights, "language_model.")
+    return stated or given or 8

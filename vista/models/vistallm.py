@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from vista.models.llm import logit_steps
 from vista.models.parts import QFormer
 from vista.tokens.batch_types import Batch
 
@@ -50,6 +51,7 @@ class VistaLLM(nn.Module):
         nn.init.normal_(self.language_projection.weight, std=width**-0.5)
         nn.init.zeros_(self.language_projection.bias)
         self.language_model = language_model
+        self.logit_steps = logit_steps(language_model.config)
 
     def encode_images(self, batch: Batch) -> Tensor:
         """Visual tokens of every use of an image.
@@ -117,6 +119,8 @@ class VistaLLM(nn.Module):
         learned = target != -100
         hidden = self._decode(self.embed(batch), batch["attention_mask"])[:, :-1]
         logits = self.language_model.get_output_embeddings()(hidden[learned])  # (learned tokens, V)
+        for step in self.logit_steps:
+            logits = step(logits)
         loss = nn.functional.cross_entropy(logits.float(), target[learned], reduction="none")
         return loss.new_zeros(target.shape).masked_scatter(learned, loss)
 
@@ -155,18 +159,12 @@ def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
         indices of rows, the shortest rows first; every row is in one group, and no group is empty.
     """
     order = np.argsort(lengths, kind="stable")
-    tall = np.asarray(lengths)[
-        order
-    ]  # (rows,), rising: a group is a stretch of it, padded to its last
+    tall = np.asarray(lengths)[order]  # (rows,), rising: groups are stretches, padded to their last
     rows, count = len(tall), min(most, len(tall))
     starts = np.arange(rows)
-    cost = np.full(
-        rows + 1, np.inf
-    )  # cost[i]: least padded size of the first i rows in the groups so far
+    cost = np.full(rows + 1, np.inf)  # cost[i]: least padded size of the first i rows so far
     cost[0] = 0
-    began = np.zeros(
-        (count, rows + 1), dtype=int
-    )  # began[k, i]: where the last of those groups begins
+    began = np.zeros((count, rows + 1), dtype=int)  # began[k, i]: where the last of those begins
     # Dynamic programming over the number of groups.
     for k in range(count):
         last, cost = cost, np.full(rows + 1, np.inf)

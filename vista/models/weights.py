@@ -15,6 +15,7 @@ from torch import nn
 
 from vista.data import InputError, MissingFileError
 from vista.models.config_file import check_config
+from vista.models.names import own_names
 
 # Tables whose new rows may be drawn, where a vocabulary was extended.
 EMBEDDINGS = "embed_tokens.weight"
@@ -52,6 +53,13 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     return tensors if tensors or not prefix else read_tensors(path)
 
 
+def has_weights(path: Path) -> bool:
+    """Whether there is anything to read, of any kind: a folder may hold nothing but its `config.json`."""
+    path = Path(path)
+    kinds = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
+    return not (path / "config.json").is_file() or any(any(path.glob(kind)) for kind in kinds)
+
+
 def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     """Fill a part from a checkpoint; every parameter must be there, in its size, and no other one.
 
@@ -69,7 +77,7 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     """
     path = Path(path)
     check_config(part, path, prefix)
-    tensors = read_tensors(path, prefix)
+    tensors = own_names(part, read_tensors(path, prefix))
     state = part.state_dict()
     missing = [name for name in state if name not in tensors and not _tied(part, name)]
     if missing:
@@ -123,7 +131,9 @@ def check_shapes(saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -
 def _refuse_surplus(part: nn.Module, names: Iterable[str], path: Path) -> None:
     """No weight is left out in silence, such as those of more layers."""
     known = part.state_dict().keys()
+    unused: tuple[str, ...] = getattr(part, "unused_weights", ())  # of a vision tower
     surplus = [name for name in names if name not in known and not NO_WEIGHTS.search(name)]
+    surplus = [name for name in surplus if not f"{name}.".startswith(unused)]
     if surplus:
         first = sorted(surplus)[0]
         kind = type(part).__name__

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vista.data import Size
 from vista.tokens.batch_types import Batch, Example
+from vista.tokens.chat import chat_of
 from vista.tokens.tokenizer import Tokenizer
 
 IGNORE = -100  # label of a token that is not learned
@@ -54,20 +55,21 @@ def encode_example(
     Args:
         example: images and turns.
         tokenizer: of the LLM, and of the QFormer.
-        template: `plain` (prompt, answer) or `vicuna_v1` (Vicuna v1.1's system sentence, `USER:` and `ASSISTANT:`).
+        template: `plain` (prompt, answer), `vicuna_v1` (a sentence, `USER:`, `ASSISTANT:`), `own` (`chat.py`).
         answer: whether the last answer is written; without it the sample is a question.
         max_instruction: positions of the QFormer; a longer instruction is cut, with one warning.
 
     Raises:
         ValueError: the prompts have not one `<image>` for each image.
     """
-    input_ids, labels = [tokenizer.bos_id], [IGNORE]
-    last = len(example.turns) - 1
+    own = chat_of(tokenizer) if template == "own" else None  # it writes the begin token by itself
+    input_ids = list(tokenizer.begin) if own is None else []
+    labels, last = [IGNORE] * len(input_ids), len(example.turns) - 1
     for turn, (prompt, target) in enumerate(example.turns):
         if template == "vicuna_v1":
             system = "" if turn else VICUNA_SYSTEM
             prompt = f"{system}USER: {prompt} ASSISTANT:"
-        prompt_ids = tokenizer.encode(prompt)
+        prompt_ids = own.encode(prompt, turn, last + 1) if own else tokenizer.encode(prompt)
         # A prompt is never learned, an answer is, its end included.
         input_ids += prompt_ids
         labels += [IGNORE] * len(prompt_ids)

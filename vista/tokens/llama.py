@@ -1,4 +1,4 @@
-"""An LLM's own tokenizer, LLaMA's or one of its make, and the tokens that are added to it.
+"""An LLM's own tokenizer and the tokens that are added to it; LLaMA's here, those of bytes in `byte_level.py`.
 
     LLaMA 32000 + `<|10|>` ... `<|999|>` 990 + `<image>` `<bsep>` `<msep>` = 32993
 
@@ -14,6 +14,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import InputError, MissingFileError
+from vista.tokens.byte_level import (
+    PLAIN_BRACKET,
+    is_byte_level,
+    piece_bytes,
+    prepare_byte_level,
+)
 
 MARKS = ("<image>", "<bsep>", "<msep>")
 COORDINATES = tuple(f"<|{n}|>" for n in range(10, 1000))  # 0 to 9 stay the LLM's own digits
@@ -39,12 +45,28 @@ def load_fast(folder: Path | str) -> PreTrainedTokenizerFast:
 
 
 def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Add in place what the tokenizer lacks: special tokens by LLaMA's names, coordinates and marks.
-
-    A LLaMA has no pad token of its own: `<unk>` pads, as in Vicuna. Byte fallback never yields it.
+    """Add in place what the tokenizer lacks: special tokens, coordinates and marks.
 
     Raises:
-        InputError: the vocabulary is not a LLaMA-like BPE.
+        InputError: the vocabulary is neither a LLaMA-like BPE nor one of bytes.
+    """
+    tokens = [*COORDINATES, *MARKS]
+    if is_byte_level(fast):
+        prepare_byte_level(fast)
+        tokens.append(PLAIN_BRACKET)
+    else:
+        _prepare_llama_like(fast)
+    known = fast.get_vocab()
+    new = [token for token in tokens if token not in known]
+    # `special=True` would let `decode(skip_special_tokens=True)` drop them.
+    fast.add_tokens([AddedToken(token, normalized=False, special=False) for token in new])
+    return fast
+
+
+def _prepare_llama_like(fast: PreTrainedTokenizerFast) -> None:
+    """Special tokens by LLaMA's names where there are none, and a space before a text as a piece of its own.
+
+    A LLaMA has no pad token of its own: `<unk>` pads, as in Vicuna. Byte fallback never yields it.
     """
     check_llama_like(fast)
     for name, token in _SPECIAL.items():
@@ -56,18 +78,13 @@ def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     pieces = decoders.Replace("▁", " ")
     steps = [pieces, decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     backend.decoder = decoders.Sequence(steps)
-    known = fast.get_vocab()
-    new = [token for token in (*COORDINATES, *MARKS) if token not in known]
-    # `special=True` would let `decode(skip_special_tokens=True)` drop them.
-    fast.add_tokens([AddedToken(token, normalized=False, special=False) for token in new])
-    return fast
 
 
 def check_llama_like(fast: PreTrainedTokenizerFast) -> None:
     """Refuse a vocabulary that `vista.tokens.tokenizer` would cut wrongly.
 
     Raises:
-        InputError: a piece is missing, or pieces go beyond one word.
+        InputError: a piece is missing, or the model is another one.
     """
     vocabulary = fast.get_vocab()
     if missing := [piece for piece in _NEEDED if piece not in vocabulary]:
@@ -75,13 +92,20 @@ def check_llama_like(fast: PreTrainedTokenizerFast) -> None:
     model = json.loads(fast.backend_tokenizer.to_str())["model"]
     if model["type"] != "BPE" or not model["byte_fallback"]:
         raise InputError("not a LLaMA-like vocabulary: it must be a BPE with byte fallback")
-    if across := [piece for piece in model["vocab"] if "▁" in piece.lstrip("▁")]:
-        raise InputError(f"not a LLaMA-like vocabulary: piece {across[0]!r} holds a space inside")
+    for name, token in _SPECIAL.items():
+        if getattr(fast, name) is None and token not in vocabulary:
+            raise InputError(f"the tokenizer has no {name}, and no piece {token!r} to take for it")
+
+
+def crosses_words(fast: PreTrainedTokenizerFast) -> bool:
+    """Whether a piece holds a space inside, so that words cannot be cut apart before."""
+    return any("▁" in piece.lstrip("▁") for piece in fast.backend_tokenizer.get_vocab(False))
 
 
 def fast_to_json(fast: PreTrainedTokenizerFast) -> dict[str, Any]:
     """The tokenizer as plain containers."""
-    special = {name: str(getattr(fast, name)) for name in _SPECIAL}
+    names = [name for name in _SPECIAL if getattr(fast, name) is not None]
+    special = {name: str(getattr(fast, name)) for name in names}
     return {"special": special, "tokenizer": json.loads(fast.backend_tokenizer.to_str())}
 
 
@@ -93,13 +117,26 @@ def fast_from_json(state: dict[str, Any]) -> PreTrainedTokenizerFast:
 
 def visible_bytes(fast: PreTrainedTokenizerFast) -> list[bytes]:
     """What each id writes, in UTF-8; a coordinate token writes its number."""
-    vocabulary = fast.get_vocab()
+    vocabulary, added = fast.get_vocab(), fast.get_added_vocab()
+    byte_level = is_byte_level(fast)
     visible = [b""] * (max(vocabulary.values()) + 1)
     for piece, i in vocabulary.items():
-        if byte := _BYTE.fullmatch(piece):
-            visible[i] = bytes.fromhex(byte[1])
-        elif number := _COORDINATE.fullmatch(piece):
+        if number := _COORDINATE.fullmatch(piece):
             visible[i] = number[1].encode()
+        elif piece == PLAIN_BRACKET:
+            visible[i] = b"["
+        elif byte_level:
+            visible[i] = piece.encode() if piece in added else piece_bytes(piece)
+        elif byte := _BYTE.fullmatch(piece):
+            visible[i] = bytes.fromhex(byte[1])
         else:
             visible[i] = piece.replace("▁", " ").encode()
     return visible
+
+
+def special_ids(fast: PreTrainedTokenizerFast) -> set[int]:
+    """Control tokens, which write nothing and are never answered: more than `all_special_ids` knows of."""
+    added = fast.backend_tokenizer.get_added_tokens_decoder()
+    control = {i for i, token in added.items() if token.special}
+    marks = {fast.convert_tokens_to_ids(mark) for mark in MARKS}  # a folder may hold `<image>`
+    return (control | set(fast.all_special_ids)) - marks

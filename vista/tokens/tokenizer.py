@@ -16,10 +16,10 @@ import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import neutralise
-from vista.tokens.llama import MARKS
+from vista.tokens.byte_level import BytePieces
+from vista.tokens.llama import MARKS, crosses_words
 from vista.tokens.vocabulary import Vocabulary
 
-_WORD = re.compile(" *[^ ]+| +")
 _NUMBER = "(?:0|[1-9][0-9]{0,2})"
 _PAIR = f"{_NUMBER} *, *{_NUMBER}"
 _BRACKET = rf" ?\[(?: *{_PAIR}(?: *, *{_PAIR})* *)?\]"  # 0, 2, 4 ... numbers; its space belongs to the piece "▁["
@@ -37,14 +37,15 @@ class Tokenizer(Vocabulary):
 
     def _setup(self, fast: PreTrainedTokenizerFast, settings: dict[str, str]) -> None:
         super()._setup(fast, settings)
-        self._words = Words(fast)
+        self._words = BytePieces(fast) if self.byte_level else Words(fast)
         self._cut = re.compile(self._pattern())
 
     def _pattern(self) -> str:
         """What is not left to the LLM's own pieces."""
-        # These characters go as bytes: "▁" would come back as a space, and in `compact` "[2014]" as "[2, 0, 1, 4]".
-        as_bytes = r"▁|\[(?=[0-9]{2})" if self._compact else "▁"
-        pattern = rf"(?P<mark>{'|'.join(MARKS)})|(?P<bracket>{_BRACKET})|(?P<bytes>{as_bytes})"
+        # "▁" would come back as a space where it is one, and in `compact` "[2014]" as "[2, 0, 1, 4]".
+        apart = ["▁"] * ("▁" in self._apart) + [r"\[(?=[0-9]{2})"] * self._compact or ["(?!)"]
+        pattern = rf"(?P<mark>{'|'.join(MARKS)})|(?P<bracket>{_BRACKET})"
+        pattern += rf"|(?P<apart>{'|'.join(apart)})"
         if self.settings["number_tokens"] == "everywhere":
             pattern += "|(?P<number>(?<![0-9])[1-9][0-9]{1,2}(?![0-9]))"
         return pattern
@@ -60,7 +61,7 @@ class Tokenizer(Vocabulary):
             eos: put the end token last.
             continued: the text goes on right after other ids; else a space is put before it, as SentencePiece does.
         """
-        ids = [self.bos_id] if bos else []
+        ids = list(self.begin) if bos else []
         if text and not continued and not text.startswith(MARKS):
             text = " " + text
         end = 0
@@ -81,9 +82,7 @@ class Tokenizer(Vocabulary):
             return self._encode_bracket(text)
         if kind == "number":
             return self._numbers[text]
-        if kind == "bytes":
-            return self._as_bytes[text]
-        return [self._marks[text]]
+        return self._apart[text]
 
     def _encode_bracket(self, text: str) -> list[int]:
         space, _, inside = text[:-1].partition("[")
@@ -113,7 +112,7 @@ class Tokenizer(Vocabulary):
 class Words:
     """Words -> ids by the BPE model alone, which knows no added tokens, so that text cannot name them.
 
-    Each word is cut with the spaces before it and remembered: no piece goes beyond one word (`check_llama_like`).
+    Each word is cut with the spaces before it and remembered, where no piece goes beyond one word.
     """
 
     max_words, max_length = 100_000, 32  # what is remembered
@@ -121,11 +120,12 @@ class Words:
     def __init__(self, fast: PreTrainedTokenizerFast) -> None:
         self._model = tokenizers.Tokenizer(fast.backend_tokenizer.model)
         self._known: dict[str, list[int]] = {}
+        self._word = re.compile("(?s:.+)" if crosses_words(fast) else " *[^ ]+| +")
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; no space is put before it."""
         ids: list[int] = []
-        for word in _WORD.findall(text):
+        for word in self._word.findall(text):
             pieces = self._known.get(word)
             if pieces is None:
                 valid = word.encode(errors="replace").decode()  # without lone surrogates

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import InputError
+from vista.tokens.byte_level import PLAIN_BRACKET, SPACE, is_byte_level, writes_bos
 from vista.tokens.instructions import InstructionTokenizer
 from vista.tokens.llama import (
     MARKS,
@@ -15,6 +16,7 @@ from vista.tokens.llama import (
     fast_from_json,
     fast_to_json,
     load_fast,
+    special_ids,
     visible_bytes,
 )
 
@@ -32,7 +34,8 @@ class Vocabulary:
     """The ids of one LLM's pieces, of the coordinate tokens and of the marks.
 
     Args:
-        folder: holds `tokenizer.json` (LLaMA, Vicuna, InstructBLIP-Vicuna, or the tiny one of `configs/tiny`).
+        folder: holds `tokenizer.json`, a BPE with byte fallback (LLaMA 2, Vicuna, Mistral, Gemma, the tiny one of
+            `configs/tiny`) or of bytes (LLaMA 3, Qwen, SmolLM2).
         bracket_layout: `paper` keeps the commas and spaces of a bracket as tokens (a box is 12 tokens, a mask of N
             points 6N), `compact` leaves them out (6 and 2N + 2) and restores them on decode.
         number_tokens: `brackets` uses the coordinate tokens inside brackets, `everywhere` also for whole numbers 10 to
@@ -41,10 +44,12 @@ class Vocabulary:
 
     Attributes:
         number_ids: the ids of 0, 1, ..., 999 inside a bracket.
+        begin: the token before a text, if the LLM has one.
+        special_ids: control tokens, which write nothing.
 
     Raises:
         InputError: an unknown setting, settings that differ from those the folder was saved with, or a vocabulary that
-            is not a LLaMA-like BPE.
+            cannot write every text.
     """
 
     instructions: InstructionTokenizer | None
@@ -86,16 +91,21 @@ class Vocabulary:
         self._set_ids(fast.get_vocab())
         self._visible = visible_bytes(fast)  # by id, what it writes
         self._visible[self.image_id] = b""
-        self._special = set(fast.all_special_ids) - {self.image_id}
+        self.special_ids = special_ids(fast)
 
     def _set_ids(self, vocabulary: dict[str, int]) -> None:
-        self.bos_id = vocabulary[str(self.fast.bos_token)]
+        self.byte_level = is_byte_level(self.fast)
+        has_begin = not self.byte_level or writes_bos(self.fast)
+        self.begin = [vocabulary[str(self.fast.bos_token)]] if has_begin else []
+        self.bos_id = self.begin[0] if self.begin else None
         self.eos_id = vocabulary[str(self.fast.eos_token)]
         self.pad_id = vocabulary[str(self.fast.pad_token)]
-        self.open_id, self.bare_open_id = vocabulary["▁["], vocabulary["["]
-        self.close_id, self.comma_id, self.space_id = (vocabulary[piece] for piece in "],▁")
-        self._marks = {mark: vocabulary[mark] for mark in MARKS}
-        self.image_id, self.bsep_id, self.msep_id = self._marks.values()
+        space = SPACE if self.byte_level else "▁"
+        self.open_id, self.bare_open_id = vocabulary[f"{space}["], vocabulary["["]
+        self.close_id, self.comma_id, self.space_id = (
+            vocabulary[piece] for piece in ("]", ",", space)
+        )
+        self.image_id, self.bsep_id, self.msep_id = (vocabulary[mark] for mark in MARKS)
         self.number_ids = [vocabulary[str(n) if n < 10 else f"<|{n}|>"] for n in range(1000)]
         self._number_set = set(self.number_ids)
         # By the text of a number, its tokens inside a bracket.
@@ -104,10 +114,13 @@ class Vocabulary:
             for number in self._numbers:
                 self._numbers[number] = [vocabulary[digit] for digit in number]
         self._between = [] if self._compact else [self.comma_id, self.space_id]
-        self._as_bytes: dict[str, list[int]] = {}
-        for character in "▁[":
+        # What is not left to the LLM's own pieces.
+        self._apart = {mark: [vocabulary[mark]] for mark in MARKS}
+        if self.byte_level:
+            self._apart["["] = [vocabulary[PLAIN_BRACKET]]
+        for character in "" if self.byte_level else "▁[":
             pieces = [f"<0x{byte:02X}>" for byte in character.encode()]
-            self._as_bytes[character] = [vocabulary[piece] for piece in pieces]
+            self._apart[character] = [vocabulary[piece] for piece in pieces]
 
     def __len__(self) -> int:
         """Rows of the LLM's word embeddings."""
@@ -121,7 +134,7 @@ class Vocabulary:
     def decode(self, ids: Iterable[int]) -> str:
         """Ids to the visible text: numbers are plain numbers, special tokens and `<image>` write nothing."""
         size = len(self._visible)
-        kept = [i for i in ids if 0 <= i < size and i not in self._special]
+        kept = [i for i in ids if 0 <= i < size and i not in self.special_ids]
         parts = self._with_commas(kept) if self._compact else [self._visible[i] for i in kept]
         text = b"".join(parts).decode(errors="replace")
         # The space that `encode` put before the text; it puts none before a leading `<image>`.

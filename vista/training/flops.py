@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
-from transformers.models.instructblip.modeling_instructblip import (
-    InstructBlipQFormerModel,
-    InstructBlipVisionModel,
-)
+from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
+from vista.models.pixels import pixels_of
+from vista.models.towers import build_tower
 from vista.models.vistallm import VistaLLM, length_groups
 from vista.tokens.batch_types import Batch
 
@@ -81,12 +80,11 @@ def step_flops(unit: UnitFlops, batch: Batch) -> int:
 
 def _without_weights(model: VistaLLM) -> VistaLLM:
     """The same layers on the meta device, as transformers has them, with the same parts frozen."""
-    encoder_config: Any = model.vision_model.config
     with torch.device("meta"):
         qformer: Any = InstructBlipQFormerModel(model.qformer.config)
         qformer.num_queries = model.qformer.num_queries
         bare = VistaLLM(
-            InstructBlipVisionModel(encoder_config),
+            build_tower(model.vision_model.config),
             qformer,
             AutoModelForCausalLM.from_config(model.language_model.config),
             model.image_token_id,
@@ -131,7 +129,7 @@ def _count(
 
 def _visual_tokens(bare: VistaLLM, images: int, instruction: int) -> Tensor:
     """Visual tokens of the first of some images, (1, L, D)."""
-    side = bare.vision_model.config.image_size
+    side = pixels_of(bare.vision_model.config).size
     pixels = torch.empty(images, 3, side, side)
     patches = bare.vision_model(pixel_values=pixels).last_hidden_state  # (images, P, D)
     queries = bare.query_tokens  # (1, L, D)

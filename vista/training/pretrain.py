@@ -16,9 +16,10 @@ import torch
 from lightning import LightningModule
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from vista.models.config_file import config_text
-from vista.models.parts import Encoder
+from vista.models.towers import patches_of, width_of
 from vista.training.schedule import warmup_cosine
 
 WAVES = (0.25, 0.5, 1.0, 2.0)  # periods in the side of an image; the first one alone says where
@@ -48,7 +49,7 @@ class EncoderPretraining(LightningModule):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: PreTrainedModel,
         num_words: int = 10,
         learning_rate: float = 1.5e-3,
         weight_decay: float = 0.05,
@@ -66,9 +67,8 @@ class EncoderPretraining(LightningModule):
             out: where the encoder is written when training ends.
         """
         super().__init__()
-        config: Any = encoder.config
-        width = config.hidden_size
-        self.encoder = encoder
+        width = width_of(encoder)
+        self.encoder = encoder.train()  # a CNN that starts from nothing has no statistics to keep
         self.word_head = nn.Linear(width, num_words)
         self.box_head = nn.Linear(width, 4 * 2 * len(WAVES))
         self.learning_rate = learning_rate
@@ -88,7 +88,7 @@ class EncoderPretraining(LightningModule):
             the image's side.
         """
         hidden = self.encoder(pixel_values=batch["pixel_values"]).last_hidden_state
-        tokens = hidden[:, 1:]  # (B, P, D), without the class token
+        tokens = patches_of(self.encoder, hidden)  # (B, P, D)
         words = batch["words"]
         objects = words.any(2)  # bool (B, P)
         logits = self.word_head(tokens)  # (B, P, W)
