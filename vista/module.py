@@ -15,16 +15,17 @@ from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
 from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
+from vista.models.laid_out import is_laid_out
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
-from vista.models.weights import check_shapes, load_part, load_queries
+from vista.models.weights import check_shapes, fill_part, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.checkpoints import read_checkpoint
 from vista.training.learning import LearningModule
 from vista.training.optimizer import Muon, Optimization, parameter_groups
 from vista.training.resume import await_validation, go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
+from vista.training.start import describe, fill_from
 
 PARTS = {  # what may be trained or frozen -> the names in VistaLLM
     "encoder": ("vision_model",),
@@ -78,29 +79,37 @@ class VistaModule(LearningModule):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
             )
-        inputs: Any = llm.get_input_embeddings()
-        head: Any = llm.get_output_embeddings()
-        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
-        init_coordinates(
-            inputs.weight, head.weight, tokenizer.number_ids, coordinate_init, keep_digits=digits
-        )
         if weights is not None:
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
         self.codec, self.optimization, self.init_from = codec, optimization, init_from
+        self.coordinate_init, self.weights = coordinate_init, weights
         # A pretrained LLM knows its own words; the tokens that were added to it were never a target.
         self.learned_words[:] = llm.pretrained
         self.learned_words[tokenizer.number_ids[10:]] = False
         if init_from is not None:
-            checkpoint = read_checkpoint(init_from)
-            self.on_load_checkpoint(checkpoint)
-            self.load_state_dict(checkpoint["state_dict"])
+            self.on_load_checkpoint(describe(init_from))
         for part, names in PARTS.items():
             for name in names:
                 getattr(self.model, name).requires_grad_(part in trainable)
+        if not is_laid_out(self.model):
+            self.fill()
+
+    def fill(self) -> None:
+        """Give the model the weights that it begins with; every process of a sharded one must come here."""
+        if self.init_from is not None:
+            fill_from(self, self.init_from)
+            return
+        for part in self.model.children():
+            fill_part(part)
+        llm: Any = self.model.language_model
+        inputs, head = llm.get_input_embeddings().weight, llm.get_output_embeddings().weight
+        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
+        numbers = self.tokenizer.number_ids
+        init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
 
     def configure_model(self) -> None:
-        """Shard the model where the strategy is `ShardedStrategy`; Lightning calls this when processes exist.
+        """Shard the model where the strategy is `ShardedStrategy`, and fill it; Lightning calls this in all processes.
 
         Raises:
             InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.
@@ -111,6 +120,9 @@ class VistaModule(LearningModule):
             )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
+        if is_laid_out(self.model):
+            with torch.device("cpu"):  # where numbers are worked out, not where they go
+                self.fill()
 
     def on_train_start(self) -> None:
         """A resumed run says what it does otherwise than before."""

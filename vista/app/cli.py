@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
@@ -14,6 +15,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
+from transformers import PreTrainedModel
 
 from vista.app.errors import settings_blamed
 from vista.app.loggers import loggers_of
@@ -34,6 +36,7 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.full_disk import is_full
 from vista.leftovers import held, temporary_folder
+from vista.models.laid_out import without_memory
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
@@ -136,6 +139,13 @@ class VistaCLI(StrictCLI):
     def verb_config(self) -> Any:
         """Settings of the verb that runs."""
         return self.config[self.subcommand]
+
+    def instantiate_classes(self) -> None:
+        """Build all, parts whose weights are in files without memory: `VistaModule.configure_model` fills them."""
+        parts = [(laid_out, part, True) for part in (Encoder, QFormer, LLM)]
+        # Lightning calls it by this name, and has nothing to say about how parts are built.
+        self.parser.instantiate_classes = partial(self.parser.instantiate, instantiators=parts)
+        super().instantiate_classes()
 
     def before_instantiate_classes(self) -> None:
         """Resolve names of runs and files, and choose tasks.
@@ -300,6 +310,14 @@ class VistaCLI(StrictCLI):
             say(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 
     before_validate = before_test
+
+
+def laid_out(kind: type[PreTrainedModel], *args: Any, **settings: Any) -> PreTrainedModel:
+    """A part, without memory where its weights are in a file; what has no file is drawn, and whole in every process."""
+    if settings.get("weights") is None:
+        return kind(*args, **settings)
+    with without_memory():
+        return kind(*args, **settings)
 
 
 def is_first_process() -> bool:
