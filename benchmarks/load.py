@@ -40,7 +40,9 @@ def build(width: int, layers: int, weights: Path | None) -> LLM:
 def write(folder: Path, width: int, layers: int) -> int:
     """Random weights, a layer in a file, so that this process never has many; their bytes."""
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in build(width, layers, None).state_dict().items()}
+        shapes = {
+            name: tensor.shape for name, tensor in build(width, layers, None).state_dict().items()
+        }
     files: dict[str, dict[str, torch.Size]] = {}
     for name, shape in shapes.items():
         file = ".".join(name.split(".")[:3])
@@ -117,7 +119,9 @@ def main() -> None:
             result[f"{way}_seconds"] = round(seconds, 1)
     print(json.dumps(result))
     if result["streamed_ratio"] > LIMIT:
-        sys.exit(f"the streamed way takes {result['streamed_ratio']} times the model, more than {LIMIT}")
+        sys.exit(
+            f"the streamed way takes {result['streamed_ratio']} times the model, more than {LIMIT}"
+        )
 
 
 if __name__ == "__main__":

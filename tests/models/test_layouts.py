@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel, InstructBlipConfig, InstructBlipForConditionalGeneration
+from transformers import (
+    BertConfig,
+    BertModel,
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+)
 
 from tests.tiny import QUERIES, tokenizer
 from vista.data import InputError, MissingFileError
@@ -117,28 +122,42 @@ def test_eva_clip_by_itself_has_no_last_norm_and_a_layer_more(tmp_path):
 @pytest.mark.parametrize("first_release", [False, True])
 def test_a_bert_becomes_a_qformer(tmp_path, first_release):
     config = BertConfig(
-        vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+        vocab_size=300,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
     )
     bert = noisy(BertModel(config))
     state = {name: t.clone() for name, t in bert.state_dict().items()}
     if first_release:  # names of 2018
         renamed = {n.replace("LayerNorm.weight", "LayerNorm.gamma"): t for n, t in state.items()}
-        state = {f"bert.{n.replace('LayerNorm.bias', 'LayerNorm.beta')}": t for n, t in renamed.items()}
+        state = {
+            f"bert.{n.replace('LayerNorm.bias', 'LayerNorm.beta')}": t for n, t in renamed.items()
+        }
         state["cls.predictions.bias"] = torch.zeros(300)
     save_file(state, tmp_path / "model.safetensors")
     config.save_pretrained(tmp_path)
     part, theirs = qformer(tmp_path), bert.state_dict()
     for i in range(2):
         layer, name = part.encoder.layer[i], f"encoder.layer.{i}."
-        assert torch.equal(layer.attention.attention.query.weight, theirs[f"{name}attention.self.query.weight"])
-        assert torch.equal(layer.attention.output.LayerNorm.bias, theirs[f"{name}attention.output.LayerNorm.bias"])
+        assert torch.equal(
+            layer.attention.attention.query.weight, theirs[f"{name}attention.self.query.weight"]
+        )
+        assert torch.equal(
+            layer.attention.output.LayerNorm.bias, theirs[f"{name}attention.output.LayerNorm.bias"]
+        )
         for half in ("intermediate", "output"):
             expected = theirs[f"{name}{half}.dense.weight"]
             assert torch.equal(getattr(layer, half).dense.weight, expected)
             assert torch.equal(getattr(layer, f"{half}_query").dense.weight, expected)
-        assert torch.equal(layer.output_query.LayerNorm.bias, theirs[f"{name}output.LayerNorm.bias"])
+        assert torch.equal(
+            layer.output_query.LayerNorm.bias, theirs[f"{name}output.LayerNorm.bias"]
+        )
     assert torch.equal(part.embeddings.layernorm.weight, theirs["embeddings.LayerNorm.weight"])
-    assert torch.equal(part.embeddings.word_embeddings.weight[:300], theirs["embeddings.word_embeddings.weight"])
+    assert torch.equal(
+        part.embeddings.word_embeddings.weight[:300], theirs["embeddings.word_embeddings.weight"]
+    )
     cross = part.encoder.layer[0].crossattention
     assert cross.attention.key.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert not cross.attention.key.bias.any() and cross.output.LayerNorm.weight.eq(1).all()
@@ -182,7 +201,9 @@ def test_a_pickle_of_more_than_tensors_is_refused(tmp_path):
             return os.mkdir, (str(tmp_path / "ran"),)
 
     torch.save({"model.norm.weight": Evil()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"pytorch_model\.bin is damaged, or holds more than tensors"):
+    with pytest.raises(
+        InputError, match=r"pytorch_model\.bin is damaged, or holds more than tensors"
+    ):
         llm(tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -191,11 +212,15 @@ def test_an_index_says_which_files_there_must_be(tmp_path):
     own = llm()
     state = {n: t for n, t in own.state_dict().items() if n != "lm_head.weight"}
     save_file(state, tmp_path / "a.safetensors")
-    save_file({"model.norm.weight": torch.zeros(1)}, tmp_path / "consolidated.safetensors")  # of another library
+    save_file(
+        {"model.norm.weight": torch.zeros(1)}, tmp_path / "consolidated.safetensors"
+    )  # of another library
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": dict.fromkeys(state, "a.safetensors")}))
     assert_same(llm(tmp_path), own)
-    index.write_text(json.dumps({"weight_map": {**dict.fromkeys(state, "a.safetensors"), "x": "b.safetensors"}}))
+    index.write_text(
+        json.dumps({"weight_map": {**dict.fromkeys(state, "a.safetensors"), "x": "b.safetensors"}})
+    )
     with pytest.raises(MissingFileError, match=r"lacks b\.safetensors, which its index names"):
         llm(tmp_path)
 
@@ -212,7 +237,9 @@ def test_holes_and_what_is_left_over_are_named(tmp_path):
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(InputError) as error:
         llm(tmp_path)
-    assert "model.norm.weight" in str(error.value) and "model.layers.1.mlp.up_proj" in str(error.value)
+    assert "model.norm.weight" in str(error.value) and "model.layers.1.mlp.up_proj" in str(
+        error.value
+    )
 
 
 VICUNA = {"7b": (4096, 32, 32, 11008), "13b": (5120, 40, 40, 13824)}
@@ -227,11 +254,20 @@ def test_every_parameter_of_instructblip_has_its_place(size):
         "intermediate_size": mlp, "vocab_size": 32000,
     }  # fmt: skip
     with torch.device("meta"):
-        theirs = InstructBlipForConditionalGeneration(InstructBlipConfig(text_config=text, qformer_config={"vocab_size": 30523}))
+        theirs = InstructBlipForConditionalGeneration(
+            InstructBlipConfig(text_config=text, qformer_config={"vocab_size": 30523})
+        )
         parts = {
             "vision_model": Encoder(224, 14, 1408, 39, 16, 6144),
             "qformer": QFormer(
-                32, 768, 12, 12, 3072, cross_attention_every=2, encoder_hidden_size=1408, vocab_size=30523
+                32,
+                768,
+                12,
+                12,
+                3072,
+                cross_attention_every=2,
+                encoder_hidden_size=1408,
+                vocab_size=30523,
             ),
             "language_model": LLM(32000, width, layers, heads, mlp, tie_embeddings=False),
             "language_projection": torch.nn.Linear(768, width),

@@ -116,6 +116,11 @@ def test_code_in_a_folder_of_weights_is_never_opened(tmp_path):
     assert read_tensors(tmp_path).keys() == state.keys()
     load_part(LLM(len(tokenizer()), num_layers=2, **SIZES), tmp_path)
     (tmp_path / "model.safetensors").unlink()
+    assert read_tensors(tmp_path).keys() == state.keys()  # tensors alone, as the pickle has them
+    torch.save({**state, "code": Path}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="holds more than tensors"):
+        read_tensors(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
     with pytest.raises(MissingFileError, match=r"no \.safetensors file"):
         read_tensors(tmp_path)
     assert not (tmp_path / "ran").exists()
@@ -260,3 +265,27 @@ def test_a_checkpoint_of_ours_says_what_no_shape_tells():
     found = unseen_settings(tiny_model())
     assert found["vision_model.num_attention_heads"] == 2
     assert found["language_model.rope_theta"] == 10000.0
+
+
+def test_a_model_of_the_hub_is_downloaded_or_told_how(tmp_path, monkeypatch):
+    """Weights, settings and tokenizers alone; what is on the disk is asked for nowhere."""
+    asked = []
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        if name == "some/one":
+            raise OSError("no network")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    state = saved_llm(tmp_path)
+    llm = LLM(len(tokenizer()), num_layers=2, weights=Path("owner/model"), **SIZES)
+    assert torch.equal(llm.model.norm.weight, state["model.norm.weight"])
+    assert asked == [("owner/model", ["*.safetensors", "*.json", "*.model", "*.txt"])]
+    with pytest.raises(MissingFileError, match="run `hf download some/one .*--local-dir DIR`"):
+        LLM(len(tokenizer()), num_layers=2, weights=Path("some/one"), **SIZES)
+    (tmp_path / "some" / "two").mkdir(parents=True)
+    with pytest.raises(MissingFileError, match=r"no \.safetensors file at some/two"):
+        LLM(len(tokenizer()), num_layers=2, weights=Path("some/two"), **SIZES)
+    assert len(asked) == 2

@@ -1,6 +1,8 @@
 """What a model begins with: the same weights whether it is whole or shared, and wherever they come from."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch.distributed.tensor import DTensor
 
 from tests.tiny import QUERIES, ask, tokenizer
 from vista.codec.codec import Codec
-from vista.models.coordinates import CoordinateInit
+from vista.data import InputError
 from vista.models.laid_out import is_laid_out, without_memory
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.module import VistaModule
@@ -30,7 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of all parts but the QFormer; and one file and one folder of an earlier stage."""
     root = tmp_path_factory.mktemp("weights")
     earlier = build(None, seed=5)
-    state = {name: tensor.detach().bfloat16() for name, tensor in earlier.model.state_dict().items()}
+    state = {
+        name: tensor.detach().bfloat16() for name, tensor in earlier.model.state_dict().items()
+    }
     for table in ("model.embed_tokens.weight", "lm_head.weight"):
         state[f"language_model.{table}"] = state[f"language_model.{table}"][:ROWS].clone()
     save_file(
@@ -40,30 +44,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage = {"state_dict": earlier.state_dict()}
     earlier.on_save_checkpoint(stage)
     write_checkpoint(dict(stage), root / "stage.ckpt")
-    tensors = {f"{sharded.WEIGHTS}{name}": tensor for name, tensor in stage.pop("state_dict").items()}
+    tensors = {
+        f"{sharded.WEIGHTS}{name}": tensor for name, tensor in stage.pop("state_dict").items()
+    }
     (root / "shards.ckpt.unfinished").mkdir()
     sharded.write_shards(tensors, root / "shards.ckpt.unfinished")
     sharded.finish(stage, root / "shards.ckpt")
     return root
 
 
-def build(
-    weights: Path | None,
-    seed: int = 0,
-    init_from: Path | None = None,
-    coordinate_init: CoordinateInit = "sinusoid",
-) -> VistaModule:
+def build(weights: Path | None, seed: int = 0, **settings: Any) -> VistaModule:
     """A module as the command line builds it; a QFormer without weights stands between parts with some."""
     torch.manual_seed(seed)
     words = tokenizer()
     encoder = Encoder(image_size=32, num_layers=2, weights=weights, **SIZES)
     qformer = QFormer(QUERIES, num_layers=2, encoder_hidden_size=32, vocab_size=len(words), **SIZES)
     llm = LLM(len(words), num_layers=2, tie_embeddings=False, weights=weights, **SIZES)
-    settings = {"init_from": init_from, "coordinate_init": coordinate_init}
-    return VistaModule(encoder, qformer, llm, words, Codec(num_points=4), weights=weights, **settings)
+    codec = Codec(num_points=4)
+    return VistaModule(encoder, qformer, llm, words, codec, weights=weights, **settings)
 
 
-def build_shared(size: int, weights: Path, **settings: object) -> VistaModule:
+def build_shared(size: int, weights: Path, **settings: Any) -> VistaModule:
     """The same, its parts with weights laid out, shared by processes, and filled."""
     torch.manual_seed(0)
     words = tokenizer()
@@ -87,7 +88,11 @@ def check(rank: int, size: int, folder: Path) -> None:
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
     try:
         stages = [folder / "stage.ckpt", folder / "shards.ckpt"]
-        cases = [{}, {"coordinate_init": "mean"}, *({"init_from": stage} for stage in stages)]
+        cases: list[dict[str, Any]] = [
+            {},
+            {"coordinate_init": "mean"},
+            *({"init_from": stage} for stage in stages),
+        ]
         for settings in cases:
             whole = build(folder, **settings).state_dict()
             shared = build_shared(size, folder, **settings)
@@ -141,3 +146,33 @@ def test_experts_are_no_layers():
     layers = torch.nn.ModuleList(Layer() for _ in range(3))
     model = torch.nn.Sequential(torch.nn.Embedding(1000, 4), layers)
     assert repeated_layers(model) == list(layers)
+
+
+def test_frozen_weights_take_half_of_the_memory_where_asked(folder):
+    """Trained ones stay as they are; buffers, such as rotary frequencies, too."""
+    module = build(folder, frozen_dtype="bfloat16", trainable=["tokenizer"])
+    for name, parameter in module.named_parameters():
+        kind = torch.float32 if parameter.requires_grad else torch.bfloat16
+        assert parameter.dtype == kind, name
+    assert module.model.language_model.model.rotary_emb.inv_freq.dtype == torch.float32
+    batch = ask(Example(("a",), (("<image> what ?", ""),)))
+    batch["labels"] = batch["input_ids"]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module.model(batch).sum().isfinite()
+    stand_in: Any = SimpleNamespace(
+        trainer=SimpleNamespace(strategy=None, precision="32-true"), frozen_dtype="bfloat16"
+    )
+    with pytest.raises(InputError, match=r"needs --trainer\.precision bf16-mixed"):
+        VistaModule.configure_model(stand_in)
+
+
+def test_a_report_says_where_each_part_comes_from(folder):
+    lines = build(folder).weights_report()
+    assert [line.partition(":")[0] for line in lines] == [
+        "vision_model", "qformer", "language_projection", "language_model", "query_tokens",
+    ]  # fmt: skip
+    assert lines[1] == "qformer: drawn at random"
+    added = len(tokenizer()) - ROWS
+    assert lines[3].endswith(f"new: {added} rows of the vocabulary, which was extended")
+    stage = folder / "stage.ckpt"
+    assert build(None, init_from=stage).weights_report() == [f"all parts: {stage}"]

@@ -298,6 +298,7 @@ class VistaCLI(StrictCLI):
             )
         if self.trainer.is_global_zero:
             print_parts(self.model)
+            say(*(f"  {line}" for line in self.model.weights_report()))
 
     def before_predict(self) -> None:
         """Hand the question to the data."""

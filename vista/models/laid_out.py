@@ -51,6 +51,13 @@ def is_laid_out(module: nn.Module) -> bool:
     return any(parameter.is_meta for parameter in module.parameters())
 
 
+def keep_frozen_in(module: nn.Module, dtype: torch.dtype) -> None:
+    """Keep parameters that are not trained in a type of their own, before they are sharded; laid out or not."""
+    for parameter in module.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
+
+
 def give_memory(module: nn.Module) -> None:
     """Parameters that were laid out get memory, in their own sizes and types; of sharded ones, this process's rows."""
     places: dict[int, list[Place]] = {}  # of each parameter, by its `id`; one that is tied has two

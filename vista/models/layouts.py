@@ -71,7 +71,10 @@ def our_names(tensors: Tensors, prefix: str) -> tuple[Tensors, Layout]:
         tensors: under the names of the checkpoint.
         prefix: of the part that is wanted, such as `qformer.`.
     """
-    if any(re.match(r"(Qformer|visual_encoder|ln_vision|(llm|t5|opt)_proj)\.", name) for name in tensors):
+    if any(
+        re.match(r"(Qformer|visual_encoder|ln_vision|(llm|t5|opt)_proj)\.", name)
+        for name in tensors
+    ):
         return _fused(_renamed(tensors, LAVIS + EVA + BERT[1:])), Layout()
     if prefix == "qformer." and any(".attention.self." in name for name in tensors):
         return _both_halves(_renamed(tensors, BERT)), _OF_BERT
@@ -108,7 +111,7 @@ def _both_halves(tensors: Tensors) -> Tensors:
     """A QFormer has two MLPs in each layer, for the queries and for the words; both begin as BERT's one."""
     half = re.compile(r"(layer\.\d+\.)(intermediate|output)(\..+)")
     for name, tensor in list(tensors.items()):
-        if match := half.search(name):
+        if half.search(name):
             tensors[half.sub(r"\1\2_query\3", name)] = tensor
     return tensors
 

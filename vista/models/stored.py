@@ -1,4 +1,4 @@
-"""Tensors in files, of which any rows are read by themselves: safetensors, and pickles of torch that hold tensors alone.
+"""Tensors in files, of which any rows are read by themselves: safetensors, and torch's pickles of tensors alone.
 
     tensors = open_tensors(Path("checkpoints/vicuna"))
     tensors["model.norm.weight"].read(slice(0, 1024))

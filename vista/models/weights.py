@@ -2,8 +2,8 @@
 
 `Salesforce/instructblip-vicuna-7b` keeps all parts in one set of shards, told apart by the prefixes `vision_model.`,
 `qformer.`, `query_tokens`, `language_projection.` and `language_model.`; a LLaMA folder has no prefix.
-`from_pretrained` of a part on such a composite folder loads nothing and raises nothing, hence this file. Which files are
-read is in `stored.py`, whose names in `layouts.py`, and how parts get their values in `laid_out.py`.
+`from_pretrained` of a part on such a composite folder loads nothing and raises nothing, hence this file. `stored.py`
+opens files, `layouts.py` knows the names of others, and `laid_out.py` gives parts their values.
 """
 
 import re
