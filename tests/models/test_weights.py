@@ -283,7 +283,7 @@ def test_a_model_of_the_hub_is_downloaded_or_told_how(tmp_path, monkeypatch):
     llm = LLM(len(tokenizer()), num_layers=2, weights=Path("owner/model"), **SIZES)
     assert torch.equal(llm.model.norm.weight, state["model.norm.weight"])
     assert asked == [("owner/model", ["*.safetensors", "*.json", "*.model", "*.txt"])]
-    with pytest.raises(MissingFileError, match="run `hf download some/one .*--local-dir DIR`"):
+    with pytest.raises(MissingFileError, match=r"run `hf download some/one .*--local-dir DIR`"):
         LLM(len(tokenizer()), num_layers=2, weights=Path("some/one"), **SIZES)
     (tmp_path / "some" / "two").mkdir(parents=True)
     with pytest.raises(MissingFileError, match=r"no \.safetensors file at some/two"):
