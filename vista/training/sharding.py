@@ -64,7 +64,7 @@ def repeated_layers(part: nn.Module) -> list[nn.Module]:
 
 
 def _size(layers: list[nn.Module]) -> int:
-    return sum(parameter.numel() for layer in layers for parameter in layer.parameters())
+    return sum(parameter.numel() for parameter in nn.ModuleList(layers).parameters())
 
 
 def gather(model: nn.Module) -> None:
