@@ -5,7 +5,7 @@ The steps are inherited: training from `vista/training/learning.py`, evaluation 
 
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
@@ -16,22 +16,25 @@ from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
 from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
+from vista.models.laid_out import is_laid_out, keep_frozen_in
 from vista.models.parts import QFormer
 from vista.models.vistallm import VistaLLM
-from vista.models.weights import check_shapes, load_part, load_queries
+from vista.models.weights import check_shapes, fill_part, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.checkpoints import read_checkpoint
 from vista.training.learning import LearningModule
 from vista.training.optimizer import Muon, Optimization, parameter_groups
 from vista.training.resume import await_validation, go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
+from vista.training.start import describe, fill_from
 
 PARTS = {  # what may be trained or frozen -> the names in VistaLLM
     "encoder": ("vision_model",),
     "tokenizer": ("qformer", "query_tokens", "language_projection"),
     "llm": ("language_model",),
 }
+
+FrozenDtype = Literal["float32", "bfloat16"]
 
 
 class VistaModule(LearningModule):
@@ -51,6 +54,7 @@ class VistaModule(LearningModule):
         decoding: Decoding = Decoding(),
         weights: Path | None = None,
         init_from: Path | None = None,
+        frozen_dtype: FrozenDtype = "float32",
     ) -> None:
         """Put the parts together.
 
@@ -68,6 +72,8 @@ class VistaModule(LearningModule):
             decoding: how answers are written.
             weights: InstructBLIP checkpoint (file or folder) whose queries and projection are taken.
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
+            frozen_dtype: how weights that are not trained are kept; in `bfloat16` they take half of the memory, and
+                --trainer.precision must be bf16-mixed.
 
         Raises:
             InputError: an unknown part, or a checkpoint made under other settings.
@@ -79,43 +85,67 @@ class VistaModule(LearningModule):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
             )
-        inputs: Any = llm.get_input_embeddings()
-        head: Any = llm.get_output_embeddings()
-        pretrained = bool(llm.pretrained)  # then it keeps the rows of its digits
-        init_coordinates(
-            inputs.weight,
-            head.weight,
-            tokenizer.number_ids,
-            coordinate_init,
-            keep_digits=pretrained,
-        )
         if weights is not None:
             load_queries(self.model.query_tokens, weights)
             load_part(self.model.language_projection, weights, "language_projection.")
+        self.frozen_dtype = frozen_dtype
         self.codec, self.optimization, self.init_from = codec, optimization, init_from
+        self.coordinate_init, self.weights = coordinate_init, weights
         # A pretrained LLM knows its own words; the tokens that were added to it were never a target.
-        self.learned_words[:] = pretrained
+        self.learned_words[:] = bool(llm.pretrained)
         self.learned_words[tokenizer.number_ids[10:]] = False
         if init_from is not None:
-            checkpoint = read_checkpoint(init_from)
-            self.on_load_checkpoint(checkpoint)
-            self.load_state_dict(checkpoint["state_dict"])
+            self.on_load_checkpoint(describe(init_from))
         for part, names in PARTS.items():
             for name in names:
                 getattr(self.model, name).requires_grad_(part in trainable)
+        keep_frozen_in(self.model, getattr(torch, frozen_dtype))
+        if not is_laid_out(self.model):
+            self.fill()
+
+    def weights_report(self) -> list[str]:
+        """Where the weights of each part come from, what of them is new and what was left over, a line each."""
+        if self.init_from is not None:
+            return [f"all parts: {self.init_from}"]
+        lines = []
+        for name, part in self.model.named_children():
+            filling = getattr(part, "filling", None)
+            lines.append(f"{name}: {filling.report if filling else 'drawn at random'}")
+        return [*lines, f"query_tokens: {self.weights or 'drawn at random'}"]
+
+    def fill(self) -> None:
+        """Give the model the weights that it begins with; every process of a sharded one must come here."""
+        if self.init_from is not None:
+            fill_from(self, self.init_from)
+            return
+        for part in self.model.children():
+            fill_part(part)
+        llm: Any = self.model.language_model
+        inputs, head = llm.get_input_embeddings().weight, llm.get_output_embeddings().weight
+        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
+        numbers = self.tokenizer.number_ids
+        init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
 
     def configure_model(self) -> None:
-        """Shard the model where the strategy is `ShardedStrategy`; Lightning calls this when processes exist.
+        """Shard the model where the strategy is `ShardedStrategy`, and fill it; Lightning calls this in all processes.
 
         Raises:
-            InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take.
+            InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take; or
+                frozen weights are kept in bfloat16 and others are not computed in it.
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
                 "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/places/fsdp.yaml does"
             )
+        if self.frozen_dtype == "bfloat16" and "bf16" not in str(self.trainer.precision):
+            raise InputError(
+                "--model.frozen_dtype bfloat16 needs --trainer.precision bf16-mixed: weights of both kinds meet"
+            )
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
+        if is_laid_out(self.model):
+            with torch.device("cpu"):  # where numbers are worked out, not where they go
+                self.fill()
 
     def on_train_start(self) -> None:
         """A resumed run says what it does otherwise than before."""

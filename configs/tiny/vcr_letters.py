@@ -29,7 +29,10 @@ class VCR(vcr.VCR):
         extra = annotation.extra
         kind = "answer_choices" if extra["mode"] == "q_a" else "rationale_choices"
         texts = [neutralise(self._name(text, annotation)) for text in extra["marked"][kind]]
-        asked = [(f"Which option is: {texts[k]}?", ANSWERS[k]) for k in rng.permutation(len(texts))[:ASKED]]
+        asked = [
+            (f"Which option is: {texts[k]}?", ANSWERS[k])
+            for k in rng.permutation(len(texts))[:ASKED]
+        ]
         ((prompt, _),) = question
         asked[0] = f"{prompt} {asked[0][0]}", asked[0][1]
         return tuple(asked)

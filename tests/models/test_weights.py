@@ -118,6 +118,11 @@ def test_code_in_a_folder_of_weights_is_never_opened(tmp_path):
     assert read_tensors(tmp_path).keys() == state.keys()
     load_part(build_llm(len(tokenizer()), num_layers=2, **SIZES), tmp_path)
     (tmp_path / "model.safetensors").unlink()
+    assert read_tensors(tmp_path).keys() == state.keys()  # tensors alone, as the pickle has them
+    torch.save({**state, "code": Path}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="holds more than tensors"):
+        read_tensors(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
     with pytest.raises(MissingFileError, match=r"no \.safetensors file"):
         read_tensors(tmp_path)
     assert not (tmp_path / "ran").exists()
@@ -332,3 +337,27 @@ def test_a_qformer_of_a_folder_without_weights_starts_at_random(composite):
     assert first.config.num_hidden_layers == 1 and first.num_queries == QUERIES
     weights = [part.encoder.layer[0].attention.attention.query.weight for part in (first, second)]
     assert not torch.equal(*weights)
+
+
+def test_a_model_of_the_hub_is_downloaded_or_told_how(tmp_path, monkeypatch):
+    """Weights, settings and tokenizers alone; what is on the disk is asked for nowhere."""
+    asked = []
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        if name == "some/one":
+            raise OSError("no network")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    state = saved_llm(tmp_path)
+    llm = build_llm(len(tokenizer()), num_layers=2, weights=Path("owner/model"), **SIZES)
+    assert torch.equal(llm.model.norm.weight, state["model.norm.weight"])
+    assert asked == [("owner/model", ["*.safetensors", "*.json", "*.model", "*.txt"])]
+    with pytest.raises(MissingFileError, match=r"run `hf download some/one .*--local-dir DIR`"):
+        build_llm(len(tokenizer()), num_layers=2, weights=Path("some/one"), **SIZES)
+    (tmp_path / "some" / "two").mkdir(parents=True)
+    with pytest.raises(MissingFileError, match=r"no \.safetensors file at some/two"):
+        build_llm(len(tokenizer()), num_layers=2, weights=Path("some/two"), **SIZES)
+    assert len(asked) == 2

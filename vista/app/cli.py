@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
@@ -15,6 +16,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
+from transformers import PreTrainedModel
 
 from vista.app.encoder import ENCODER, SHOWN, print_shown
 from vista.app.errors import settings_blamed
@@ -36,9 +38,11 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.full_disk import is_full
 from vista.leftovers import held, temporary_folder
+from vista.models.laid_out import without_memory
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
 from vista.models.towers import width_of
+from vista.models.weights import has_weights
 from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, read_states
@@ -145,6 +149,13 @@ class VistaCLI(StrictCLI):
     def verb_config(self) -> Any:
         """Settings of the verb that runs."""
         return self.config[self.subcommand]
+
+    def instantiate_classes(self) -> None:
+        """Build all, parts whose weights are in files without memory: `VistaModule.configure_model` fills them."""
+        parts = [(laid_out, part, True) for part in (PARTS["encoder"], QFormer, PARTS["llm"])]
+        # Lightning calls it by this name, and has nothing to say about how parts are built.
+        self.parser.instantiate_classes = partial(self.parser.instantiate, instantiators=parts)
+        super().instantiate_classes()
 
     def before_instantiate_classes(self) -> None:
         """Resolve names of runs and files, and choose tasks.
@@ -297,6 +308,7 @@ class VistaCLI(StrictCLI):
             )
         if self.trainer.is_global_zero:
             print_parts(self.model)
+            say(*(f"  {line}" for line in self.model.weights_report()))
 
     def before_predict(self) -> None:
         """Hand the question to the data."""
@@ -309,6 +321,15 @@ class VistaCLI(StrictCLI):
             say(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 
     before_validate = before_test
+
+
+def laid_out(kind: type[PreTrainedModel], *args: Any, **settings: Any) -> PreTrainedModel:
+    """A part, without memory where its weights are in a file; what has no file is drawn, and whole in every process."""
+    weights = settings.get("weights")
+    if weights is None or not has_weights(weights):
+        return kind(*args, **settings)
+    with without_memory():
+        return kind(*args, **settings)
 
 
 def is_first_process() -> bool:

@@ -137,7 +137,10 @@ class RecentCheckpoints(ModelCheckpoint):
 
 
 class RunFolder(Callback):
-    """Writes `config.yaml` when training begins and `done.json` when it has ended, so that `test` finds the run."""
+    """Writes `config.yaml` and `weights.txt` when training begins and `done.json` when it has ended.
+
+    By the last one `test` finds the run.
+    """
 
     def __init__(self, folder: Path, config: str, save_every: int = 0) -> None:
         """Keep what is written.
@@ -174,6 +177,9 @@ class RunFolder(Callback):
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.yaml").write_text(self.config)
+            report = getattr(pl_module, "weights_report", None)
+            if report is not None:
+                (self.folder / "weights.txt").write_text("\n".join([*report(), ""]))
             say(f"run: {self.folder}")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

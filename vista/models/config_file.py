@@ -19,6 +19,8 @@ from torch import nn
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from vista.data import InputError
+from vista.models.gguf import config_of_gguf, gguf_file
+from vista.models.hub import local
 
 Values: TypeAlias = dict[str, Any]  # settings of a part, by name
 
@@ -54,9 +56,15 @@ SETTINGS = {
 }
 LONGEST = "max_position_embeddings"
 # The same parts under another name.
-ALIKE = {"blip_2_vision_model": "instructblip_vision_model", "llava_llama": "llama"}
+ALIKE = {
+    "blip_2_vision_model": "instructblip_vision_model",
+    "llava_llama": "llama",
+    "bert": "instructblip_qformer",  # is copied into one
+}
 # LLaVA's first releases: a LLaMA's own settings under another name.
 ALIKE_FILES = {"llava_llama": "llama"}
+# Of a QFormer alone, whatever a BERT's file says: its words are never predicted.
+BEYOND_BERT = ("cross_attention_frequency", "encoder_hidden_size", "tie_word_embeddings")
 # Of these no shape of a weight tells.
 UNSEEN = ("num_attention_heads", "rms_norm_eps", "rope_theta")
 
@@ -74,7 +82,7 @@ def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
     Raises:
         InputError: the file is damaged, or of a kind that transformers does not know.
     """
-    file, text = _description(Path(weights))
+    file, text = _description(local(Path(weights)))
     content = _content(file, text)
     if not content.keys() & {"model_type", *SECTIONS.values(), *SETTINGS}:
         return None
@@ -115,8 +123,9 @@ def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
     kind = theirs.get("model_type", own.model_type)
     if ALIKE.get(kind, kind) != own.model_type:
         raise InputError(f"{file} is of a {kind}, the {group} is a {own.model_type}")
+    beyond = {key: getattr(own, key, None) for key in BEYOND_BERT if kind == "bert"}
     try:
-        read = type(own).from_dict(dict(theirs))
+        read = type(own).from_dict({**theirs, **beyond})
     except Exception as error:  # whatever transformers' checks of another model's values raise
         reason = " ".join(str(error).split())
         raise InputError(f"{file} describes no {own.model_type}: {reason}") from error
@@ -186,6 +195,8 @@ def _description(weights: Path) -> tuple[Path, str]:
     file = folder / "config.json"
     if file.is_file():
         return file, file.read_text(encoding="utf-8", errors="replace")
+    if (gguf := gguf_file(weights)) is not None:
+        return gguf, config_of_gguf(gguf)
     head = None
     if weights.is_file():
         with suppress(SafetensorError), safe_open(weights, framework="pt") as opened:

@@ -10,8 +10,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from vista.data import InputError
+from vista.models.laid_out import local_rows, own_rows
 
 CoordinateInit = Literal["sinusoid", "mean"]
 
@@ -50,7 +52,7 @@ def init_coordinates(
     """Set the rows of the coordinate tokens in place, in the input table and in the head alike.
 
     Args:
-        embedding_weight: float (V, D), the input table after it was resized.
+        embedding_weight: float (V, D), the input table after it was resized; sharded ones are set by all processes.
         lm_head_weight: float (V, D); None or the input table itself where they are tied.
         number_ids: ids of the numbers 0, 1, 2, ... (`Tokenizer.number_ids`).
         coordinate_init: `sinusoid`, scaled to the mean norm of the other rows, or `mean`: the mean of the other rows.
@@ -65,7 +67,7 @@ def init_coordinates(
     first = 10 if keep_digits else 0
     ids = torch.tensor(number_ids[first:])
     _set_rows(embedding_weight, ids, first, coordinate_init)
-    if lm_head_weight is None or lm_head_weight.data_ptr() == embedding_weight.data_ptr():
+    if lm_head_weight is None or lm_head_weight is embedding_weight:
         return  # one table
     _set_rows(lm_head_weight, ids, first, coordinate_init)
 
@@ -76,15 +78,21 @@ def _set_rows(
     first: int,
     coordinate_init: CoordinateInit,
 ) -> None:
-    """Set the rows of the numbers `first` and up, in place."""
-    old = torch.ones(len(weight), dtype=torch.bool)
-    old[ids] = False
-    others = weight[old.to(weight.device)].float()
+    """Set the rows of the numbers `first` and up, in place; of a sharded table, those that this process holds."""
+    others = torch.ones(len(weight), dtype=torch.bool)
+    others[ids] = False
     if coordinate_init == "mean":
-        rows = others.mean(dim=0).expand(len(ids), -1)
+        rows = _whole(weight)[others].float().mean(dim=0).expand(len(ids), -1)
     else:
-        rows = coordinate_sinusoids(first + len(ids), weight.shape[1])
-        rows = rows[first:].to(weight.device)
-        factor = others.norm(dim=1).mean() / rows.norm(dim=1, keepdim=True)
-        rows = rows * factor
-    weight[ids.to(weight.device)] = rows.to(weight.dtype)
+        norms = _whole(weight.float().norm(dim=1))[others]  # a number a row: little to send
+        rows = coordinate_sinusoids(first + len(ids), weight.shape[1])[first:]
+        rows = rows * (norms.mean() / rows.norm(dim=1, keepdim=True))
+    start, stop, _ = own_rows(weight).indices(len(weight))
+    own = (start <= ids) & (ids < stop)
+    local = local_rows(weight)
+    local[(ids[own] - start).to(local.device)] = rows[own].to(local)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """All of a tensor on the CPU; every process of a sharded one must ask."""
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()

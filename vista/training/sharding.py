@@ -2,21 +2,17 @@
 
 `ShardedStrategy` calls `VistaModule.configure_model`, which comes here. Each transformer layer is one unit, whose
 weights are gathered when it runs; what is left (embeddings, head, norms, queries, projection) is the root's. Frozen
-parts are sharded too. A weight outside of all units would never be synchronised, so the root takes everything else.
+parts are sharded too, and so are parts that are laid out without memory (`vista/models/laid_out.py`), which are filled
+afterwards. A weight outside of all units would never be synchronised, so the root takes everything else.
 """
+
+from itertools import chain
 
 import torch
 from torch import nn
 from torch.distributed._composable import checkpoint
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from transformers.models.instructblip.modeling_instructblip import (
-    InstructBlipEncoderLayer,
-    InstructBlipQFormerLayer,
-)
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer
-
-LAYERS = (InstructBlipEncoderLayer, InstructBlipQFormerLayer, LlamaDecoderLayer)
 
 
 def shard(
@@ -42,13 +38,33 @@ def shard(
     policy = MixedPrecisionPolicy()
     if bf16:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
-    for layer in layers:
+    for layer in chain.from_iterable(map(repeated_layers, model.children())):
         if checkpointing and any(p.requires_grad for p in layer.parameters()):
             checkpoint(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     # Needed again at once by the backward pass: the root's weights stay gathered.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+
+
+def repeated_layers(part: nn.Module) -> list[nn.Module]:
+    """The layers of a part: of what stands in lists of modules of one class, the class with most of the parameters.
+
+    So they are found in any encoder or language model of transformers, whatever they are called; experts in a layer are
+    no layers, since it is larger than they are together.
+
+    Returns:
+        in the order of the model; none where nothing is repeated.
+    """
+    found: dict[type, list[nn.Module]] = {}
+    for module in part.modules():
+        kinds = {type(layer) for layer in module} if isinstance(module, nn.ModuleList) else set()
+        if len(kinds) == 1:
+            found.setdefault(kinds.pop(), []).extend(module)  # type: ignore[arg-type]
+    return max(found.values(), key=_size, default=[])
+
+
+def _size(layers: list[nn.Module]) -> int:
+    return sum(parameter.numel() for parameter in nn.ModuleList(layers).parameters())
 
 
 def gather(model: nn.Module) -> None:
