@@ -206,7 +206,7 @@ class VistaCLI(StrictCLI):
             self._finish_if_through(checkpoint)
         elif checkpoint.is_file():
             check_states(checkpoint, resumed=False)
-        else:  # any number of processes may score the weights of a sharded run
+        else:  # any number of processes may score the weights of a folder
             config.ckpt_path, config.model.init_from = None, checkpoint
         return run_of(checkpoint) if self.subcommand != "fit" else None
 
@@ -295,7 +295,9 @@ class VistaCLI(StrictCLI):
         self.datamodule.question_text = self.verb_config.text
 
     def before_test(self) -> None:
-        """Say what is scored."""
+        """Say what is scored; a folder that is not a run's keeps the settings beside the answers, for `score`."""
+        if self.made is not None:
+            (self.made / "config.yaml").write_text(self._settings())
         if self.trainer.is_global_zero:
             say(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 
