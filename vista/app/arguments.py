@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from vista.app.parser import take
-from vista.app.runs import OWN_WEIGHTS, config_of, find_checkpoint, find_config, newest_or_own
+from vista.app.runs import config_of, find_checkpoint, find_config, newest_or_own
 from vista.app.settings import defaults, plugin_files, settings_named, stack
 from vista.app.unnamed import Unnamed, read_unnamed
 from vista.leftovers import temporary_folder
@@ -61,7 +61,7 @@ def _unnamed_model() -> Path:
     from lightning.pytorch.utilities import rank_zero_only
 
     found = newest_or_own()
-    if found == OWN_WEIGHTS:
+    if is_model_folder(found):
         rank_zero_only(say)("no run here yet: the weights that come with the clone, weights/")
     return found
 

@@ -52,8 +52,8 @@ points, boxes or masks, all of them written as text. {parameters:,} parameters, 
 {rights}
 """
 INSTRUCTBLIP = """`InstructBlipForConditionalGeneration.from_pretrained(FOLDER)` of transformers reads it too, and
-`AutoProcessor.from_pretrained(FOLDER)`. Their processor knows no brackets of numbers and asks about one image; the project's own
-tokenizer (`vista.tokens.tokenizer.Tokenizer(FOLDER)`) writes the prompts that the model was trained on."""
+`AutoProcessor.from_pretrained(FOLDER)`. Their processor knows no brackets of numbers and asks about one image;
+prompts as the model was trained on are written by `vista.tokens.tokenizer.Tokenizer(FOLDER)`."""
 PARTS = """`vision_model/`, `qformer/` and `language_model/` are folders that transformers reads, each with its own
 `from_pretrained`."""
 

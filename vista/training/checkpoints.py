@@ -1,7 +1,8 @@
 """Checkpoints on disk: one file, the folder of a sharded one, or a folder that `export` has written.
 
-The folders have files of their own: `vista/training/sharded_checkpoints.py` and `model_folder.py`. Each is whole or not there. `check_sound` says whether one can be trusted to be what was written; whatever reads a
-checkpoint asks it first.
+The folders have files of their own: `vista/training/sharded_checkpoints.py` and `model_folder.py`. Each checkpoint is
+whole or not there. `check_sound` says whether one can be trusted to be what was written; whatever reads a checkpoint
+asks it first.
 """
 
 import shutil
