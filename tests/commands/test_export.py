@@ -128,7 +128,8 @@ def test_several_files_in_half_precision_and_once_more(exported, tmp_path, monke
     for name, tensor in read_checkpoint(folder)["state_dict"].items():
         expected = whole[name].half().float() if tensor.is_floating_point() else whole[name]
         assert torch.equal(tensor, expected), name
-    assert InstructBlipForConditionalGeneration.from_pretrained(folder).dtype == torch.float16
+    theirs = InstructBlipForConditionalGeneration.from_pretrained(folder)
+    assert theirs.language_model.dtype == torch.float16
 
 
 def test_settings_stand_once(exported):
@@ -270,6 +271,23 @@ def write(model: VistaLLM, folder: Path, dtype: torch.dtype) -> None:
     FolderWriter(model, weights, dtype, folder).write(
         {"vista": vista, **STATES}, tokenizer(), pixels
     )
+
+
+def test_a_head_of_its_own_stays_one(tmp_path):
+    """The tables of an LLM that is not tied, with the rows that were added to its vocabulary."""
+    ours = tiny_model()
+    llm = LLM(vocab_size=len(tokenizer()), tie_embeddings=False, **SIZES)
+    model = VistaLLM(ours.vision_model, ours.qformer, llm, ours.image_token_id).eval()
+    write(model, tmp_path, torch.float32)
+    theirs = InstructBlipForConditionalGeneration.from_pretrained(tmp_path).eval()
+    heads = llm.lm_head.weight, theirs.language_model.lm_head.weight
+    assert torch.equal(*heads) and not torch.equal(heads[0], llm.model.embed_tokens.weight)
+    assert len(heads[1]) == len(tokenizer())
+    batch = ask(question("<image> What?", "a"))
+    pixels = {"pixel_values": batch["pixel_values"], "qformer_input_ids": batch["instruction_ids"]}
+    with torch.no_grad():
+        found = theirs(input_ids=batch["input_ids"], **pixels).logits
+        torch.testing.assert_close(found, logits_of(model, batch), atol=1e-5, rtol=0)
 
 
 def test_parts_that_are_no_instructblip_are_folders_of_their_own(tmp_path):

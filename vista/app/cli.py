@@ -242,7 +242,7 @@ class VistaCLI(StrictCLI):
 
     def _settings(self) -> str:
         """All settings as YAML."""
-        return str(self._parser("fit").dump(self.verb_config, skip_unset=False))
+        return str(self._parser(self.subcommand).dump(self.verb_config, skip_unset=False))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the callbacks and loggers of the run."""

@@ -19,7 +19,8 @@ from vista.training.model_folder import (
     read_settings,
 )
 
-OF_FILES = ("encoder", "qformer", "llm", "tokenizer", "codec")  # groups that other files decide
+# Groups that other files decide; and the name, since what is asked of a folder goes to runs/ under its own.
+OF_FILES = ("encoder", "qformer", "llm", "tokenizer", "codec", "name")
 # Of where a model was trained, and not of how.
 OF_PLACE = (
     "accelerator", "devices", "num_nodes", "strategy", "logger", "callbacks", "plugins", "profiler",

@@ -243,6 +243,7 @@ def config_of(checkpoint: Path) -> Path | None:
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The run folder that a checkpoint lies in, None where it lies elsewhere."""
+    """The run folder that a checkpoint lies in, None where it lies elsewhere; an exported folder is its own."""
     folder = checkpoint.parent.parent
-    return folder if (folder / "config.yaml").is_file() else None
+    in_run = (folder / "config.yaml").is_file() and not is_model_folder(checkpoint)
+    return folder if in_run else None

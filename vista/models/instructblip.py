@@ -44,7 +44,6 @@ def composite_config(model: VistaLLM, dtype: torch.dtype) -> InstructBlipConfig:
         text_config=parts.language_model.config.to_dict(),
         num_query_tokens=model.qformer.num_queries,
         image_token_index=model.image_token_id,
-        tie_word_embeddings=parts.language_model.config.tie_word_embeddings,
         architectures=["InstructBlipForConditionalGeneration"],
         dtype=dtype,
     )
