@@ -57,7 +57,7 @@ def first_questions(setup: Setup, run: Path, name: str, count: int) -> list[Ques
     annotations = {annotation.id: annotation for annotation in source.annotations}
     first: dict[tuple[str, ...], Record] = {}
     for record in read_records(file):
-        first.setdefault(tuple(record["images"]), record)
+        first.setdefault(tuple(annotations[record["id"]].images), record)
     found = []
     for record in islice(first.values(), count):
         annotation = annotations[record["id"]]

@@ -22,7 +22,7 @@ from vista.app.unnamed import read_unnamed
 from vista.data import InputError
 from vista.images import CLIP_MEAN, CLIP_STD
 from vista.models.config_file import unseen_settings
-from vista.models.instructblip import is_instructblip
+from vista.models.instructblip import Pixels, is_instructblip
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes
@@ -121,12 +121,7 @@ def _settings_of(path: Path, configs: list[str]) -> Settings:
     return stack(configs if below else [*defaults(configs), *configs], below)
 
 
-def _pixels(model: VistaLLM) -> dict[str, Any]:
-    """How `vista.images.ImageTransform` makes an image a tensor, as transformers' processor has it."""
+def _pixels(model: VistaLLM) -> Pixels:
+    """What `vista.images.ImageTransform` does with an image."""
     config: Any = model.vision_model.config
-    side = config.image_size
-    return {
-        "size": {"height": side, "width": side},
-        "image_mean": list(CLIP_MEAN),
-        "image_std": list(CLIP_STD),
-    }
+    return Pixels(config.image_size, CLIP_MEAN, CLIP_STD)

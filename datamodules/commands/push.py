@@ -5,7 +5,7 @@ The token is the library's own business: it is read where `hf auth login` has pu
 
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from vista.data import InputError
 from vista.printable import say
@@ -16,10 +16,10 @@ NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 class Hub(Protocol):
     """What is asked of `huggingface_hub.HfApi`."""
 
-    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> Any:
+    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> object:
         """Make a place for a model."""
 
-    def upload_folder(self, *, repo_id: str, folder_path: str, commit_message: str) -> Any:
+    def upload_folder(self, *, repo_id: str, folder_path: str, commit_message: str) -> object:
         """Upload all files of a folder."""
 
 

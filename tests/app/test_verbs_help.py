@@ -67,7 +67,7 @@ def options_in(text: str) -> set[str]:
 @pytest.fixture(params=OWN)
 def verb(request, monkeypatch):
     """One of our verbs, whose words are parsed while nothing is done."""
-    from datamodules.commands import check_task, consolidate, data, score
+    from datamodules.commands import check_task, consolidate, data, export, score
     from vista.codec.bench import command
 
     @functools.wraps(command.codec_bench)  # the parser reads the signature of what it calls
@@ -75,7 +75,7 @@ def verb(request, monkeypatch):
         pass
 
     monkeypatch.setattr(command, "codec_bench", nothing)
-    for module in (check_task, consolidate, data, score):
+    for module in (check_task, consolidate, data, export, score):
         monkeypatch.setattr(module, "main", lambda options: None)
     return request.param
 

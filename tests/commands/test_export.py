@@ -25,7 +25,8 @@ from vista.app import runs
 from vista.app.run_folder import CheckpointFile
 from vista.app.runs import find_checkpoint
 from vista.data import InputError
-from vista.images import ImageTransform
+from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform
+from vista.models.instructblip import Pixels
 from vista.models.parts import LLM, Encoder, QFormer
 from vista.models.vistallm import VistaLLM
 from vista.training import checkpoint_files, write_folder
@@ -156,10 +157,11 @@ def test_verbs_take_a_folder(finished_run, exported, tmp_path, monkeypatch):
     for folder in ("run", "model"):
         lines = (tmp_path / "runs" / folder / name).read_text().splitlines()
         texts[folder] = [json.loads(line)["text"] for line in lines]
-    assert texts["run"] == texts["model"] and len(texts["run"]) == 6
+    assert texts["run"] == texts["model"]
     assert not (exported / "predictions").exists()
     scored = run("score", "--predictions", f"runs/model/{name}", "--data.scoring.max_test=6")
-    assert scored.code == 0 and "rec_refcoco_val: 6 annotations" in scored.out, scored.err
+    count = len(texts["model"])
+    assert scored.code == 0 and f"rec_refcoco_val: {count} annotations\n" in scored.out, scored.err
     Image.new("RGB", (40, 30)).save("a.png")
     asked = ["--images=a.png", "--text=the red circle", "--task=rec"]
     assert (
@@ -267,7 +269,7 @@ def write(model: VistaLLM, folder: Path, dtype: torch.dtype) -> None:
     weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     weights["learned_words"] = torch.ones(3, dtype=torch.bool)
     vista = {"settings": {"bracket_layout": "compact"}, "tokenizer": ""}
-    pixels = {"size": {"height": 32, "width": 32}}
+    pixels = Pixels(32, CLIP_MEAN, CLIP_STD)
     FolderWriter(model, weights, dtype, folder).write(
         {"vista": vista, **STATES}, tokenizer(), pixels
     )

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -130,7 +130,7 @@ def weights_named(settings: Settings) -> Iterable[str]:
             yield path
 
 
-def stage_row(settings: Settings) -> list[Any]:
+def stage_row(settings: Settings) -> list[object]:
     """What tells a stage from another one."""
     data, model, trainer = (settings.get(group) or {} for group in ("data", "model", "trainer"))
     order, optimization = data.get("order") or {}, model.get("optimization") or {}
@@ -144,7 +144,7 @@ def stage_row(settings: Settings) -> list[Any]:
     ]  # fmt: skip
 
 
-def source_rows(settings: Settings) -> list[list[Any]]:
+def source_rows(settings: Settings) -> list[list[object]]:
     """The sources that are trained on."""
     rows = []
     for name, source in ((settings.get("data") or {}).get("sources") or {}).items():
@@ -161,7 +161,7 @@ def scores_of(checkpoint: Path) -> str:
         if Path(content["weights"]["path"]).name != checkpoint.name:
             return "None: what was tested last is another checkpoint of the run."
         keys = ("name", "metric", "score", "baseline", "what", "n", "parse_failures")
-        return table(SCORE, [[row[key] for key in keys] for row in content["table"]])
+        return table(SCORE, map(itemgetter(*keys), content["table"]))
     except (OSError, ValueError, KeyError, TypeError):
         return "None: it was not tested before it was exported."
 
@@ -175,13 +175,13 @@ def rights(outside: Sequence[str]) -> str:
     return f"{text}, and so are these weights, which began from nothing else; data sets have licences of their own."
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table of Markdown; no cell breaks out of it."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     return "" if value is None else in_one_line(str(value)).replace("|", "\\|")

@@ -9,7 +9,6 @@ So nothing is said twice, and no two files can differ.
 
 import json
 from pathlib import Path
-from typing import Any
 
 from vista.app.strict_yaml import Settings, read_config
 from vista.data import InputError
@@ -86,7 +85,7 @@ def read_with_model(file: Path) -> Settings:
     return settings
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _json(file: Path) -> Settings:
     try:
         content = json.loads(file.read_bytes())
     except FileNotFoundError as error:
@@ -98,7 +97,7 @@ def _json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _sizes(group: str, config: dict[str, Any]) -> Settings:
+def _sizes(group: str, config: Settings) -> Settings:
     """Settings of a part out of transformers' of it; the number of rotary frequencies lies a level deeper."""
     flat = config | (config.get("rope_parameters") or {})
     names = SIZES | OWN[group]

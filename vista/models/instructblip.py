@@ -8,7 +8,7 @@ region it cuts a number into digits, which is why answers are asked for by our o
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -22,6 +22,14 @@ from transformers import (
 from vista.models.vistallm import VistaLLM
 
 ENCODER = "instructblip_vision_model"
+
+
+class Pixels(NamedTuple):
+    """How an image becomes a tensor: its side, and what is subtracted from its channels (0..1) and divides them."""
+
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 def is_instructblip(model: VistaLLM) -> bool:
@@ -73,7 +81,7 @@ def write_processor(
     model: VistaLLM,
     fast: PreTrainedTokenizerFast,
     instructions: PreTrainedTokenizerFast,
-    pixels: dict[str, Any],
+    pixels: Pixels,
     folder: Path,
 ) -> None:
     """Write what `AutoProcessor` reads.
@@ -82,11 +90,16 @@ def write_processor(
         model: gives the number of queries.
         fast: of the language model.
         instructions: see `instruction_tokenizer`.
-        pixels: how images are made tensors, `size`, `image_mean` and `image_std` of transformers' processor.
+        pixels: how images become tensors.
         folder: where it goes.
     """
+    images = BlipImageProcessorPil(
+        size={"height": pixels.side, "width": pixels.side},
+        image_mean=list(pixels.mean),
+        image_std=list(pixels.std),
+    )
     processor = InstructBlipProcessor(
-        BlipImageProcessorPil(**pixels),
+        images,
         copy.deepcopy(fast),  # a mark becomes a special token in it
         instructions,
         num_query_tokens=model.qformer.num_queries,

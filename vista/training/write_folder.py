@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vista.data import InputError
 from vista.models.instructblip import (
+    Pixels,
     composite_config,
     instruction_tokenizer,
     is_instructblip,
@@ -57,13 +58,13 @@ class FolderWriter:
         self.shapes = model.state_dict()
         self.tied = tied_names(model)
 
-    def write(self, states: Checkpoint, tokenizer: Tokenizer, pixels: dict[str, Any]) -> None:
+    def write(self, states: Checkpoint, tokenizer: Tokenizer, pixels: Pixels) -> None:
         """Write weights, tokenizers and settings.
 
         Args:
             states: of the checkpoint, without its tensors.
             tokenizer: of the language model.
-            pixels: see `vista.models.instructblip.write_processor`.
+            pixels: how images become tensors.
 
         Raises:
             InputError: a number is too large for the type.
