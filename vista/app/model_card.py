@@ -1,7 +1,8 @@
 """The model card of an exported folder, its `README.md`: what it is, how it was made, what it scores."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def model_card(
         whole: whether transformers reads the folder as one model.
     """
     stages = [settings, *stages_before(settings)]
-    outside = sorted({str(path) for stage in stages for path in weights_named(stage)})
+    outside = sorted(set(chain.from_iterable(map(weights_named, stages))))
     return CARD.format(
         licence="other" if outside else "apache-2.0",
         name=in_one_line(str(settings.get("name") or checkpoint.stem)),
@@ -122,12 +123,12 @@ def stages_before(settings: Settings) -> list[Settings]:
     return found
 
 
-def weights_named(settings: Settings) -> Iterable[str]:
+def weights_named(settings: Settings) -> Iterator[str]:
     """Weights of others that a run began with; those of the project lie in `configs`."""
     for group in ("encoder", "qformer", "llm", "model"):
         path = (settings.get(group) or {}).get("weights")
         if path and "configs" not in Path(path).parts:
-            yield path
+            yield str(path)
 
 
 def stage_row(settings: Settings) -> list[object]:

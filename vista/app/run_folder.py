@@ -41,7 +41,7 @@ class CheckpointFile(TorchCheckpointIO):
         write_checkpoint(checkpoint, Path(path))
 
     def load_checkpoint(
-        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """What `Trainer` takes by `ckpt_path`: a file, or a folder that `export` has written."""
         if is_model_folder(Path(path)):
