@@ -40,7 +40,9 @@ points, boxes or masks, all of them written as text. {parameters:,} parameters, 
 
 {stages}
 
-## What it was trained on
+## Sources
+
+Those of the last stage's config, of which the tasks of each stage were trained on:
 
 {sources}
 
