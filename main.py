@@ -30,6 +30,7 @@ VERBS = {
     "check-task": "check that tasks keep the contract",
     "data": "audit overlaps of training and test images, or verify numbers of samples",
     "consolidate": "write the weights of a sharded checkpoint into one file",
+    "export": "write a model as one folder, for transformers and for every verb",
     "codec-bench": "measure how well sequences of points hold masks",
 }
 

@@ -107,6 +107,9 @@ ALLOWED = {
         "vista.tokens.batch_types",
     ),
     "vista.training.evaluation": OF_STEPS,
+    # A model as one folder has its tokenizer in it.
+    "vista.training.model_folder": ("vista.training", "vista.data", "vista.tokens"),
+    "vista.training.write_folder": ("vista.training", "vista.data", "vista.models", "vista.tokens"),
     "vista.training.learning": OF_STEPS,
     "vista.module": tuple(
         f"vista.{room}"

@@ -82,8 +82,8 @@ def draw_answer(
     if prediction.malformed:
         answer = (f"{prediction.text} (malformed)", RED)
     texts = ((title, GREY), answer)
-    canvas = _pad(canvas, height, max(width, MIN_SIDE))
-    strip = _text_strip(texts, canvas.shape[1])
+    canvas = pad(canvas, height, max(width, MIN_SIDE))
+    strip = text_strip(texts, canvas.shape[1])
     return np.vstack((canvas, strip))
 
 
@@ -113,7 +113,7 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
         row, column = divmod(index, columns)
         top = row * height
         left = column * width
-        sheet[top : top + height, left : left + width] = _pad(image, height, width)
+        sheet[top : top + height, left : left + width] = pad(image, height, width)
     return sheet
 
 
@@ -202,8 +202,8 @@ def _write(
     cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)
 
 
-def _text_strip(texts: Sequence[tuple[str, Color]], width: int) -> np.ndarray:
-    """Texts under each other, wrapped, on white."""
+def text_strip(texts: Sequence[tuple[str, Color]], width: int) -> np.ndarray:
+    """Texts under each other, wrapped to a width in pixels, on white; uint8 (H, W, 3), RGB."""
     lines = []
     for text, color in texts:
         wrapped = list(_wrap(text, width - 2 * MARGIN))
@@ -244,8 +244,8 @@ def _text_width(text: str) -> int:
     return width
 
 
-def _pad(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """White at the right and below, up to a size."""
+def pad(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """White at the right and below, up to a size; uint8 (H, W, 3), RGB."""
     padded = np.full((height, width, 3), 255, dtype=np.uint8)
     padded[: image.shape[0], : image.shape[1]] = image
     return padded

@@ -9,6 +9,7 @@ from vista.app.parser import parse
 Form = Literal[
     "jsonl", "vqa", "coco_caption", "pope", "llava", "lmms_eval", "ms_swift", "coco", "ref_l4"
 ]  # fmt: skip
+Dtype = Literal["float16", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,29 @@ class ConsolidateOptions:
     out: Path
 
 
-Options: TypeAlias = ScoreOptions | CheckTaskOptions | DataOptions | ConsolidateOptions
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Write a model as one folder, which transformers reads and every verb takes by --ckpt_path.
+
+    Attributes:
+        ckpt_path: a checkpoint, a run, or an exported folder; empty: the newest finished run.
+        out: folder to write; it must not be there, or be empty.
+        dtype: of the numbers in it.
+        push: name of a model on the Hugging Face hub, owner/name, to upload the folder to; it is made if it is not
+            there, for its owner's eyes alone.
+        config: configs of a checkpoint that lies in no run's folder.
+    """
+
+    ckpt_path: str = ""
+    out: Path
+    dtype: Dtype = "float16"
+    push: str = ""
+    config: list[str] = field(default_factory=list)
+
+
+Options: TypeAlias = (
+    ScoreOptions | CheckTaskOptions | DataOptions | ConsolidateOptions | ExportOptions
+)
 
 
 def parse_options(verb: str, words: list[str]) -> Options:
@@ -135,4 +158,6 @@ def parse_options(verb: str, words: list[str]) -> Options:
         return parse("check-task [NAME ...]", CheckTaskOptions, ["--task"] * named + words)
     if verb == "data":
         return parse(verb, DataOptions, words, positional=True)
+    if verb == "export":
+        return parse(verb, ExportOptions, words)
     return parse(verb, ConsolidateOptions, words, positional=True)

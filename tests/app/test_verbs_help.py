@@ -11,6 +11,7 @@ from datamodules.commands.options import (
     CheckTaskOptions,
     ConsolidateOptions,
     DataOptions,
+    ExportOptions,
     ScoreOptions,
 )
 from main import VERBS
@@ -20,15 +21,16 @@ from vista.codec.bench.command import codec_bench
 
 TARGETS = {
     "score": ScoreOptions, "check-task": CheckTaskOptions, "data": DataOptions,
-    "consolidate": ConsolidateOptions, "codec-bench": codec_bench,
+    "consolidate": ConsolidateOptions, "export": ExportOptions, "codec-bench": codec_bench,
 }  # fmt: skip
 OWN = tuple(TARGETS)
 FIRST = {"score": ["--predictions", "a"], "check-task": ["res"], "data": ["audit"],
-         "consolidate": ["a", "b"], "codec-bench": ["--masks", "a"]}  # fmt: skip
+         "consolidate": ["a", "b"], "export": ["--out", "a"],
+         "codec-bench": ["--masks", "a"]}  # fmt: skip
 POSITIONS = {"data": {"action": "{audit,verify}"}, "consolidate": {"run": "run", "out": "out"}}
 VALUES = {  # of options whose values are not free
     "--format": "vqa", "--methods": "fast", "--multipart": "bridge", "--min_box": "0.5", "--data": "{}",
-    "--data.scoring": "{}",
+    "--data.scoring": "{}", "--dtype": "bfloat16",
 }  # fmt: skip
 
 
@@ -36,7 +38,7 @@ def test_every_verb_has_a_line():
     lines = run("--help").out.splitlines()
     for verb, summary in VERBS.items():
         assert lines.count(f"    {verb:12s} {summary}") == 1
-    assert len(VERBS) == 10
+    assert len(VERBS) == 11
 
 
 @pytest.mark.parametrize("verb", OWN)
@@ -65,7 +67,7 @@ def options_in(text: str) -> set[str]:
 @pytest.fixture(params=OWN)
 def verb(request, monkeypatch):
     """One of our verbs, whose words are parsed while nothing is done."""
-    from datamodules.commands import check_task, consolidate, data, score
+    from datamodules.commands import check_task, consolidate, data, export, score
     from vista.codec.bench import command
 
     @functools.wraps(command.codec_bench)  # the parser reads the signature of what it calls
@@ -73,7 +75,7 @@ def verb(request, monkeypatch):
         pass
 
     monkeypatch.setattr(command, "codec_bench", nothing)
-    for module in (check_task, consolidate, data, score):
+    for module in (check_task, consolidate, data, export, score):
         monkeypatch.setattr(module, "main", lambda options: None)
     return request.param
 

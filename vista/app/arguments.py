@@ -9,11 +9,12 @@ from pathlib import Path
 import yaml
 
 from vista.app.parser import take
-from vista.app.runs import find_checkpoint, find_config, run_of
+from vista.app.runs import config_of, find_checkpoint, find_config, newest_or_own
 from vista.app.settings import defaults, plugin_files, settings_named, stack
 from vista.app.unnamed import Unnamed, read_unnamed
 from vista.leftovers import temporary_folder
 from vista.printable import say
+from vista.training.model_folder import is_model_folder
 
 # What a run says of a config that is read without being named.
 UNSAID = {
@@ -38,22 +39,34 @@ def resolve_arguments(verb: str, words: Sequence[str]) -> tuple[list[str], str]:
     checkpoints, rest = take(words, "ckpt_path")
     options = {word.partition("=")[0] for word in rest}
     asks_for_help = bool(options & {"-h", "--help", "--print_config"})
-    run = None
+    own = None
     if (verb != "fit" or checkpoints) and not options & {"-h", "--help"}:
-        where = checkpoints[-1] if checkpoints else ""
+        where = checkpoints[-1] if checkpoints else _unnamed_model()
         checkpoint = find_checkpoint(where, "last" if verb == "fit" else "best")
         rest.append(f"--ckpt_path={checkpoint}")
-        run = run_of(checkpoint)
+        own = config_of(checkpoint)
     # The config of a run says everything; without one, size and place may be left unsaid.
-    beside = _beside(run, configs, rest) if run else None
+    beside = _beside(own, configs, rest) if own else None
     before = [] if beside else defaults(configs)
     if not asks_for_help:
         _say_unsaid(before)
     name = Path(configs[0]).stem if configs else "default"
+    if own is not None and is_model_folder(own.parent):
+        name = own.absolute().parent.name  # what is asked of a model goes to runs/ under its name
     return [verb, f"--config={one_file([*before, *configs], name, beside)}", *rest], name
 
 
-def _beside(run: Path, configs: Sequence[str], words: Sequence[str]) -> Unnamed:
+def _unnamed_model() -> Path:
+    """The newest run or the clone's weights; of these a line tells, by one process of a run."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    found = newest_or_own()
+    if is_model_folder(found):
+        rank_zero_only(say)("no run here yet: the weights that come with the clone, weights/")
+    return found
+
+
+def _beside(config: Path, configs: Sequence[str], words: Sequence[str]) -> Unnamed:
     """What is taken of a run's own config, which nobody named; it is said what is not.
 
     Raises:
@@ -61,7 +74,7 @@ def _beside(run: Path, configs: Sequence[str], words: Sequence[str]) -> Unnamed:
     """
     from lightning.pytorch.utilities import rank_zero_only
 
-    beside = read_unnamed(run / "config.yaml")
+    beside = read_unnamed(config)
     decided = {word.partition("=")[0].removeprefix("--").removesuffix("+") for word in words}
     beside.refuse_objects(decided | settings_named(stack(configs)))
     note = beside.left_out(plugins([*words, *(f"--config={config}" for config in configs)]))

@@ -226,7 +226,7 @@ class VistaCLI(StrictCLI):
             self._finish_if_through(checkpoint)
         elif checkpoint.is_file():
             check_states(checkpoint, resumed=False)
-        else:  # any number of processes may score the weights of a sharded run
+        else:  # any number of processes may score the weights of a folder
             config.ckpt_path, config.model.init_from = None, checkpoint
         return run_of(checkpoint) if self.subcommand != "fit" else None
 
@@ -262,7 +262,7 @@ class VistaCLI(StrictCLI):
 
     def _settings(self) -> str:
         """All settings as YAML."""
-        return str(self._parser("fit").dump(self.verb_config, skip_unset=False))
+        return str(self._parser(self.subcommand).dump(self.verb_config, skip_unset=False))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the callbacks and loggers of the run."""
@@ -316,7 +316,9 @@ class VistaCLI(StrictCLI):
         self.datamodule.question_text = self.verb_config.text
 
     def before_test(self) -> None:
-        """Say what is scored."""
+        """Say what is scored; a folder that is not a run's keeps the settings beside the answers, for `score`."""
+        if self.made is not None:
+            (self.made / "config.yaml").write_text(self._settings())
         if self.trainer.is_global_zero:
             say(f"checkpoint: {self.verb_config.ckpt_path or self.verb_config.model.init_from}")
 

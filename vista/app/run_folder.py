@@ -19,10 +19,12 @@ from vista.app.through import write_done
 from vista.printable import say
 from vista.training.checkpoints import (
     copy_checkpoint,
+    read_checkpoint,
     read_states,
     remove_checkpoint,
     write_checkpoint,
 )
+from vista.training.model_folder import is_model_folder
 
 
 class CheckpointFile(TorchCheckpointIO):
@@ -37,6 +39,15 @@ class CheckpointFile(TorchCheckpointIO):
     ) -> None:
         """Write what `Trainer.save_checkpoint` collects; there are no options."""
         write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """What `Trainer` takes by `ckpt_path`: a file, or a folder that `export` has written."""
+        if is_model_folder(Path(path)):
+            return read_checkpoint(Path(path))
+        states: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only)
+        return states
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Take one away that is not kept any longer."""

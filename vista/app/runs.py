@@ -1,6 +1,7 @@
-"""Names on disk: config files, run folders and the checkpoints in them.
+"""Names on disk: config files, run folders and the checkpoints in them, models that are one folder.
 
     runs/stage1/config.yaml, checkpoints/{best,last}.ckpt, pictures/, predictions/, scores_val.json, done.json
+    weights/config.yaml, vista.json, model.safetensors, ...     what `export` writes
 
 `done.json` is written last, so a folder that holds one is a whole run. A run that was killed can be resumed. A name
 may have several parts: `exp/a` is `runs/exp/a`.
@@ -19,10 +20,12 @@ from pathlib import Path
 from vista.data import InputError, MissingFileError
 from vista.leftovers import remove, unused
 from vista.training.checkpoints import progress, read_checkpoint, read_states
+from vista.training.model_folder import SETTINGS, is_model_folder
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG_FOLDERS = (CONFIGS, CONFIGS / "stages", CONFIGS / "sizes", CONFIGS / "places")
 RUNS = Path("runs")
+OWN_WEIGHTS = CONFIGS.parent / "weights"  # those that come with the clone
 
 
 def find_config(name: str) -> Path:
@@ -115,12 +118,27 @@ def newest_run(name: str = "") -> Path:
     return max(done, key=lambda file: file.stat().st_mtime_ns).parent
 
 
+def newest_or_own() -> Path:
+    """What is used where nothing is named: the newest finished run, else the weights that come with the clone.
+
+    Raises:
+        MissingFileError: there is neither.
+    """
+    try:
+        return newest_run()
+    except MissingFileError:
+        if is_model_folder(OWN_WEIGHTS):
+            return OWN_WEIGHTS
+        raise
+
+
 def find_checkpoint(where: str | Path, which: str = "best") -> Path:
     """The checkpoint that a path or the name of a run means.
 
     Args:
-        where: a checkpoint (a file, or the folder of a sharded one), a run's folder, or a run's name such as `stage1`
-            (the newest of that name); empty: the newest run.
+        where: a checkpoint (a file, the folder of a sharded one, or one that `export` has written, which may lie
+            beside `main.py`), a run's folder, or a run's name such as `stage1` (the newest of that name); empty: the
+            newest run.
         which: of a run's checkpoints, `best` to be scored or built upon, `last` to be resumed; the folder of a run that
             was killed gives its newest intact one.
 
@@ -128,6 +146,8 @@ def find_checkpoint(where: str | Path, which: str = "best") -> Path:
         MissingFileError: there is no such file or run.
     """
     path = Path(where)
+    if where and (model := find_file(where)) and is_model_folder(model):
+        return model
     if path.is_file() or (path.is_dir() and path.suffix == ".ckpt"):
         return path
     if path.suffix == ".ckpt":
@@ -161,6 +181,12 @@ def _run_called(name: Path) -> Path:
     try:
         return newest_run(name.as_posix() if name.parts else "")
     except MissingFileError:
+        if name.parts and any(name.glob("*.safetensors")):
+            text = (
+                f"{name} holds weights, but no {SETTINGS}, which `export` writes; weights of other models are named by "
+                "--encoder.weights, --qformer.weights, --llm.weights and --model.weights"
+            )
+            raise InputError(text) from None
         if len(name.parts) > 1:
             text = f"{name} is no folder of a finished run: it holds no done.json"
             raise MissingFileError(text) from None
@@ -208,7 +234,16 @@ def _is_left(path: Path) -> bool:
     return half or path.suffix in (".unfinished", ".part", ".joined")
 
 
+def config_of(checkpoint: Path) -> Path | None:
+    """The config of the run that a checkpoint is of, None where it is not there."""
+    if is_model_folder(checkpoint):
+        return checkpoint / "config.yaml"
+    run = run_of(checkpoint)
+    return None if run is None else run / "config.yaml"
+
+
 def run_of(checkpoint: Path) -> Path | None:
-    """The run folder that a checkpoint lies in, None where it lies elsewhere."""
+    """The run folder that a checkpoint lies in, None where it lies elsewhere; an exported folder is its own."""
     folder = checkpoint.parent.parent
-    return folder if (folder / "config.yaml").is_file() else None
+    in_run = (folder / "config.yaml").is_file() and not is_model_folder(checkpoint)
+    return folder if in_run else None

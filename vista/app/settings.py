@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from vista.app.model_settings import read_with_model
 from vista.app.runs import find_config
 from vista.app.strict_yaml import Settings, read_config
 from vista.app.unnamed import Unnamed
@@ -47,7 +48,7 @@ def stack(configs: Iterable[str | Path], below: Unnamed | None = None) -> Settin
     if below is not None:
         _merge(settings, below.settings, "", below.file)
     for path in with_bases(configs):
-        content = read_config(path)
+        content = read_with_model(path)
         content.pop("base", None)
         _merge(settings, content, "", path)
     return settings

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vista.app.strict_yaml import Settings, read_config
+from vista.app.model_settings import read_with_model
+from vista.app.strict_yaml import Settings
 from vista.data import InputError
 
 # All else says what was done, such as `task`, or how a checkpoint is read.
@@ -95,7 +96,7 @@ def read_unnamed(file: Path) -> Unnamed:
     Raises:
         InputError: it is no config.
     """
-    content = read_config(file)
+    content = read_with_model(file)
     named = content.get("plugin") or []
     plugins = [str(name) for name in (named if isinstance(named, list) else [named])]
     objects: Settings = {}

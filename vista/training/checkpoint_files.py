@@ -115,13 +115,16 @@ def check_sum(path: Path) -> None:
     kept = sum_file(path)
     if not kept.is_file():
         return
-    stat = path.stat()
-    if kept.read_text(errors="replace").partition(" ")[0] != _sum(
-        path, stat.st_size, stat.st_mtime_ns
-    ):
+    if kept.read_text(errors="replace").partition(" ")[0] != sum_of(path):
         raise InputError(
             f"{path} is damaged: its sum is not that in {kept.name}; if you have replaced it, remove {kept}"
         )
+
+
+def sum_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits; computed once, as long as the file is not changed."""
+    stat = path.stat()
+    return _sum(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache

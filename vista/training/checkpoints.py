@@ -1,7 +1,8 @@
-"""Checkpoints on disk: one file, or the folder of a sharded one (`vista/training/sharded_checkpoints.py`).
+"""Checkpoints on disk: one file, the folder of a sharded one, or a folder that `export` has written.
 
-Each is whole or not there. `check_sound` says whether one can be trusted to be what was written; whatever reads a
-checkpoint asks it first.
+The folders have files of their own: `vista/training/sharded_checkpoints.py` and `model_folder.py`. Each checkpoint is
+whole or not there. `check_sound` says whether one can be trusted to be what was written; whatever reads a checkpoint
+asks it first.
 """
 
 import shutil
@@ -9,18 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from vista.training import checkpoint_files as files
+from vista.training import model_folder as exported
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint
 
 
 def check_sound(path: Path) -> None:
-    """Whether a checkpoint is whole: a file by its sum, a folder by the lengths of its shards.
+    """Whether a checkpoint is whole: files by their sums, the folder of a sharded one by the lengths of its shards.
 
     Raises:
         InputError: says what is wrong with it.
     """
-    if path.is_dir():
+    if exported.is_model_folder(path):
+        exported.check_folder(path)
+    elif path.is_dir():
         sharded.sound_metadata(path)
     else:
         files.check_sum(path)
@@ -31,7 +37,7 @@ def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
     """A sound checkpoint of ours; no code in it is run.
 
     Args:
-        path: a file, or the folder of a sharded one, which comes without the optimizer's state.
+        path: a file, or a folder, which comes without the optimizer's state.
         lazy: leave the tensors on the disk, to look at names and shapes alone; those of a folder are left out.
 
     Raises:
@@ -40,7 +46,28 @@ def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
     check_sound(path)
     if lazy:
         return read_states(path)
+    if exported.is_model_folder(path):
+        return exported.read_folder(path)
     return sharded.read_sharded(path) if path.is_dir() else _read_file(path)
+
+
+def open_weights(path: Path) -> tuple[Mapping[str, Tensor], dict[str, Tensor]]:
+    """The weights of a sound checkpoint, of which none is in memory before it is asked for.
+
+    Returns:
+        by name the weights, each read at every look; and tensors of their shapes, which may be without memory.
+
+    Raises:
+        InputError: it is damaged, or something else.
+    """
+    check_sound(path)
+    if exported.is_model_folder(path):
+        weights = exported.FolderWeights(path)
+        return weights, weights.shapes()
+    if path.is_dir():
+        return sharded.ShardedWeights(path), sharded.empty_tensors(path, sharded.WEIGHTS, "meta")
+    mapped = _read_file(path, lazy=True)["state_dict"]
+    return mapped, mapped
 
 
 def read_states(path: Path) -> Checkpoint:
@@ -51,6 +78,8 @@ def read_states(path: Path) -> Checkpoint:
     Raises:
         InputError: it is damaged, or something else.
     """
+    if exported.is_model_folder(path):
+        return exported.read_states(path)
     return sharded.read_rest(path) if path.is_dir() else _read_file(path, lazy=True)
 
 

@@ -109,6 +109,25 @@ def read_tensors(folder: Path, prefix: str) -> dict[str, Tensor]:
     return tensors
 
 
+class ShardedWeights(Mapping[str, Tensor]):
+    """Whole weights by their names, each read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look at the names."""
+        self.folder, self.empty = folder, empty_tensors(folder, WEIGHTS, "meta")
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = torch.empty_like(self.empty[name], device="cpu")
+        read_into({f"{WEIGHTS}{name}": tensor}, self.folder, alone=True)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.empty)
+
+    def __len__(self) -> int:
+        return len(self.empty)
+
+
 def empty_tensors(folder: Path, prefix: str, device: str = "cpu") -> dict[str, Tensor]:
     """Tensors of the saved shapes and types; see `read_tensors`."""
     tensors = {}
