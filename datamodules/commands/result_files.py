@@ -21,6 +21,7 @@ from vista.data import Annotation, InputError
 from vista.predictions import numbered_lines
 
 LLAVA = frozenset({"question_id", "prompt", "text"})  # keys of LLaVA's own form
+MOST_BINS = 1_000_000_000
 Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]  # where each stands, and what it says
 
@@ -35,6 +36,7 @@ class Answer:
         text: what the model wrote, or the official file's answer.
         unreadable: the sample could not be shown to the model; it counts as wrong.
         scores: likelihoods by name, where the file has them.
+        bins: bins of a side in which its regions are written, where they are not the codec's.
     """
 
     location: str
@@ -42,6 +44,7 @@ class Answer:
     text: str
     unreadable: bool = False
     scores: dict[str, float] = field(default_factory=dict)
+    bins: int | None = None
 
 
 def read_answers(
@@ -77,7 +80,15 @@ def _from_jsonl(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answe
         if not isinstance(malformed, bool):
             raise InputError(f"{location}: `malformed` is {malformed!r}, not true or false")
         # A well-formed empty answer may be right ("no such object"); that of an unreadable image never is.
-        yield Answer(location, identifier, text, malformed and not text, _scores(record, location))
+        unreadable, scores = malformed and not text, _scores(record, location)
+        yield Answer(location, identifier, text, unreadable, scores, _bins(record, location))
+
+
+def _bins(record: Record, location: str) -> int | None:
+    bins = record.get("bins")
+    if bins is not None and (type(bins) is not int or not 2 <= bins <= MOST_BINS):
+        raise InputError(f"{location}: `bins` is {json.dumps(bins)[:80]}, not a number of bins")
+    return bins
 
 
 def _scores(record: Record, location: str) -> dict[str, float]:

@@ -27,7 +27,7 @@ from tasks import Task
 from vista.app.report import Row, print_table, score_row
 from vista.app.unnamed import Unnamed, read_unnamed
 from vista.data import Annotation, InputError, Prediction
-from vista.predictions import write_submission
+from vista.predictions import in_bins, write_submission
 from vista.printable import say
 
 FORM_TASKS = {"vqa": ("vqav2", "textvqa"), "coco_caption": ("caption",), "pope": ("pope",)}
@@ -261,6 +261,7 @@ def predict(task: Task, annotation: Annotation, answer: Answer | None, form: str
         return Prediction(malformed=True)
     if form == "vqa" and not task.overlong(answer.text, annotation):
         return Prediction(text=answer.text, answer=answer.text)
-    prediction = task.read(answer.text, annotation)
+    reader = in_bins(task, answer.bins) if answer.bins else task
+    prediction = reader.read(answer.text, annotation)
     prediction.scores |= answer.scores
     return prediction
