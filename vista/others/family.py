@@ -75,6 +75,7 @@ class Family(ABC):
         forms: of a kind of answer, what is said behind the task's own words.
         reasons: of a kind or part that it lacks, why.
         chat: whether its processor has a chat template; else the text is all.
+        alone: whether each question is a batch of its own: pads change its answers.
     """
 
     name: ClassVar[str]
@@ -84,6 +85,7 @@ class Family(ABC):
     forms: ClassVar[Mapping[str, str]] = {}
     reasons: ClassVar[Mapping[str, str]] = {}
     chat: ClassVar[bool] = True
+    alone: ClassVar[bool] = False
     known: ClassVar[dict[str, type["Family"]]] = {}
 
     def __init_subclass__(cls) -> None:

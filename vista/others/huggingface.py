@@ -68,7 +68,15 @@ class HuggingFaceModel:
             images: of each question, uint8 (H, W, 3), as many as it has marks.
             max_new_tokens: longest answer.
         """
-        inputs = self.inputs(questions, images).to(self.model.device)
+        size = 1 if self.family.alone else len(questions)
+        texts: list[str] = []
+        for start in range(0, len(questions), max(1, size)):
+            part = slice(start, start + size)
+            texts += self._generate(self.inputs(questions[part], images[part]), max_new_tokens)
+        return texts
+
+    def _generate(self, inputs: Any, max_new_tokens: int) -> list[str]:
+        inputs = inputs.to(self.model.device)
         for name, value in inputs.items():
             if torch.is_floating_point(value):
                 inputs[name] = value.to(self.model.dtype)

@@ -21,6 +21,7 @@ class InstructBlip(JsonFamily):
     takes = frozenset({"several turns", "a box"})
     reasons: ClassVar[Mapping[str, str]] = {"several images": "its model takes one image"}
     chat = False
+    alone = True
 
     def ask(self, question: Question) -> str:
         """The turns in a row; the processor puts the image before them itself."""

@@ -34,6 +34,7 @@ class Kosmos2(Marked):
         "several turns": "it was taught no conversation",
     }
     chat = False
+    alone = True
     place = re.compile(
         r"<object>((?:<patch_index_\d{4}>|</delimiter_of_multi_objects/>|\s){0,999})</object>"
     )
