@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.others.tiny_models import MAKERS, tiny
+from tests.others.tiny_models import FAMILIES, LACKING, MAKERS, tiny
 from vista.data import InputError, Turns
 from vista.others.families.llava import Llava
 from vista.others.huggingface import HuggingFaceModel, load_model
 
-SEVERAL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "llava_onevision", "gemma3")
+SEVERAL = (
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "internvl",
+    "llava_onevision",
+    "gemma3",
+    pytest.param("molmo2", marks=LACKING),
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,7 @@ def asked(model_type: str, text: str, images: int = 1) -> Turns:
     return ((marks + text, ""),)
 
 
-@pytest.mark.parametrize("model_type", MAKERS)
+@pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_answer_is_the_same_alone_and_beside_a_longer_question(
     model_type: str, model_of: Callable[[str], HuggingFaceModel]
 ) -> None:
@@ -66,7 +74,7 @@ def test_pads_stand_on_the_left(
     assert (inputs["input_ids"][1] == model.tokenizer.pad_token_id).sum() == (mask[1] == 0).sum()
 
 
-@pytest.mark.parametrize("model_type", MAKERS)
+@pytest.mark.parametrize("model_type", FAMILIES)
 def test_a_batch_has_pixels_and_no_labels(
     model_type: str, model_of: Callable[[str], HuggingFaceModel]
 ) -> None:
@@ -123,12 +131,16 @@ def said(model: HuggingFaceModel, model_type: str, text: str) -> str:
     return other.answer([asked(model_type, "dog")], [[picture(0)]], 6)[0]
 
 
-@pytest.mark.parametrize("model_type", MAKERS)
+@pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_answer_keeps_its_places_and_is_cut_at_its_end(
     model_type: str, model_of: Callable[[str], HuggingFaceModel]
 ) -> None:
     model = model_of(model_type)
     size, box = (480, 640), (64.0, 120.0, 320.0, 360.0)
+    if model_type == "molmo2":
+        raw = said(model, model_type, model.family.write_points([box[:2]], size, "é"))  # type: ignore[attr-defined]
+        assert model.family.read_points(raw, size) == [box[:2]]
+        return
     raw = said(model, model_type, model.family.write_boxes([box], size, "é"))
     (read,) = model.family.read_boxes(raw, size) or []
     assert read == pytest.approx(box, abs=16)

@@ -417,5 +417,5 @@ def test_no_place_is_asked_for_where_images_are_cut() -> None:
 
 
 def test_an_unknown_model_type_is_refused_with_a_way_out() -> None:
-    with pytest.raises(Exception, match="no adapter for the model type 'mine'.*--plugin FILE"):
+    with pytest.raises(Exception, match=r"no adapter for the model type 'mine'.*--plugin FILE"):
         family_of("mine")

@@ -1,7 +1,9 @@
 """A model of each family with random weights and a processor made here: no network, a few thousand parameters."""
 
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
@@ -21,6 +23,7 @@ VISION = {
     "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 56,
     "patch_size": 14,
 }  # fmt: skip
+PINPOINTS = [[56, 56], [56, 112]]
 
 
 def tokenizer(*special: str, padding_side: str = "right", **named: str) -> PreTrainedTokenizerFast:
@@ -180,7 +183,7 @@ def llava_onevision() -> tuple[Any, Any]:
         vision_config=VISION | {"model_type": "siglip_vision_model"},
         image_token_id=words.convert_tokens_to_ids("<image>"),
         video_token_id=words.convert_tokens_to_ids("<video>"), vision_feature_layer=-1,
-        image_grid_pinpoints=[[56, 56], [56, 112]], vision_feature_select_strategy="full",
+        image_grid_pinpoints=PINPOINTS, vision_feature_select_strategy="full",
     )  # fmt: skip
     return config, processor
 
@@ -262,7 +265,8 @@ def kosmos2() -> tuple[Any, Any]:
     processor.num_image_tokens = 4
     config = Kosmos2Config(
         text_config={
-            "vocab_size": len(words), "embed_dim": 32, "layers": 1, "ffn_dim": 32, "attention_heads": 2, "eos_token_id": 2,
+            "vocab_size": len(words), "embed_dim": 32, "layers": 1, "ffn_dim": 32, "attention_heads": 2,
+            "eos_token_id": 2,
         },
         vision_config=VISION, latent_query_num=4,
     )  # fmt: skip
@@ -287,11 +291,55 @@ def instructblip() -> tuple[Any, Any]:
     return config, processor
 
 
+def molmo2() -> tuple[Any, Any]:
+    """Its image processor is made with torchvision alone."""
+    from transformers import Molmo2Config, Molmo2ImageProcessor, Molmo2Processor
+
+    names = ["patch", "col", "start", "end", "low"]
+    marks = [
+        *(f"<im_{name}>" for name in names),
+        "<low_res_im_start>",
+        "<frame_start>",
+        "<frame_end>",
+    ]
+    words = tokenizer(
+        "<|image|>", "<|video|>", *marks, image_token="<|image|>", video_token="<|video|>"
+    )
+    images = Molmo2ImageProcessor(
+        size={"height": 56, "width": 56}, max_crops=2, overlap_margins=[1, 1]
+    )
+    processor = without_video(Molmo2Processor)(
+        images, None, words, chat_template=CHAT.replace("IMAGE", "<|image|>")
+    )
+    ids = words.convert_tokens_to_ids
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
+    sizes |= {"head_dim": 16}
+    config = Molmo2Config(
+        vision_config=sizes
+        | {"num_hidden_layers": 2, "image_size": [56, 56], "patch_size": 14, "num_position_embeddings": 16},
+        adapter_config=sizes | {"text_hidden_size": 32, "vision_feature_layer": [-1, -2]},
+        text_config=TEXT | {"vocab_size": len(words), "additional_vocab_size": 16},
+        image_start_token_id=ids("<im_start>"), low_res_image_start_token_id=ids("<low_res_im_start>"),
+        image_end_token_id=ids("<im_end>"), image_patch_id=ids("<im_patch>"),
+        frame_start_token_id=ids("<frame_start>"), frame_end_token_id=ids("<frame_end>"),
+    )  # fmt: skip
+    return config, processor
+
+
 MAKERS = {
     "qwen2_vl": qwen2_vl, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl, "internvl": internvl, "paligemma": paligemma,
     "florence2": florence2, "kosmos-2": kosmos2, "llava": llava, "llava_onevision": llava_onevision, "gemma3": gemma3,
-    "instructblip": instructblip,
+    "instructblip": instructblip, "molmo2": molmo2,
 }  # fmt: skip
+LACKING = pytest.mark.skipif(
+    find_spec("torchvision") is None, reason="Molmo 2's image processor needs torchvision"
+)
+FAMILIES = [pytest.param(name, marks=LACKING) if name == "molmo2" else name for name in MAKERS]
 
 
 def tiny(model_type: str) -> HuggingFaceModel:
