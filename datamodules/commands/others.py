@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import yaml
@@ -246,7 +246,7 @@ def make_model(options: OthersOptions) -> Answering:
     return Endpoint(options.url, options.model, family(), options.timeout)
 
 
-def subject_of(options: OthersOptions, model: Answering) -> dict[str, Any]:
+def subject_of(options: OthersOptions, model: Answering) -> dict[str, object]:
     """What the answers depend on beside the questions."""
     files = sorted(Path(options.model).glob("*")) if options.answers_by == "hf" else []
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -260,7 +260,7 @@ def subject_of(options: OthersOptions, model: Answering) -> dict[str, Any]:
     }
 
 
-def claim_folder(folder: Path, subject: dict[str, Any]) -> None:
+def claim_folder(folder: Path, subject: dict[str, object]) -> None:
     """Say whose answers a folder holds.
 
     Raises:
@@ -276,7 +276,7 @@ def claim_folder(folder: Path, subject: dict[str, Any]) -> None:
     file.write_text(json.dumps(subject))
 
 
-def _config(setup: Setup) -> dict[str, Any]:
+def _config(setup: Setup) -> dict[str, object]:
     """The settings with the data root that was used: `score` finds them beside the answers."""
     data = dict(setup.settings.get("data") or {}) | {"root": str(setup.root)}
     return setup.settings | {"data": data}

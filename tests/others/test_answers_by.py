@@ -1,9 +1,11 @@
 """`test --answers_by`: every family is asked about all tasks of a small world, scored, resumed and scored again."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -14,7 +16,10 @@ from datamodules.synthetic.world import write_world
 from tests.others.tiny_models import LACKING, MAKERS, tiny
 from tests.tiny import run
 from vista.app.runs import find_config
+from vista.data import Turns
+from vista.images import ImageError, load_image
 from vista.others.answers import BINS
+from vista.others.asking import Asker
 from vista.others.families.qwen3_vl import Qwen3VL
 from vista.predictions import read_records
 
@@ -63,20 +68,28 @@ def options(**more: Any) -> OthersOptions:
     )
 
 
+Truth = dict[tuple[str, bytes], str]  # prompt and images -> answer
+
+
+def key_of(turns: Turns, images: Sequence[np.ndarray]) -> tuple[str, bytes]:
+    return turns[-1][0], b"".join(image.tobytes() for image in images)
+
+
 class Knowing:
     """Answers rightly, in the form of Qwen3-VL, and counts its questions."""
 
     controls = ("<|im_end|>",)
     cuts_images = False
 
-    def __init__(self, truth: dict[str, str], most: int = 10**6) -> None:
+    def __init__(self, truth: Truth, most: int = 10**6) -> None:
         self.family, self.truth, self.most, self.count = Qwen3VL(), truth, most, 0
 
     def answer(self, questions: Any, images: Any, max_new_tokens: int) -> list[str]:
         if self.count >= self.most:
             raise KeyboardInterrupt
         self.count += len(questions)
-        return [self.truth[turns[-1][0]] + "<|im_end|>" for turns in questions]
+        asked = zip(questions, images, strict=True)
+        return [self.truth[key_of(turns, some)] + "<|im_end|>" for turns, some in asked]
 
 
 QUICK = ("qwen3_vl", "florence2")
@@ -107,19 +120,18 @@ def test_each_family_is_asked_about_all_tasks(
         assert not left_out
 
 
-def truth_of(setup: Setup, name: str) -> dict[str, str]:
-    from vista.others.asking import Asker
-
+def truth_of(setup: Setup, name: str) -> Truth:
     source = {name: setup.sources[name]}
     (loaded,) = setup.splits.load(source, "test")
     family = Qwen3VL()
     asker = Asker(family, loaded.task)
-    said = {}
+    said: Truth = {}
     for a in loaded.annotations:
         right = loaded.task.target(a)
         if loaded.task.name in ("rec", "grec"):
             right = family.write_boxes(a.boxes, a.sizes[0])
-        said[asker.turns(a)[-1][0]] = right
+        images = [load_image(loaded.root / image) for image in a.images]
+        said[key_of(asker.turns(a), images)] = right
     return said
 
 
@@ -157,6 +169,14 @@ def test_a_box_is_scored_as_finely_as_it_was_written(setup: Setup) -> None:
         assert numbers == [100 * number for number in raw]
 
 
+@pytest.mark.parametrize("bins", ["1", "0", "true", '"9"', "1e99", "2000000000"])
+def test_what_is_no_number_of_bins_is_named(bins: str, config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rec_refcoco_val.jsonl"
+    file.write_text('{"id": "1", "text": "[1, 2, 3, 4]", "bins": ' + bins + "}\n")
+    outcome = run("score", "--config", config, "--predictions", file)
+    assert outcome.code == 2 and "line 1: `bins` is" in outcome.err
+
+
 def test_answers_that_are_there_are_not_asked_again(setup: Setup) -> None:
     name = "vqav2"
     folder = Path("runs/other")
@@ -185,8 +205,6 @@ def test_answers_that_are_there_are_not_asked_again(setup: Setup) -> None:
 def test_an_image_that_cannot_be_read_is_a_malformed_answer(
     setup: Setup, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vista.images import ImageError
-
     def fails(path: Path) -> None:
         raise ImageError(f"The image {path} is damaged.")
 
@@ -255,7 +273,7 @@ def test_a_plugin_brings_an_adapter(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--answers_by=hf --model=x --task=rce", "did you mean 'rec'"),
+        ("--answers_by=hf --model=x --task=recc", "did you mean 'rec'"),
         ("--answers_by=url --model=x", "--url"),
         ("--answers_by=url --model=x --url=http://localhost:1/v1 --family=florence2", "by no chat"),
         ("--answers_by=url --model=x --url=ftp://localhost --family=qwen3_vl", "is no address"),

@@ -158,7 +158,12 @@ def kind_of(grammar: Grammar, images: int) -> Kind:
 
 def is_choice_of_boxes(grammar: Grammar) -> bool:
     """Whether the answer is one of several boxes that the question names."""
-    return any(isinstance(p, Choice) and all("[" in each for each in p.options) for p in grammar)
+    pieces = [piece for piece in grammar if isinstance(piece, Choice)]
+    return any(map(_are_boxes, pieces))
+
+
+def _are_boxes(choice: Choice) -> bool:
+    return all("[" in option for option in choice.options)
 
 
 def neutral(text: str) -> str:

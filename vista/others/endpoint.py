@@ -22,7 +22,7 @@ from PIL import Image
 
 from vista.data import InputError, Turns
 from vista.others.family import Family
-from vista.others.huggingface import parts_of
+from vista.others.huggingface import Part, parts_of
 
 KEY = "OPENAI_API_KEY"
 LONGEST = 1 << 24  # bytes of a reply that are read
@@ -31,7 +31,7 @@ LONGEST = 1 << 24  # bytes of a reply that are read
 class NoRedirect(urllib.request.HTTPRedirectHandler):
     """A key must not follow a redirection to another machine."""
 
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+    def redirect_request(self, *args: object, **kwargs: object) -> None:
         """None: the reply is an error."""
         return
 
@@ -82,7 +82,7 @@ class Endpoint:
 
     def _body(self, turns: Turns, images: Sequence[np.ndarray], most: int) -> bytes:
         shown = iter(images)
-        messages: list[dict[str, Any]] = []
+        messages: list[Part] = []
         for prompt, answer in turns:
             content = parts_of(prompt)
             for part in content:

@@ -15,10 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from PIL.Image import Image
 
 from vista.data import Box, InputError, Size
 
+T = TypeVar("T")
 Point: TypeAlias = tuple[float, float]  # x, y
 Polygon: TypeAlias = list[Point]
 # What is answered: a text, one box, any number, points, one mask, any number, a caption with boxes, a mask for each
@@ -186,7 +189,7 @@ class Family(ABC):
 
     # Images and tensors
 
-    def prepare(self, image: Any) -> Any:
+    def prepare(self, image: Image) -> Image:
         """What is done to an image (PIL, RGB) before the processor sees it."""
         return image
 
@@ -208,10 +211,14 @@ def is_finite(value: object) -> bool:
     return number and abs(value) < 1e9 and math.isfinite(value)  # type: ignore[arg-type]
 
 
-def whole(values: Iterable[Any]) -> Any:
+def whole(values: Iterable[T | None]) -> list[T] | None:
     """The values as a list; None where one of them is None."""
-    values = list(values)
-    return None if any(value is None for value in values) else values
+    kept: list[T] = []
+    for value in values:
+        if value is None:
+            return None
+        kept.append(value)
+    return kept
 
 
 def family_of(model_type: str) -> type[Family]:

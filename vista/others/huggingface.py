@@ -10,7 +10,7 @@ special tokens: in some families places are such.
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from PIL import Image
 
 from vista.data import InputError, Turns
 from vista.others.family import Family, family_of
+
+Part: TypeAlias = dict[str, object]  # of a message
 
 
 class HuggingFaceModel:
@@ -95,11 +97,11 @@ class HuggingFaceModel:
         Raises:
             InputError: the prompt of a sample has not one place for each of its images.
         """
-        pictures = [[self.family.prepare(Image.fromarray(i)) for i in some] for some in images]
+        pictures = [self._prepared(some) for some in images]
         texts = [self._text(turns) for turns in questions]
         for text, some in zip(texts, pictures, strict=True):
             self._check(text, some)
-        settings: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
+        settings: dict[str, object] = {"padding": True, "return_tensors": "pt"}
         if self.family.chat:
             bos = self.tokenizer.bos_token
             # Where the template writes it, the tokenizer would write it again.
@@ -112,11 +114,14 @@ class HuggingFaceModel:
         inputs.pop("labels", None)
         return inputs
 
+    def _prepared(self, images: Sequence[np.ndarray]) -> list[Image.Image]:
+        return [self.family.prepare(Image.fromarray(image)) for image in images]
+
     def _text(self, turns: Turns) -> str:
         """The prompt in words, with the family's marks of images."""
         if not self.family.chat:
             return turns[-1][0]
-        messages: list[dict[str, Any]] = []
+        messages: list[Part] = []
         for prompt, answer in turns:
             messages.append({"role": "user", "content": parts_of(prompt)})
             if answer:
@@ -168,9 +173,9 @@ class HuggingFaceModel:
         return str(self.tokenizer.decode(kept, skip_special_tokens=False))
 
 
-def parts_of(prompt: str) -> list[dict[str, Any]]:
+def parts_of(prompt: str) -> list[Part]:
     """A prompt as parts of a message: `<image> Where is it?` -> an image and a text."""
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
     for index, text in enumerate(prompt.split("<image>")):
         if index:
             parts.append({"type": "image"})
@@ -198,7 +203,11 @@ def load_model(where: str, device: str, dtype: str) -> HuggingFaceModel:
         raise InputError(f"--model {where} is no model of transformers: {error}") from error
     adapter = family_of(config.model_type)
     processor = load_processor(where, adapter)
-    weights: Any = AutoModelForImageTextToText.from_pretrained(where, dtype=dtype)
+    try:
+        weights: Any = AutoModelForImageTextToText.from_pretrained(where, dtype=dtype)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"--model {where} cannot be loaded: {reason}") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return HuggingFaceModel(weights.to(device), processor, adapter(processor))

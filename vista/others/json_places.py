@@ -8,10 +8,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, TypeAlias
 
 from vista.data import Box, Size
-from vista.others.family import Family, Kind, Part, Point, Polygon, is_finite, whole
+from vista.others.family import Family, Kind, Part, Point, Polygon, Question, is_finite, whole
+
+Entry: TypeAlias = tuple[Mapping[str, object], object]  # an object of JSON, and a value of it
 
 LONGEST = 50_000  # characters; what is longer is no answer, and may cost time
 _BRACKETS = frozenset("[]{}")
@@ -45,10 +47,10 @@ class JsonFamily(Family):
         '[{"image": 1, "polygon_2d": [[x1, y1], [x2, y2], ...]}, ...].',
     }
 
-    def ask(self, question: Any) -> str:
+    def ask(self, question: Question) -> str:
         """The task's own words, then the form of the answer."""
         form = self.json_forms.get(question.kind)
-        return f"{question.text} {form} {self.scale}" if form else str(question.text)
+        return f"{question.text} {form} {self.scale}" if form else question.text
 
     def write_point(self, point: Point, size: Size) -> str:
         """`[x, y]`."""
@@ -106,7 +108,7 @@ class JsonFamily(Family):
         polygons = [self._polygon(value, size) for _, value in found]
         return whole(polygons)
 
-    def _polygon(self, value: Any, size: Size) -> Polygon | None:
+    def _polygon(self, value: object, size: Size) -> Polygon | None:
         points = self.points_of(flat(value) or (), size)
         return points if points and len(points) >= 3 else None
 
@@ -149,20 +151,20 @@ def numbers_of(text: str) -> list[float] | None:
     return numbers if all(map(is_finite, numbers)) else None
 
 
-def entries(text: str, key: str) -> list[tuple[Mapping[str, Any], Any]] | None:
+def entries(text: str, key: str) -> list[Entry] | None:
     """Every object of JSON in a text that has a key, with the key's value; a bare list counts as a value of none.
 
     Returns:
         None where brackets of the text are not JSON, or hold anything else; empty where it has none.
     """
-    found: list[tuple[Mapping[str, Any], Any]] = []
+    found: list[Entry] = []
     for value in json_values(text):
         if value is None or not _collect(value, key, found):
             return None
     return found
 
 
-def json_values(text: str) -> Iterator[Any]:
+def json_values(text: str) -> Iterator[object]:
     """The JSON lists and objects of a text, one after the other; None for a bracket that begins or ends none."""
     if len(text) > LONGEST:
         yield None
@@ -180,7 +182,7 @@ def json_values(text: str) -> Iterator[Any]:
         yield value
 
 
-def _collect(value: Any, key: str, found: list[tuple[Mapping[str, Any], Any]]) -> bool:
+def _collect(value: object, key: str, found: list[Entry]) -> bool:
     """Add what a value holds; whether it holds nothing else."""
     if isinstance(value, dict):
         if key in value:
@@ -194,7 +196,7 @@ def _collect(value: Any, key: str, found: list[tuple[Mapping[str, Any], Any]]) -
     return all(_collect(each, key, found) for each in value)
 
 
-def flat(value: Any) -> list[float] | None:
+def flat(value: object) -> list[float] | None:
     """Numbers of a list, or of a list of pairs, in a row; None where it is neither."""
     if not isinstance(value, list):
         return None

@@ -10,6 +10,7 @@ pixels and loses letters outside ASCII. arXiv:2311.06242
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import ClassVar
 
 from vista.data import Box, Size
@@ -76,7 +77,7 @@ class Florence2(Marked):
         parts = []
         for polygon in polygons:
             points = [self.to_grid(point, size) for point in polygon]
-            parts.append(_tokens([number for point in points for number in point]))
+            parts.append(_tokens(list(chain.from_iterable(points))))
         return name + "<sep>".join(parts)
 
     def boxes_in(self, inside: str, size: Size) -> list[Box] | None:

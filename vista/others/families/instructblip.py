@@ -6,6 +6,7 @@ One image, squashed into a square, and no chat template: the question is all. ar
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import ClassVar
 
 from vista.others.family import Question
@@ -25,6 +26,6 @@ class InstructBlip(JsonFamily):
 
     def ask(self, question: Question) -> str:
         """The turns in a row; the processor puts the image before them itself."""
-        turns = [turn for pair in question.before for turn in pair]
+        turns = chain.from_iterable(question.before)
         text = super().ask(question).replace("<image>", "")
         return " ".join(" ".join([*turns, text]).replace("<image>", "").split())

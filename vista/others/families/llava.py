@@ -7,7 +7,9 @@ The padding is half on either side, so a wide image has nothing above y = (1 - H
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from PIL import Image
 
 from vista.data import Box, Size
 from vista.others.family import Point, Question, clamped, whole
@@ -38,10 +40,8 @@ class Llava(Marked):
         form = "Answer with bounding boxes [x1, y1, x2, y2]." if question.kind != "words" else ""
         return f"{question.text} {form}".strip()
 
-    def prepare(self, image: Any) -> Any:
+    def prepare(self, image: Image.Image) -> Image.Image:
         """Padded to a square, so that nothing is cut and coordinates are those that the model was taught."""
-        from PIL import Image
-
         side = max(image.size)
         square = Image.new("RGB", (side, side), GREY)
         square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))

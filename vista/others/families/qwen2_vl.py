@@ -7,6 +7,7 @@ A point is one pair. https://github.com/QwenLM/Qwen2-VL
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import ClassVar
 
 from vista.data import Box, Size
@@ -59,14 +60,18 @@ class Qwen2VL(Marked):
 
     def boxes_in(self, inside: str, size: Size) -> list[Box] | None:
         """One box of two pairs."""
-        numbers = [float(number) for pair in _PAIR.findall(inside) for number in pair]
+        numbers = _numbers(inside)
         clean = not _PAIR.sub("", inside).strip(" ,\n")
         return whole([self.box_of(numbers, size)]) if clean else None
 
     def read_points(self, text: str, size: Size) -> list[Point] | None:
         """Every pair."""
-        numbers = [float(number) for pair in _PAIR.findall(text) for number in pair]
+        numbers = _numbers(text)
         return self.points_of(numbers, size)
+
+
+def _numbers(text: str) -> list[float]:
+    return list(map(float, chain.from_iterable(_PAIR.findall(text))))
 
 
 def _pair(point: Point) -> str:
