@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from tests.others.tiny_models import FAMILIES, LACKING, MAKERS, tiny
 from vista.data import InputError, Turns
@@ -146,8 +147,10 @@ def test_an_answer_keeps_its_places_and_is_cut_at_its_end(
     assert read == pytest.approx(box, abs=16)
 
 
-def test_no_token_at_the_start_stands_twice(model_of: Callable[[str], HuggingFaceModel]) -> None:
+def test_no_token_at_the_start_stands_twice() -> None:
     model = tiny("gemma3")
+    begin = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    model.tokenizer.backend_tokenizer.post_processor = begin
     model.processor.chat_template = "<s>" + model.processor.chat_template
     ids = model.inputs([asked("gemma3", "dog")], [[picture(0)]])["input_ids"][0]
     assert (ids == model.tokenizer.bos_token_id).sum() == 1
