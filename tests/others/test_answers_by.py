@@ -155,7 +155,7 @@ def test_right_answers_score_as_right_and_again_by_score(
     )
     assert outcome.code == 0, outcome.err
     again = json.loads((file.parent / f"{row['name']}.scores.json").read_text())["table"]
-    assert again == rows
+    assert again == json.loads(json.dumps(rows))
 
 
 def test_a_box_is_scored_as_finely_as_it_was_written(setup: Setup) -> None:
@@ -209,7 +209,7 @@ def test_an_image_that_cannot_be_read_is_a_malformed_answer(
     def fails(path: Path) -> None:
         raise ImageError(f"The image {path} is damaged.")
 
-    monkeypatch.setattr("datamodules.commands.others.load_image", fails)
+    monkeypatch.setattr("datamodules.commands.asked.load_image", fails)
     (Path("runs/other/predictions")).mkdir(parents=True)
     name = "pope"
     rows, _ = ask_all(
