@@ -3,12 +3,13 @@
 The steps are inherited: training from `vista/training/learning.py`, evaluation from `vista/training/evaluation.py`.
 """
 
+from collections.abc import Collection
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from torch import nn
 
 from vista.codec.codec import Codec
 from vista.data import InputError
@@ -21,7 +22,7 @@ from vista.models.weights import check_shapes, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint
 from vista.training.learning import LearningModule
-from vista.training.optimizer import Muon, Optimization, parameter_groups
+from vista.training.optimizer import Optimization, make_optimizer
 from vista.training.resume import await_validation, go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
@@ -95,9 +96,7 @@ class VistaModule(LearningModule):
             checkpoint = read_checkpoint(init_from)
             self.on_load_checkpoint(checkpoint)
             self.load_state_dict(checkpoint["state_dict"])
-        for part, names in PARTS.items():
-            for name in names:
-                getattr(self.model, name).requires_grad_(part in trainable)
+        freeze_parts(self.model, trainable)
 
     def configure_model(self) -> None:
         """Shard the model where the strategy is `ShardedStrategy`; Lightning calls this when processes exist.
@@ -131,10 +130,7 @@ class VistaModule(LearningModule):
                 "Muon needs whole matrices, which a sharded model has not; "
                 "set --model.optimization.optimizer adamw"
             )
-        head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
-        groups = parameter_groups(self.model, head.weight, settings.weight_decay)
-        kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
-        optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
+        optimizer = make_optimizer(self.model, settings)
         num_steps = self.trainer.estimated_stepping_batches
         if not isfinite(num_steps):
             raise InputError(
@@ -178,6 +174,18 @@ class VistaModule(LearningModule):
 
     def text_settings(self) -> dict[str, Any]:
         """Settings of tokenizer, codec and parts that a checkpoint depends on, and no shape of a weight tells."""
-        names = ("num_bins", "num_points", "method", "multipart", "scale")
-        codec = {name: getattr(self.codec, name) for name in names}
-        return {**self.tokenizer.settings, **codec, **unseen_settings(self.model)}
+        return text_settings(self.tokenizer, self.codec, self.model)
+
+
+def text_settings(tokenizer: Tokenizer, codec: Codec, model: nn.Module) -> dict[str, Any]:
+    """See `VistaModule.text_settings`; the model may be on the meta device."""
+    names = ("num_bins", "num_points", "method", "multipart", "scale")
+    of_codec = {name: getattr(codec, name) for name in names}
+    return {**tokenizer.settings, **of_codec, **unseen_settings(model)}
+
+
+def freeze_parts(model: nn.Module, trainable: Collection[str]) -> None:
+    """Let only some parts of a `VistaLLM` be trained."""
+    for part, names in PARTS.items():
+        for name in names:
+            getattr(model, name).requires_grad_(part in trainable)

@@ -42,13 +42,24 @@ def shard(
     policy = MixedPrecisionPolicy()
     if bf16:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
-    for layer in layers:
-        if checkpointing and any(p.requires_grad for p in layer.parameters()):
+    twice = recomputed_layers(model) if checkpointing else []
+    for layer in sharded_layers(model):
+        if layer in twice:
             checkpoint(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     # Needed again at once by the backward pass: the root's weights stay gathered.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+
+
+def sharded_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers that are units by themselves; what is in none of them is the root's."""
+    return [module for module in model.modules() if isinstance(module, LAYERS)]
+
+
+def recomputed_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers whose activations are computed a second time: those that are trained."""
+    layers = sharded_layers(model)
+    return [layer for layer in layers if any(p.requires_grad for p in layer.parameters())]
 
 
 def gather(model: nn.Module) -> None:
