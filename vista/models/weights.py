@@ -71,7 +71,7 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     check_config(part, path, prefix)
     tensors = read_tensors(path, prefix)
     state = part.state_dict()
-    missing = [name for name in state if name not in tensors and not _tied(part, name)]
+    missing = [name for name in state if name not in tensors and not is_tied(part, name)]
     if missing:
         lack = f"{len(missing)} parameters of {type(part).__name__}, the first is {missing[0]}"
         raise InputError(f"{path} lacks {lack}")
@@ -80,7 +80,7 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
         for name, own in state.items():
             if name in tensors:
                 _copy(own, tensors[name], name, path)
-    if _tied(part, HEAD):
+    if is_tied(part, HEAD):
         _refuse_own_head(tensors, path)
 
 
@@ -144,7 +144,7 @@ def _refuse_own_head(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
             )
 
 
-def _tied(part: nn.Module, name: str) -> bool:
+def is_tied(part: nn.Module, name: str) -> bool:
     """Whether a parameter is only a second name of the input embeddings."""
     config = getattr(part, "config", None)
     return name.endswith(HEAD) and bool(getattr(config, "tie_word_embeddings", False))
