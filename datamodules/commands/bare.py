@@ -1,8 +1,8 @@
 """What configs say of a run, without weights: all settings of the groups, the tokenizer, the model on the meta device.
 
-    run = read_run(setup.settings)
-    run.data["batch_size"], run.trainer["max_epochs"]       # as given, else as the classes have it
-    bare_model(setup.settings, Vocabularies(32999, 30523))  # a VistaLLM that takes no memory
+run = read_run(setup.settings)
+run.data["batch_size"], run.trainer["max_epochs"]       # as given, else as the classes have it
+bare_model(setup.settings, Vocabularies(32999, 30523))  # a VistaLLM that takes no memory
 """
 
 from dataclasses import dataclass, is_dataclass
@@ -64,7 +64,9 @@ def read_run(settings: Settings) -> Run:
     return Run(
         with_defaults(MixtureData, settings, "data"),
         with_defaults(VistaModule, settings, "model"),
-        with_defaults(Trainer, {"trainer": TRAINER_DEFAULTS | (settings.get("trainer") or {})}, "trainer"),
+        with_defaults(
+            Trainer, {"trainer": TRAINER_DEFAULTS | (settings.get("trainer") or {})}, "trainer"
+        ),
     )
 
 

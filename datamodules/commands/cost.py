@@ -43,9 +43,7 @@ def card_batch(mixture: MixtureLengths, rows: int, groups: int) -> CardBatch:
     return max(drawn, key=lambda batch: sum(count * length for count, length in batch.groups))
 
 
-def _drawn(
-    mixture: MixtureLengths, rows: int, groups: int, rng: np.random.Generator
-) -> CardBatch:
+def _drawn(mixture: MixtureLengths, rows: int, groups: int, rng: np.random.Generator) -> CardBatch:
     shares = np.array(mixture.counts) / mixture.epoch
     images, uses, learned = 0.0, 0, 0
     texts, instructions = [], []

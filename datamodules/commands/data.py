@@ -104,9 +104,7 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
     _say_absent(absent)
 
 
-def as_stated(
-    dataset: str, split: str, annotations: Sequence[Annotation]
-) -> tuple[str, int, int]:
+def as_stated(dataset: str, split: str, annotations: Sequence[Annotation]) -> tuple[str, int, int]:
     """What the data set's authors count in a split, how many are found, and how many they state; 0: nothing."""
     what, number = EXPECTED.get((dataset, split), ("samples", 0))
     found = count(pictures(annotations).images) if what == "images" else len(annotations)

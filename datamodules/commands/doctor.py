@@ -77,7 +77,9 @@ class Doctor:
         tokenizer = self.tokenizer
         if tokenizer is not None:
             resumed = self.options.ckpt_path
-            self.check("checkpoint", lambda: look_at_checkpoint(setup, run, tokenizer, model, resumed))
+            self.check(
+                "checkpoint", lambda: look_at_checkpoint(setup, run, tokenizer, model, resumed)
+            )
         self.check("disk", lambda: look_at_disk(checkpoint_bytes(model, run.model["optimization"])))
         self.check("loading", lambda: look_at_loading(run, size, world, local))
 
@@ -86,7 +88,9 @@ class Doctor:
         self.setup = read_setup(options.config, options.data.root, options.plugin)
         self.digests["config"] = config_digest(self.setup.settings)
         self.run = read_run(self.setup.settings)
-        yield Finding("config", f"{len(self.setup.sources)} sources, digest {self.digests['config']}")
+        yield Finding(
+            "config", f"{len(self.setup.sources)} sources, digest {self.digests['config']}"
+        )
 
     def _read_tokenizer(self) -> Iterator[Finding]:
         assert self.setup is not None

@@ -1,8 +1,8 @@
-"""How long the samples of a run are, and how many share an image: measured on its files, else as stated for the paper's.
+"""How long the samples of a run are, and how many share an image: measured on its files, else as stated.
 
-    found = mixture_lengths(setup, run, tokenizer, queries=32)
-    found.sources[0].text.mean()        # tokens of a sample in the language model, visual ones included
-    found.absent                        # ["bqa_localqa"]: no files and nothing stated, so not in the plan
+found = mixture_lengths(setup, run, tokenizer, queries=32)
+found.sources[0].text.mean()        # tokens of a sample in the language model, visual ones included
+found.absent                        # ["bqa_localqa"]: no files and nothing stated, so not in the plan
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,9 @@ def choice_of(setup: Setup, run: Run) -> Choice:
     return Choice(setup.sources, data["tasks"], data["replay_tasks"], data["replay"])
 
 
-def train_mixture(setup: Setup, run: Run, choice: Choice) -> tuple[list[LoadedSource], list[Groups]]:
+def train_mixture(
+    setup: Setup, run: Run, choice: Choice
+) -> tuple[list[LoadedSource], list[Groups]]:
     """What `fit` trains on, but for images that are missing: samples whose image is tested on are left out.
 
     Raises:
@@ -115,7 +117,7 @@ def mixture_lengths(
         encoding = Encoding(tokenizer, ImageTransform(), queries, run.data["template"])
         found = [measured(each, own, encoding) for each, own in zip(loaded, groups, strict=True)]
     except MissingFileError:
-        for name, source in choice.trained_on().items():
+        for name in choice.trained_on():
             known = STATED.get(name)
             if known is None:
                 absent.append(name)
@@ -133,8 +135,8 @@ def measured(source: LoadedSource, groups: Groups, encoding: Encoding) -> Length
         annotation = annotations[index]
         sample = encoding.sample(source, annotation, source.task.turns(annotation, rng))
         visual = (encoding.num_queries - 1) * len(sample.images)
-        learned = sum(label >= 0 for label in sample.labels)
-        lengths = (len(sample.instruction_ids), len(sample.input_ids) + visual, learned)
+        answer = sum(label >= 0 for label in sample.labels)
+        lengths = (len(sample.instruction_ids), len(sample.input_ids) + visual, answer)
         rows.append((*lengths, len(sample.images)))
     instruction, text, learned, uses = np.array(rows, dtype=int).reshape(-1, 4).T
     passes = sum(own.shape[0] for own in groups.by_size.values()) / max(1, len(groups))

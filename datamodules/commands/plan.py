@@ -55,7 +55,9 @@ def main(options: PlanOptions) -> None:
     model = bare_model(setup.settings, vocabularies(tokenizer))
     say(*of_parts(model))
     if tokenizer is None:
-        say(f"the tokenizer is not there: taken as {USUAL.llm:,} pieces, the QFormer's as {USUAL.qformer:,}")
+        say(
+            f"the tokenizer is not there: taken as {USUAL.llm:,} pieces, the QFormer's as {USUAL.qformer:,}"
+        )
     mixture = mixture_lengths(setup, run, tokenizer, model.query_tokens.shape[1])
     say(*of_mixture(mixture))
     sharing = sharing_of(run, options)
@@ -89,7 +91,9 @@ def sharing_of(run: Run, options: PlanOptions) -> Sharing:
     """
     trainer = run.trainer
     devices = trainer["devices"]
-    named = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 8
+    named = (
+        len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 8
+    )
     cards = options.cards or named
     total = cards * (options.nodes or trainer["num_nodes"])
     if run.data["batch_size"] % total:
@@ -125,7 +129,11 @@ def of_mixture(mixture: MixtureLengths) -> Iterator[str]:
             f"nothing is known of {', '.join(mixture.absent)}: the files are not there (--data.root), and no lengths "
             "are stated; a generated world is written by `fit`"
         )
-    known = "measured on the files" if mixture.sources[0].measured else "as stated for the paper's mixture"
+    known = (
+        "measured on the files"
+        if mixture.sources[0].measured
+        else "as stated for the paper's mixture"
+    )
     yield f"an epoch: {mixture.epoch:,} samples of {len(mixture.sources)} sources, {known}"
     if mixture.absent:
         yield f"not counted, since neither files nor lengths are known: {', '.join(mixture.absent)}"

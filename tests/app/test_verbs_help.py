@@ -11,6 +11,8 @@ from datamodules.commands.options import (
     CheckTaskOptions,
     ConsolidateOptions,
     DataOptions,
+    DoctorOptions,
+    PlanOptions,
     ScoreOptions,
 )
 from main import VERBS
@@ -20,11 +22,12 @@ from vista.codec.bench.command import codec_bench
 
 TARGETS = {
     "score": ScoreOptions, "check-task": CheckTaskOptions, "data": DataOptions,
-    "consolidate": ConsolidateOptions, "codec-bench": codec_bench,
+    "consolidate": ConsolidateOptions, "codec-bench": codec_bench, "plan": PlanOptions, "doctor": DoctorOptions,
 }  # fmt: skip
 OWN = tuple(TARGETS)
 FIRST = {"score": ["--predictions", "a"], "check-task": ["res"], "data": ["audit"],
-         "consolidate": ["a", "b"], "codec-bench": ["--masks", "a"]}  # fmt: skip
+         "consolidate": ["a", "b"], "codec-bench": ["--masks", "a"],
+         "plan": [], "doctor": []}  # fmt: skip
 POSITIONS = {"data": {"action": "{audit,verify}"}, "consolidate": {"run": "run", "out": "out"}}
 VALUES = {  # of options whose values are not free
     "--format": "vqa", "--methods": "fast", "--multipart": "bridge", "--min_box": "0.5", "--data": "{}",
@@ -36,7 +39,7 @@ def test_every_verb_has_a_line():
     lines = run("--help").out.splitlines()
     for verb, summary in VERBS.items():
         assert lines.count(f"    {verb:12s} {summary}") == 1
-    assert len(VERBS) == 10
+    assert len(VERBS) == 12
 
 
 @pytest.mark.parametrize("verb", OWN)
@@ -65,7 +68,7 @@ def options_in(text: str) -> set[str]:
 @pytest.fixture(params=OWN)
 def verb(request, monkeypatch):
     """One of our verbs, whose words are parsed while nothing is done."""
-    from datamodules.commands import check_task, consolidate, data, score
+    from datamodules.commands import check_task, consolidate, data, doctor, plan, score
     from vista.codec.bench import command
 
     @functools.wraps(command.codec_bench)  # the parser reads the signature of what it calls
@@ -73,7 +76,7 @@ def verb(request, monkeypatch):
         pass
 
     monkeypatch.setattr(command, "codec_bench", nothing)
-    for module in (check_task, consolidate, data, score):
+    for module in (check_task, consolidate, data, doctor, plan, score):
         monkeypatch.setattr(module, "main", lambda options: None)
     return request.param
 

@@ -14,8 +14,8 @@ from datamodules.dataset import Encoding, TrainingSet
 from datamodules.mixture import MixtureData
 from tests.tiny import run
 from vista.images import ImageTransform
-from vista.training.footprint import Memory, Sharing
 from vista.training.flops import step_flops, unit_flops
+from vista.training.footprint import Memory, Sharing
 
 PAPER = ("--config", "stage1", "--config", "vicuna_7b", "--config", "coinit", "--config", "fsdp")
 

@@ -23,7 +23,9 @@ def shapes_in(path: Path, prefix: str = "") -> dict[str, Shape]:
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise MissingFileError(f"no .safetensors file at {path}; download the weights into that folder")
+        raise MissingFileError(
+            f"no .safetensors file at {path}; download the weights into that folder"
+        )
     for shard in shards_named(path):
         if path / shard not in files:
             raise MissingFileError(f"{path} lacks the shard {shard}; download it into that folder")
@@ -69,9 +71,7 @@ def unfit(part: nn.Module, path: Path, prefix: str) -> list[str]:
     """
     shapes, state = shapes_in(path, prefix), part.state_dict()
     found = [
-        f"{path} lacks {name}"
-        for name in state
-        if name not in shapes and not is_tied(part, name)
+        f"{path} lacks {name}" for name in state if name not in shapes and not is_tied(part, name)
     ]
     found += [
         f"{path} has {name}, which this {type(part).__name__} lacks"

@@ -98,12 +98,16 @@ class Saved:
 
     def bytes(self) -> int:
         """Of all that is kept so far."""
-        return sum(storage.nbytes() for storage in self.kept)
+        return total_bytes(self.kept)
 
     def most_inside(self) -> int:
         """Of the layer that saves most."""
-        sums = [sum(storage.nbytes() for storage in each) for each in self.inside]
-        return max(sums, default=0)
+        return max(map(total_bytes, self.inside), default=0)
+
+
+def total_bytes(storages: Iterable[torch.UntypedStorage]) -> int:
+    """Of some storages together."""
+    return sum(storage.nbytes() for storage in storages)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

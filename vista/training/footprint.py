@@ -1,7 +1,7 @@
 """Bytes that training takes on a card and in a checkpoint, found by walking a model without weights.
 
-The optimizer makes a step on the meta device, so that its states are counted as it makes them. Of a sharded tensor every
-card keeps as many rows as the first one (FSDP2 pads the last ones').
+The optimizer makes a step on the meta device, so that its states are counted as it makes them. Of a sharded tensor
+every card keeps as many rows as the first one (FSDP2 pads the last ones').
 """
 
 import copy
@@ -17,7 +17,9 @@ from vista.training.activations import CardBatch, activations
 from vista.training.optimizer import Optimization, make_optimizer
 from vista.training.sharding import recomputed_layers, sharded_layers
 
-TENSOR_ENTRY = 352  # bytes of `torch.save` for each tensor: its name, its place, and the filling between
+TENSOR_ENTRY = (
+    352  # bytes of `torch.save` for each tensor: its name, its place, and the filling between
+)
 
 
 @dataclass(frozen=True)

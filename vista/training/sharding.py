@@ -58,8 +58,11 @@ def sharded_layers(model: nn.Module) -> list[nn.Module]:
 
 def recomputed_layers(model: nn.Module) -> list[nn.Module]:
     """The layers whose activations are computed a second time: those that are trained."""
-    layers = sharded_layers(model)
-    return [layer for layer in layers if any(p.requires_grad for p in layer.parameters())]
+    return list(filter(_is_trained, sharded_layers(model)))
+
+
+def _is_trained(layer: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in layer.parameters())
 
 
 def gather(model: nn.Module) -> None:

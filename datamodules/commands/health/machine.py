@@ -46,12 +46,16 @@ def look_at_disk(checkpoint: int) -> Iterator[Finding]:
     needed = checkpoint * kept
     what = f"{kept} checkpoints of {checkpoint / GB:.3g} GB need {needed / GB:.3g} GB, {free / GB:.3g} are free"
     if needed > free:
-        yield fault("disk", f"{what} at {folder}; free some space, or make {RUNS} a link to another disk")
+        yield fault(
+            "disk", f"{what} at {folder}; free some space, or make {RUNS} a link to another disk"
+        )
     else:
         yield Finding("disk", f"{what} at {folder}")
 
 
-def look_at_loading(run: Run, image_size: int, world_size: int, local_size: int) -> Iterator[Finding]:
+def look_at_loading(
+    run: Run, image_size: int, world_size: int, local_size: int
+) -> Iterator[Finding]:
     """Whether the batches of all loader processes of this host fit into shared memory; how many cores they have.
 
     Args:
@@ -65,7 +69,7 @@ def look_at_loading(run: Run, image_size: int, world_size: int, local_size: int)
     needed = workers * PREFETCHED * rows * 3 * image_size**2 * 4
     if SHARED_MEMORY.is_dir():
         free = shutil.disk_usage(SHARED_MEMORY).free
-        what = f"{workers} loader processes need up to {needed / GB:.2g} GB of {SHARED_MEMORY}, {free / GB:.2g} are free"
+        what = f"{workers} loader processes need {needed / GB:.2g} GB of {SHARED_MEMORY}, {free / GB:.2g} are free"
         advice = "; set data.num_workers lower, or begin the container with a larger --shm-size"
         yield Finding("shared memory", what if needed <= free else what + advice, needed <= free)
     cores = len(os.sched_getaffinity(0))
@@ -87,6 +91,9 @@ def look_at_extras(settings: Settings) -> Iterator[Finding]:
         if there:
             yield Finding(f"extra {package}", f"present ({purpose})")
         elif words & set(asked_by):
-            yield fault(f"extra {package}", f"missing, and the config asks for {purpose}: pip install {package}")
+            yield fault(
+                f"extra {package}",
+                f"missing, and the config asks for {purpose}: pip install {package}",
+            )
         else:
             yield Finding(f"extra {package}", f"missing, and not asked for ({purpose})")

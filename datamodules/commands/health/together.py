@@ -43,7 +43,9 @@ class Processes:
 def of_environment() -> Processes:
     """Who this process is; alone where nothing is said."""
     names = {"rank": "RANK", "size": "WORLD_SIZE", "local": "LOCAL_WORLD_SIZE"}
-    return Processes(**{key: int(os.environ.get(name, Processes.__dict__[key])) for key, name in names.items()})
+    return Processes(
+        **{key: int(os.environ.get(name, Processes.__dict__[key])) for key, name in names.items()}
+    )
 
 
 def connect(processes: Processes) -> None:
@@ -53,7 +55,9 @@ def connect(processes: Processes) -> None:
         InputError: somebody never came; it is said who.
     """
     address = os.environ.get("MASTER_ADDR", "localhost")
-    place = Place(address, int(os.environ.get("MASTER_PORT", "29500")), processes.rank, processes.size)
+    place = Place(
+        address, int(os.environ.get("MASTER_PORT", "29500")), processes.rank, processes.size
+    )
     server, _ = Meeting(place, lambda: None).hold()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
@@ -80,9 +84,15 @@ def look_at_exchange(processes: Processes) -> Iterator[Finding]:
         seconds = time.perf_counter() - began
     wanted = processes.size * (processes.size - 1) / 2
     if total != wanted:
-        yield fault("exchange", f"the sum of all ranks is {total:g}, not {wanted:g}; look at the network and at NCCL")
+        yield fault(
+            "exchange",
+            f"the sum of all ranks is {total:g}, not {wanted:g}; look at the network and at NCCL",
+        )
     else:
-        yield Finding("exchange", f"{processes.size} processes, {1000 * seconds:.3g} ms a round trip on {device.type}")
+        yield Finding(
+            "exchange",
+            f"{processes.size} processes, {1000 * seconds:.3g} ms a round trip on {device.type}",
+        )
 
 
 def config_digest(settings: Settings) -> str:
@@ -134,6 +144,8 @@ def look_at_digests(digests: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
             yield fault(f"same {what}", f"rank {ranks} has another one than rank 0; {text}")
         elif unknown:
             ranks = ", ".join(map(str, unknown))
-            yield fault(f"same {what}", f"not known on rank {ranks}; see the faults before this one")
+            yield fault(
+                f"same {what}", f"not known on rank {ranks}; see the faults before this one"
+            )
         else:
             yield Finding(f"same {what}", f"{found[0]} on {len(found)} processes")

@@ -60,7 +60,9 @@ def _look_at_part(group: str, part: nn.Module, weights: Path, prefix: str) -> Fi
         return fault(check, " ".join(str(error).split()))
     if complaints:
         more = f", and {len(complaints) - 1} more" * (len(complaints) > 1)
-        return fault(check, f"{complaints[0]}{more}; fetch the folder again, or set the sizes that it has")
+        return fault(
+            check, f"{complaints[0]}{more}; fetch the folder again, or set the sizes that it has"
+        )
     return Finding(check, f"all {len(part.state_dict())} tensors are in {weights}")
 
 
@@ -107,15 +109,16 @@ def _differences(
         if then is not None and then != run.data["template"]:
             yield f"data.template is {then} there and {run.data['template']} here"
     try:
-        check_shapes(_weights(path, states), {f"model.{k}": v for k, v in model.state_dict().items()})
+        check_shapes(
+            _weights(path, states), {f"model.{k}": v for k, v in model.state_dict().items()}
+        )
     except InputError as error:
         yield str(error)
 
 
 def _weights(path: Path, states: dict) -> dict:
     """Weights of the model by name; of a file they stay on the disk, of shards nothing but sizes is read."""
+    found = states.get("state_dict")
     if path.is_dir():
         found = sharded.empty_tensors(path, sharded.WEIGHTS, device="meta")
-    else:
-        found = states["state_dict"]
-    return {name: tensor for name, tensor in found.items() if name.startswith("model.")}
+    return {name: tensor for name, tensor in (found or {}).items() if name.startswith("model.")}
