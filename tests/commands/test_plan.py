@@ -1,6 +1,7 @@
 """`plan`: what it says of the paper's runs, of real files, and of settings that do not fit together."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,9 +62,9 @@ def test_the_paper_s_hours_are_told_by_size_and_stage():
 
 
 def test_lengths_and_operations_are_those_of_the_batches(tiny_world, tmp_path):
-    """All batches of an epoch, encoded, against the plan's means: operations within 2 %, steps exactly.
+    """All batches of an epoch, encoded, against the plan's means: steps exactly, operations within 1 %.
 
-    A batch may end between samples of one image, which is then encoded twice.
+    Those of images within 5 %: of 64 scenes, some stand in a batch twice and are encoded once.
     """
     config = tmp_path / "place.yaml"
     config.write_text(
@@ -87,9 +88,13 @@ def test_lengths_and_operations_are_those_of_the_batches(tiny_world, tmp_path):
     encoding = Encoding(tokenizer, ImageTransform(96), queries)
     loader = TrainingSet(data.train_sources, encoding)
     batches = list(data.train_dataloader().batch_sampler)
-    real = sum(step_flops(unit, loader.__getitems__(keys)) for keys in batches)
-    planned = sample_flops(unit, mixture) * 32 * len(batches)
-    assert planned == pytest.approx(real, rel=0.02)
+    epoch = [loader.__getitems__(keys) for keys in batches]
+    samples = 32 * len(batches)
+    text = replace(unit, image=0)
+    real = sum(step_flops(text, batch) for batch in epoch)
+    assert sample_flops(text, mixture) * samples == pytest.approx(real, rel=0.01)
+    real = sum(step_flops(unit, batch) for batch in epoch)
+    assert sample_flops(unit, mixture) * samples == pytest.approx(real, rel=0.05)
 
 
 def test_a_batch_for_memory_is_none_of_the_light_ones(tiny_world, tmp_path):

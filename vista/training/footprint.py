@@ -7,6 +7,7 @@ every card keeps as many rows as the first one (FSDP2 pads the last ones').
 import copy
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -117,7 +118,7 @@ def gathered(bare: VistaLLM, sharing: Sharing) -> int:
         buckets = 4 * trained if sharing.cards > 1 else 0
         return copies + buckets
     layers = sharded_layers(bare)
-    in_layers = {p for layer in layers for p in layer.parameters()}
+    in_layers = set(chain.from_iterable(layer.parameters() for layer in layers))
     root = [p for p in bare.parameters() if p not in in_layers]
     largest = max((_numbers(layer.parameters()) for layer in layers), default=0)
     most_trained = max((_numbers(_trained(layer.parameters())) for layer in layers), default=0)
