@@ -29,6 +29,8 @@ VERBS = {
     "score": "score answers in files, without a model",
     "check-task": "check that tasks keep the contract",
     "data": "audit overlaps of training and test images, or verify numbers of samples",
+    "plan": "say what a training will cost: memory, hours, size of a checkpoint",
+    "doctor": "look at all that a training needs: files, weights, disk, processes",
     "consolidate": "write the weights of a sharded checkpoint into one file",
     "export": "write a model as one folder, for transformers and for every verb",
     "codec-bench": "measure how well sequences of points hold masks",

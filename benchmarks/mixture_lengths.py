@@ -1,8 +1,10 @@
-"""How long the samples of the paper's mixture are, and how many share an image: writes mixture_lengths.json.
+"""How long the samples of the paper's mixture are, and how many share an image.
+
+Writes datamodules/commands/mixture_lengths.json, which `python main.py plan` takes where files are not there.
 
     python -m benchmarks.mixture_lengths --root DATA --config coinit
 
-For every training source of stage 1 that is below the data root: nine deciles of the pieces in a prompt, of the pieces
+For every training source that is below the data root: its images, nine deciles of the pieces in a prompt, of the pieces
 of words in an answer and of its regions. A word counts as 1.3 pieces, as English does for LLaMA's tokenizer. Numbers of
 samples and of samples an image are those of Table 1 and of the data sets' own pages (docs/sources.md); they are written
 here, since slices of the files do not show them. The committed file was made from small slices: Flickr30k Entities,
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.commands import stated
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.readers import READERS
 from tasks import Task
@@ -36,7 +39,7 @@ STATED = {
     "res_refcoco": (120_624, 7.1), "res_refcocop": (120_191, 7.1), "res_refcocog": (80_512, 3.7),
     "grec_grefcoco": (209_344, 12.3), "gres_grefcoco": (209_344, 12.3), "reg_refcoco": (42_404, 2.5),
     "reg_visual_genome": (180_138, 2.3), "spot_caption_flickr30k": (148_915, 5.0), "vcr": (425_846, 5.3),
-    "pqa_looktwice": (83_226, 3.0), "bqa_visual7w": (93_813, 7.3),
+    "pqa_looktwice": (83_226, 3.0), "bqa_visual7w": (93_813, 7.3), "nlvr2": (86_373, 1), "attcoseg": (685_000, 1),
 }  # fmt: skip
 # Regions of gRefCOCO's training expressions: none, one and several as in the release; of several, two, three and more
 # in the shares of the 907 such expressions of its val, testA and testB that were at hand.
@@ -101,7 +104,7 @@ def lengths_of(turns: Sequence[Turns], task: str) -> dict[str, object]:
         "prompt": deciles(prompts),
         "answer": deciles(answers),
         "regions": deciles(regions),
-        "region": "mask" if task in ("res", "gres") else "box",
+        "region": "mask" if task in ("res", "gres", "attcoseg") else "box",
     }
 
 
@@ -110,9 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="data root with official files")
     parser.add_argument("--config", action="append", default=[], help="config with the sources")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).with_name("mixture_lengths.json")
-    )
+    parser.add_argument("--out", type=Path, default=stated.FILE)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     setup = read_setup(given.config, given.root, [])
@@ -131,7 +132,10 @@ def main() -> None:
         lengths = lengths_of(turns, source.task)
         if name in LIKE:
             lengths["regions"] = deciles(TARGETS)
-        found[name] = {"samples": samples, "samples_of_an_image": per_image, **lengths}
+        images = round(np.mean([len(annotation.images) for annotation in annotations[:400]]))
+        found[name] = {
+            "samples": samples, "samples_of_an_image": per_image, "images": images, **lengths,
+        }  # fmt: skip
         print(name, len(annotations), found[name])
     given.out.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -1,20 +1,19 @@
 """Samples of random tokens for train.py, as long as those of the paper's stage 1 and sharing images as they do.
 
-drawn = draw(32, questions_per_image=4, rng)                  # lengths, from mixture_lengths.json
+drawn = draw(32, questions_per_image=4, rng)                  # lengths, from datamodules/commands/mixture_lengths.json
 batch = batch_of(write(drawn, "paper", seed=0), queries=32, side=224, device="cpu")
 """
 
-import json
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.commands.stated import STATED
 from vista.tokens.batch import Sample, collate
 
-LENGTHS = json.loads(Path(__file__).with_name("mixture_lengths.json").read_text())
+LENGTHS = {name: source for name, source in STATED.items() if source["images"] == 1}  # of stage 1
 IMAGE, PAD, VOCABULARY = 3, 0, 4000
 NUMBERS = {"box": 4, "mask": 64}  # of a region
 LAYOUTS = ("paper", "compact")

@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.train
     python -m benchmarks.train --device cuda --size 7b
 
-Samples have the lengths, and share images, as in the paper's stage 1 (mixture_lengths.json, made by
+Samples have the lengths, and share images, as in the paper's stage 1 (datamodules/commands/mixture_lengths.json, by
 mixture_lengths.py). The usual way gives every sample an image of its own, pads all to the longest and computes the
 logits of every position. Ours encodes an image once for all its samples, sends samples of about one length through the
 LLM together and computes the logits of answers alone; `ratio_compact` adds the compact layout's shorter answers. Loss

@@ -3,12 +3,14 @@
 The steps are inherited: training from `vista/training/learning.py`, evaluation from `vista/training/evaluation.py`.
 """
 
+from collections.abc import Collection
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from torch import nn
 from transformers import PreTrainedModel
 
 from vista.codec.codec import Codec
@@ -22,7 +24,7 @@ from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, fill_part, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.learning import LearningModule
-from vista.training.optimizer import Muon, Optimization, parameter_groups
+from vista.training.optimizer import Optimization, make_optimizer
 from vista.training.resume import await_validation, go_on, reopen_epoch, settings_of
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
@@ -96,9 +98,7 @@ class VistaModule(LearningModule):
         self.learned_words[tokenizer.number_ids[10:]] = False
         if init_from is not None:
             self.on_load_checkpoint(describe(init_from))
-        for part, names in PARTS.items():
-            for name in names:
-                getattr(self.model, name).requires_grad_(part in trainable)
+        freeze_parts(self.model, trainable)
         keep_frozen_in(self.model, getattr(torch, frozen_dtype))
         if not is_laid_out(self.model):
             self.fill()
@@ -136,10 +136,7 @@ class VistaModule(LearningModule):
             raise InputError(
                 "FSDPStrategy (FSDP1) makes all weights flat; take FSDP2, as configs/places/fsdp.yaml does"
             )
-        if self.frozen_dtype == "bfloat16" and "bf16" not in str(self.trainer.precision):
-            raise InputError(
-                "--model.frozen_dtype bfloat16 needs --trainer.precision bf16-mixed: weights of both kinds meet"
-            )
+        check_frozen_dtype(self.frozen_dtype, self.trainer.precision)
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
         if is_laid_out(self.model):
@@ -165,10 +162,7 @@ class VistaModule(LearningModule):
                 "Muon needs whole matrices, which a sharded model has not; "
                 "set --model.optimization.optimizer adamw"
             )
-        head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
-        groups = parameter_groups(self.model, head.weight, settings.weight_decay)
-        kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
-        optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
+        optimizer = make_optimizer(self.model, settings)
         num_steps = self.trainer.estimated_stepping_batches
         if not isfinite(num_steps):
             raise InputError(
@@ -212,6 +206,30 @@ class VistaModule(LearningModule):
 
     def text_settings(self) -> dict[str, Any]:
         """Settings of tokenizer, codec and parts that a checkpoint depends on, and no shape of a weight tells."""
-        names = ("num_bins", "num_points", "method", "multipart", "scale")
-        codec = {name: getattr(self.codec, name) for name in names}
-        return {**self.tokenizer.settings, **codec, **unseen_settings(self.model)}
+        return text_settings(self.tokenizer, self.codec, self.model)
+
+
+def text_settings(tokenizer: Tokenizer, codec: Codec, model: nn.Module) -> dict[str, Any]:
+    """See `VistaModule.text_settings`; the model may be on the meta device."""
+    names = ("num_bins", "num_points", "method", "multipart", "scale")
+    of_codec = {name: getattr(codec, name) for name in names}
+    return {**tokenizer.settings, **of_codec, **unseen_settings(model)}
+
+
+def check_frozen_dtype(frozen_dtype: FrozenDtype, precision: object) -> None:
+    """Refuse weights of two kinds that would meet in one product.
+
+    Raises:
+        InputError: frozen weights are kept in bfloat16 and others are not computed in it.
+    """
+    if frozen_dtype == "bfloat16" and "bf16" not in str(precision):
+        raise InputError(
+            "--model.frozen_dtype bfloat16 needs --trainer.precision bf16-mixed: weights of both kinds meet"
+        )
+
+
+def freeze_parts(model: nn.Module, trainable: Collection[str]) -> None:
+    """Let only some parts of a `VistaLLM` be trained."""
+    for part, names in PARTS.items():
+        for name in names:
+            getattr(model, name).requires_grad_(part in trainable)

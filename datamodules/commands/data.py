@@ -14,7 +14,7 @@ from datamodules.commands.options import DataOptions
 from datamodules.leakage import find_leaks, images_tested, unnamed
 from datamodules.pictures import pictures
 from datamodules.source import Source, nearest
-from vista.data import InputError, SampleError
+from vista.data import Annotation, InputError, SampleError
 from vista.printable import say
 
 
@@ -90,8 +90,7 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
             except (InputError, SampleError, OSError) as error:
                 damaged.append(f"{source.dataset} ({split}): {error}")
                 continue
-            what, number = EXPECTED.get((source.dataset, split), ("samples", 0))
-            found = count(pictures(annotations).images) if what == "images" else len(annotations)
+            what, found, number = as_stated(source.dataset, split, annotations)
             verdict = ""
             if number and found == number:  # where the authors state one
                 verdict = ", as stated"
@@ -103,6 +102,13 @@ def verify(setup: Setup, tasks: Sequence[str] = ()) -> None:
     for sentence in damaged:
         say(f"cannot be read: {sentence}")
     _say_absent(absent)
+
+
+def as_stated(dataset: str, split: str, annotations: Sequence[Annotation]) -> tuple[str, int, int]:
+    """What the data set's authors count in a split, how many are found, and how many they state; 0: nothing."""
+    what, number = EXPECTED.get((dataset, split), ("samples", 0))
+    found = count(pictures(annotations).images) if what == "images" else len(annotations)
+    return what, found, number
 
 
 def count(images: pa.ChunkedArray) -> int:

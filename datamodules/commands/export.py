@@ -6,25 +6,23 @@ python main.py export --ckpt_path runs/stage2 --out exported --push owner/name
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 
+from datamodules.commands.bare import Vocabularies, bare_model
 from datamodules.commands.options import ExportOptions
 from datamodules.commands.push import check_name, push
 from vista.app.model_card import model_card
 from vista.app.model_settings import how_trained
 from vista.app.runs import config_of, find_checkpoint
-from vista.app.settings import defaults, make_part, stack
+from vista.app.settings import defaults, stack
 from vista.app.strict_yaml import Settings
 from vista.app.unnamed import read_unnamed
 from vista.data import InputError
-from vista.images import CLIP_MEAN, CLIP_STD
 from vista.models.config_file import unseen_settings
-from vista.models.instructblip import Pixels, is_instructblip
-from vista.models.parts import LLM, Encoder, QFormer
-from vista.models.vistallm import VistaLLM
+from vista.models.instructblip import is_instructblip
+from vista.models.pixels import pixels_of
 from vista.models.weights import check_shapes
 from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
@@ -79,35 +77,19 @@ def write_folder(path: Path, settings: Settings, folder: Path, dtype: torch.dtyp
         raise InputError(f"{path} lacks {missing[0]!r}; it was not written by a training")
     weights, shapes = open_weights(path)
     tokenizer = Tokenizer.from_json(states["vista"]["tokenizer"])
-    model = bare_model(settings, tokenizer)
+    vocabularies = Vocabularies(len(tokenizer), tokenizer.instruction_size)
+    model = bare_model(settings, vocabularies, tokenizer.image_id)
     own = {f"{PREFIX}{name}": tensor for name, tensor in model.state_dict().items()}
     check_shapes({name: shapes[name] for name in shapes if name.startswith(PREFIX)}, own)
     for name, value in unseen_settings(model).items():
         if (saved := states["vista"]["settings"].get(name, value)) != value:
             raise InputError(f"{path} was made with {name} {saved}, its config has {value}")
-    FolderWriter(model, weights, dtype, folder).write(states, tokenizer, _pixels(model))
+    pixels = pixels_of(model.vision_model.config)
+    FolderWriter(model, weights, dtype, folder).write(states, tokenizer, pixels)
     (folder / "config.yaml").write_text(yaml.safe_dump(how_trained(settings), sort_keys=False))
     numbers = sum(parameter.numel() for parameter in model.parameters())
     card = model_card(settings, states, path, numbers, dtype, is_instructblip(model))
     (folder / "README.md").write_text(card)
-
-
-def bare_model(settings: Settings, tokenizer: Tokenizer) -> VistaLLM:
-    """The model of a run without memory; no file of weights is opened.
-
-    Raises:
-        InputError: a setting of a part is unknown.
-    """
-    groups = {}
-    for group in ("encoder", "qformer", "llm"):
-        groups[group] = dict(settings.get(group) or {}) | {"weights": None}
-    groups["llm"]["vocab_size"] = len(tokenizer)
-    groups["qformer"]["vocab_size"] = tokenizer.instruction_size
-    with torch.device("meta"):
-        encoder = make_part(Encoder, groups, "encoder")
-        groups["qformer"]["encoder_hidden_size"] = encoder.config.hidden_size
-        qformer, llm = make_part(QFormer, groups, "qformer"), make_part(LLM, groups, "llm")
-        return VistaLLM(encoder, qformer, llm, tokenizer.image_id)
 
 
 def _settings_of(path: Path, configs: list[str]) -> Settings:
@@ -119,9 +101,3 @@ def _settings_of(path: Path, configs: list[str]) -> Settings:
         )
     below = None if own is None else read_unnamed(own)
     return stack(configs if below else [*defaults(configs), *configs], below)
-
-
-def _pixels(model: VistaLLM) -> Pixels:
-    """What `vista.images.ImageTransform` does with an image."""
-    config: Any = model.vision_model.config
-    return Pixels(config.image_size, CLIP_MEAN, CLIP_STD)

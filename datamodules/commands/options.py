@@ -173,6 +173,36 @@ class ExportOptions:
     config: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class PlanOptions(SourceOptions):
+    """Say what a run will cost: memory, operations, hours and the size of a checkpoint. Nothing is trained.
+
+    Attributes:
+        nodes: machines; null: as trainer.num_nodes says.
+        cards: of a machine; null: as trainer.devices says, 8 where that is `auto`.
+        card_gb: memory of a card that may be used, in 10^9 bytes.
+        tflops: peak of a card, in 10^12 operations a second; 312: an A100 in bfloat16.
+        mfu: share of that peak that training reaches.
+    """
+
+    nodes: int | None = None
+    cards: int | None = None
+    card_gb: float = 80.0
+    tflops: float = 312.0
+    mfu: float = 0.4
+
+
+@dataclass(frozen=True)
+class DoctorOptions(SourceOptions):
+    """Look at all that a training needs, on every process: a line a check, exit code 1 with any fault.
+
+    Attributes:
+        ckpt_path: the checkpoint or run that is to be resumed, if one is.
+    """
+
+    ckpt_path: str = ""
+
+
 Options: TypeAlias = (
     ScoreOptions
     | OthersOptions
@@ -180,6 +210,8 @@ Options: TypeAlias = (
     | DataOptions
     | ConsolidateOptions
     | ExportOptions
+    | PlanOptions
+    | DoctorOptions
 )
 
 
@@ -200,4 +232,8 @@ def parse_options(verb: str, words: list[str]) -> Options:
         return parse(verb, DataOptions, words, positional=True)
     if verb == "export":
         return parse(verb, ExportOptions, words)
+    if verb == "plan":
+        return parse(verb, PlanOptions, words)
+    if verb == "doctor":
+        return parse(verb, DoctorOptions, words)
     return parse(verb, ConsolidateOptions, words, positional=True)

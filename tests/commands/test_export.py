@@ -25,9 +25,11 @@ from vista.app import runs
 from vista.app.run_folder import CheckpointFile
 from vista.app.runs import find_checkpoint
 from vista.data import InputError
-from vista.images import CLIP_MEAN, CLIP_STD, ImageTransform
-from vista.models.instructblip import Pixels
-from vista.models.parts import LLM, Encoder, QFormer
+from vista.images import ImageTransform
+from vista.models.encoder import build_encoder
+from vista.models.llm import build_llm
+from vista.models.parts import QFormer
+from vista.models.pixels import usual_pixels
 from vista.models.vistallm import VistaLLM
 from vista.training import checkpoint_files, write_folder
 from vista.training.checkpoints import open_weights, read_checkpoint
@@ -60,9 +62,9 @@ def copy(exported: Path, tmp_path: Path) -> Path:
 def trained(finished: FinishedRun) -> VistaLLM:
     """The model of the run, built by hand."""
     vocab = len(tokenizer())
-    encoder = Encoder(image_size=32, **SIZES)
+    encoder = build_encoder(image_size=32, **SIZES)
     qformer = QFormer(QUERIES, encoder_hidden_size=32, vocab_size=vocab, **SIZES)
-    llm = LLM(vocab_size=vocab, **SIZES)
+    llm = build_llm(vocab_size=vocab, **SIZES)
     model = VistaLLM(encoder, qformer, llm, tokenizer().image_id)
     state = read_checkpoint(find_checkpoint(finished.folder))["state_dict"]
     names = {name.removeprefix("model."): t for name, t in state.items() if name != "learned_words"}
@@ -269,7 +271,7 @@ def write(model: VistaLLM, folder: Path, dtype: torch.dtype) -> None:
     weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     weights["learned_words"] = torch.ones(3, dtype=torch.bool)
     vista = {"settings": {"bracket_layout": "compact"}, "tokenizer": ""}
-    pixels = Pixels(32, CLIP_MEAN, CLIP_STD)
+    pixels = usual_pixels("CLIP", 32)
     FolderWriter(model, weights, dtype, folder).write(
         {"vista": vista, **STATES}, tokenizer(), pixels
     )
@@ -278,7 +280,7 @@ def write(model: VistaLLM, folder: Path, dtype: torch.dtype) -> None:
 def test_a_head_of_its_own_stays_one(tmp_path):
     """The tables of an LLM that is not tied, with the rows that were added to its vocabulary."""
     ours = tiny_model()
-    llm = LLM(vocab_size=len(tokenizer()), tie_embeddings=False, **SIZES)
+    llm = build_llm(vocab_size=len(tokenizer()), tie_embeddings=False, **SIZES)
     model = VistaLLM(ours.vision_model, ours.qformer, llm, ours.image_token_id).eval()
     write(model, tmp_path, torch.float32)
     theirs = InstructBlipForConditionalGeneration.from_pretrained(tmp_path).eval()

@@ -1,6 +1,7 @@
 """Parts from a checkpoint laid out as `Salesforce/instructblip-vicuna-7b`: one set of shards, bfloat16, fewer rows."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -339,6 +340,37 @@ def test_a_qformer_of_a_folder_without_weights_starts_at_random(composite):
     assert not torch.equal(*weights)
 
 
+def test_a_part_of_an_architecture_alone_starts_at_random(composite, tmp_path):
+    """Weights that lie beside it are not looked at; a folder that says nothing is refused."""
+    (composite / "model.safetensors").write_text("no weights")
+    (tmp_path / "empty").mkdir()
+    vocab = len(tokenizer())
+    builders = {
+        "encoder": build_encoder,
+        "qformer": partial(QFormer, encoder_hidden_size=32, vocab_size=vocab),
+        "llm": partial(build_llm, vocab),
+    }
+    expected = tiny_model()
+    parts = {"encoder": "vision_model", "qformer": "qformer", "llm": "language_model"}
+    for group, builder in builders.items():
+        shapes = {name: t.shape for name, t in builder(architecture=composite).state_dict().items()}
+        own = getattr(expected, parts[group]).state_dict()
+        assert shapes == {name: tensor.shape for name, tensor in own.items()}
+        with pytest.raises(
+            MissingFileError, match=rf"empty holds no config\.json; {group}\.architecture"
+        ):
+            builder(architecture=tmp_path / "empty")
+    assert QFormer(architecture=composite).num_queries == QUERIES
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 3}'])
+def test_an_index_that_is_damaged_is_refused(tmp_path, text):
+    saved_llm(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(InputError, match=r"index\.json is no index of files of weights; download"):
+        read_tensors(tmp_path)
+
+
 def test_a_model_of_the_hub_is_downloaded_or_told_how(tmp_path, monkeypatch):
     """Weights, settings and tokenizers alone; what is on the disk is asked for nowhere."""
     asked = []
@@ -354,10 +386,11 @@ def test_a_model_of_the_hub_is_downloaded_or_told_how(tmp_path, monkeypatch):
     state = saved_llm(tmp_path)
     llm = build_llm(len(tokenizer()), num_layers=2, weights=Path("owner/model"), **SIZES)
     assert torch.equal(llm.model.norm.weight, state["model.norm.weight"])
-    assert asked == [("owner/model", ["*.safetensors", "*.json", "*.model", "*.txt"])]
+    settings, everything = ["*.json"], ["*.safetensors", "*.json", "*.model", "*.txt"]
+    assert asked == [("owner/model", settings), ("owner/model", everything)]
     with pytest.raises(MissingFileError, match=r"run `hf download some/one .*--local-dir DIR`"):
         build_llm(len(tokenizer()), num_layers=2, weights=Path("some/one"), **SIZES)
     (tmp_path / "some" / "two").mkdir(parents=True)
     with pytest.raises(MissingFileError, match=r"no \.safetensors file at some/two"):
         build_llm(len(tokenizer()), num_layers=2, weights=Path("some/two"), **SIZES)
-    assert len(asked) == 2
+    assert len(asked) == 3

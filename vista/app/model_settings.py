@@ -1,7 +1,7 @@
 """The settings of a model that is one folder: its `config.yaml`, and what the files beside it say.
 
     config.yaml     how it was trained: `data`, `model`, `trainer`          written without what follows
-    config.json     sizes of the parts, by transformers' names              -> `encoder`, `qformer`, `llm`
+    config.json     sizes of the parts, in one file or in a folder of each  -> `encoder`, `qformer`, `llm`
     vista.json      how its text is written                                 -> `tokenizer`, `codec`
 
 So nothing is said twice, and no two files can differ.
@@ -29,27 +29,6 @@ SECTIONS = {
     "encoder": ("vision_config", "vision_model"),
     "qformer": ("qformer_config", "qformer"),
     "llm": ("text_config", "language_model"),
-}
-# transformers' names -> our settings, of each group.
-SIZES = {
-    "hidden_size": "hidden_size",
-    "num_hidden_layers": "num_layers",
-    "num_attention_heads": "num_heads",
-    "intermediate_size": "mlp_size",
-}
-OWN = {
-    "encoder": {"image_size": "image_size", "patch_size": "patch_size"},
-    "qformer": {
-        "cross_attention_frequency": "cross_attention_every",
-        "hidden_dropout_prob": "dropout",
-        "max_position_embeddings": "max_positions",
-    },
-    "llm": {
-        "max_position_embeddings": "max_positions",
-        "tie_word_embeddings": "tie_embeddings",
-        "rms_norm_eps": "rms_norm_eps",
-        "rope_theta": "rope_theta",
-    },
 }
 
 
@@ -79,8 +58,8 @@ def read_with_model(file: Path) -> Settings:
     settings["codec"] = own
     content = _json(folder / "config.json")
     for group, (section, part) in SECTIONS.items():
-        values = content.get(section) or _json(folder / part / "config.json")
-        settings[group] = _sizes(group, values) | {"weights": None}
+        described = folder if section in content else folder / part
+        settings[group] = {"architecture": str(described), "weights": None}
     settings["qformer"]["num_queries"] = content.get("num_query_tokens")
     return settings
 
@@ -95,10 +74,3 @@ def _json(file: Path) -> Settings:
     if not isinstance(content, dict):
         raise InputError(f"{file} holds no settings of a model")
     return content
-
-
-def _sizes(group: str, config: Settings) -> Settings:
-    """Settings of a part out of transformers' of it; the number of rotary frequencies lies a level deeper."""
-    flat = config | (config.get("rope_parameters") or {})
-    names = SIZES | OWN[group]
-    return {ours: flat[theirs] for theirs, ours in names.items() if theirs in flat}

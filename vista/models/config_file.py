@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from vista.data import InputError
+from vista.data import InputError, MissingFileError
 from vista.models.gguf import config_of_gguf, gguf_file
+from vista.models.hub import SETTINGS as JSON_FILES
 from vista.models.hub import local
 
 Values: TypeAlias = dict[str, Any]  # settings of a part, by name
@@ -82,7 +83,7 @@ def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
     Raises:
         InputError: the file is damaged, or of a kind that transformers does not know.
     """
-    file, text = _description(local(Path(weights)))
+    file, text = _description(local(Path(weights), JSON_FILES))
     content = _content(file, text)
     if not content.keys() & {"model_type", *SECTIONS.values(), *SETTINGS}:
         return None
@@ -99,6 +100,26 @@ def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
         raise InputError(f"{file} describes no {kind}: {reason}") from error
     section = getattr(config, SECTIONS.get(prefix, ""), None)
     return section if isinstance(section, PreTrainedConfig) else config
+
+
+def described(
+    weights: Path | None, architecture: Path | None, prefix: str
+) -> PreTrainedConfig | None:
+    """What a folder says of a part that is built: the one that is named for it, else the one of its weights.
+
+    Returns:
+        see `part_config`; None, too, where no folder is named.
+
+    Raises:
+        MissingFileError: `architecture` says nothing.
+        InputError: see `part_config`.
+    """
+    folder = architecture or weights
+    config = None if folder is None else part_config(folder, prefix)
+    if config is None and architecture is not None:
+        setting = f"{GROUPS[prefix]}.architecture"
+        raise MissingFileError(f"{architecture} holds no config.json; {setting} names its folder")
+    return config
 
 
 def check_config(part: nn.Module, weights: Path, prefix: str) -> None:

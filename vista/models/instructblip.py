@@ -8,7 +8,7 @@ region it cuts a number into digits, which is why answers are asked for by our o
 
 import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -19,17 +19,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from vista.models.pixels import Pixels
 from vista.models.vistallm import VistaLLM
 
 ENCODER = "instructblip_vision_model"
-
-
-class Pixels(NamedTuple):
-    """How an image becomes a tensor: its side, and what is subtracted from its channels (0..1) and divides them."""
-
-    side: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 def is_instructblip(model: VistaLLM) -> bool:
@@ -94,7 +87,7 @@ def write_processor(
         folder: where it goes.
     """
     images = BlipImageProcessorPil(
-        size={"height": pixels.side, "width": pixels.side},
+        size={"height": pixels.size, "width": pixels.size},
         image_mean=list(pixels.mean),
         image_std=list(pixels.std),
     )

@@ -10,7 +10,7 @@ from transformers.models.instructblip.configuration_instructblip import Instruct
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
 from vista.data import InputError
-from vista.models.config_file import Values, check_given, part_config
+from vista.models.config_file import Values, check_given, described, part_config
 from vista.models.initialize import initialize
 from vista.models.weights import has_weights, load_part
 
@@ -33,6 +33,7 @@ class QFormer(InstructBlipQFormerModel):
         dropout: float | None = None,
         max_positions: int | None = None,
         weights: Path | None = None,
+        architecture: Path | None = None,
     ) -> None:
         """Build the QFormer.
 
@@ -51,34 +52,39 @@ class QFormer(InstructBlipQFormerModel):
             max_positions: longest instruction in tokens; without a folder 512.
             weights: safetensors file or folder to start from; none, or a folder with nothing but its `config.json`:
                 random.
+            architecture: folder whose `config.json` describes the QFormer, in the place of the one beside the
+                weights; it needs no weights.
 
         Raises:
             InputError: what `config.json` says is not what is given.
+            MissingFileError: `architecture` holds no `config.json`.
         """
         given = {
             "hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "mlp_size": mlp_size,
             "cross_attention_every": cross_attention_every, "max_positions": max_positions,
         }  # fmt: skip
         sizes = {name: value for name, value in given.items() if value is not None}
-        config = _described(weights, sizes) or _tiny(vocab_size, **sizes)
+        config = _described(weights, architecture, sizes) or _tiny(vocab_size, **sizes)
         config.encoder_hidden_size = encoder_hidden_size
         config.vocab_size = max(config.vocab_size, vocab_size)
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         super().__init__(config)
-        self.num_queries = _num_queries(weights, num_queries)
+        self.num_queries = _num_queries(architecture or weights, num_queries)
         if weights is not None and has_weights(weights):
             load_part(self, weights, QFORMER)
         else:
             initialize(self, config.hidden_size)
 
 
-def _described(weights: Path | None, sizes: Values) -> InstructBlipQFormerConfig | None:
+def _described(
+    weights: Path | None, architecture: Path | None, sizes: Values
+) -> InstructBlipQFormerConfig | None:
     """What the folder says of a QFormer, where it says something."""
-    config = part_config(weights, QFORMER) if weights is not None else None
-    if weights is None or not isinstance(config, InstructBlipQFormerConfig):
+    folder, config = architecture or weights, described(weights, architecture, QFORMER)
+    if folder is None or not isinstance(config, InstructBlipQFormerConfig):
         return None
-    check_given(config, sizes, weights, "qformer")
+    check_given(config, sizes, folder, "qformer")
     return config
 
 
@@ -105,17 +111,17 @@ def _tiny(
     )
 
 
-def _num_queries(weights: Path | None, given: int | None) -> int:
+def _num_queries(folder: Path | None, given: int | None) -> int:
     """Queries belong to the whole model, not to its QFormer.
 
     Raises:
         InputError: the file says another number than the one that is given.
     """
-    whole = part_config(weights, "") if weights is not None else None
+    whole = part_config(folder, "") if folder is not None else None
     stated: int | None = getattr(whole, "num_query_tokens", None)
     if None not in (stated, given) and stated != given:
         raise InputError(
-            f"config.json of {weights} decides on sizes: num_query_tokens is {stated} there and --qformer.num_queries "
+            f"config.json of {folder} decides on sizes: num_query_tokens is {stated} there and --qformer.num_queries "
             f"is {given}; leave such settings out"
         )
     return stated or given or 8

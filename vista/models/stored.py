@@ -70,8 +70,7 @@ def _files(path: Path) -> list[Path]:
     found = [path] if path.is_file() else []
     for index, pattern in KINDS if path.is_dir() else ():
         if (path / index).is_file():
-            names = json.loads((path / index).read_text(encoding="utf-8"))["weight_map"].values()
-            found = [path / name for name in sorted(set(names))]
+            found = [path / name for name in _named_by(path / index)]
         else:
             found = sorted(path.glob(pattern))
         if found:
@@ -86,6 +85,13 @@ def _files(path: Path) -> list[Path]:
             f"no .safetensors file at {path}, nor a pytorch_model.bin; download the weights into that folder"
         )
     return found
+
+
+def _named_by(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{index} is no index of files of weights; download it again") from error
 
 
 def _open_safetensors(file: Path) -> dict[str, Stored]:

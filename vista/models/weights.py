@@ -28,6 +28,7 @@ from vista.models.stored import ALL, Stored, open_tensors
 EMBEDDINGS = "embed_tokens.weight"
 HEAD = "lm_head.weight"
 TABLES = (EMBEDDINGS, HEAD, "word_embeddings.weight")
+FILES = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")  # of weights, in a folder
 # Names in files that are no weights of the part, by kind.
 NO_WEIGHTS = {
     "constants of older libraries": r"inv_freq|position_ids|masked_bias",
@@ -67,8 +68,7 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
 def has_weights(path: Path) -> bool:
     """Whether there is anything to read, of any kind: a folder may hold nothing but its `config.json`."""
     path = local(Path(path))
-    kinds = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
-    return not (path / "config.json").is_file() or any(any(path.glob(kind)) for kind in kinds)
+    return not (path / "config.json").is_file() or any(any(path.glob(kind)) for kind in FILES)
 
 
 def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
@@ -110,14 +110,15 @@ def load_queries(query_tokens: nn.Parameter, path: Path) -> None:
     Raises:
         InputError: they are not there, or of another size.
     """
-    queries = read_tensors(path, "query_tokens").get("")
+    tensors, _ = _open_part(local(path), "query_tokens")
+    queries = tensors.get("")
     if queries is None or queries.shape != query_tokens.shape:
         found = "no query_tokens"
         if queries is not None:
-            found = f"query_tokens of shape {tuple(queries.shape)}"
+            found = f"query_tokens of shape {queries.shape}"
         raise InputError(f"{path} has {found}, the model needs {tuple(query_tokens.shape)}")
     with torch.no_grad():
-        query_tokens.copy_(queries)
+        query_tokens.copy_(queries.read(ALL))
 
 
 def check_shapes(saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:

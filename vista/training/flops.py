@@ -111,7 +111,7 @@ def _count(
         learned: tokens of these that go through the head.
     """
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        visual = _visual_tokens(bare, images, instruction)  # (1, L, D)
+        visual = visual_tokens(bare, images, 1, instruction)  # (1, L, D)
         llm = bare.language_model
         # What a sum adds to every token is what matters of visual tokens among them: the way of the gradient.
         embeds = llm.get_input_embeddings()(_ids(text)) + visual.sum()
@@ -127,18 +127,26 @@ def _count(
     return sum(counts.get(layer, 0) for layer in LAYERS)
 
 
-def _visual_tokens(bare: VistaLLM, images: int, instruction: int) -> Tensor:
-    """Visual tokens of the first of some images, (1, L, D)."""
+def visual_tokens(bare: VistaLLM, images: int, uses: int, instruction: int) -> Tensor:
+    """Visual tokens of a model on the meta device, (uses, L, D); which image is used costs the same.
+
+    Args:
+        bare: on the meta device.
+        images: that pass through the encoder.
+        uses: of one of them.
+        instruction: tokens that the QFormer reads beside the queries.
+    """
     side = pixels_of(bare.vision_model.config).size
-    pixels = torch.empty(images, 3, side, side)
+    dtype = bare.query_tokens.dtype
+    pixels = torch.empty(images, 3, side, side, dtype=dtype)
     patches = bare.vision_model(pixel_values=pixels).last_hidden_state  # (images, P, D)
-    queries = bare.query_tokens  # (1, L, D)
+    queries = bare.query_tokens.expand(uses, -1, -1)  # (uses, L, D)
     num_queries = queries.shape[1]
     output = bare.qformer(
-        input_ids=_ids(instruction),
-        attention_mask=_mask(num_queries + instruction),
+        input_ids=_ids(instruction).expand(uses, -1),
+        attention_mask=_mask(num_queries + instruction, dtype),
         query_embeds=queries,
-        encoder_hidden_states=patches[:1],
+        encoder_hidden_states=patches[torch.zeros(uses, dtype=torch.long)],
     ).last_hidden_state
     return bare.language_projection(output[:, :num_queries])
 
@@ -147,9 +155,9 @@ def _ids(length: int) -> Tensor:
     return torch.zeros(1, length, dtype=torch.long)
 
 
-def _mask(length: int) -> Tensor:
+def _mask(length: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Nothing is masked. With four dimensions transformers takes it as it is; others it would look into."""
-    return torch.zeros(1, 1, length, length)
+    return torch.zeros(1, 1, length, length, dtype=dtype)
 
 
 def padded_size(lengths: Sequence[int], most: int) -> int:

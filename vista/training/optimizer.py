@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as F
 
+from vista.models.vistallm import VistaLLM
+
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
 
@@ -64,6 +66,14 @@ def parameter_groups(
         {"params": others, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+
+
+def make_optimizer(model: VistaLLM, settings: Optimization) -> torch.optim.Optimizer:
+    """The optimizer of a model's trained parameters."""
+    head = model.language_model.get_output_embeddings()
+    groups = parameter_groups(model, head.weight, settings.weight_decay)
+    kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
+    return kind(groups, lr=settings.learning_rate, betas=settings.betas)
 
 
 class Muon(torch.optim.AdamW):

@@ -38,12 +38,23 @@ def shard(
     policy = MixedPrecisionPolicy()
     if bf16:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    for layer in chain.from_iterable(map(repeated_layers, model.children())):
-        if checkpointing and any(p.requires_grad for p in layer.parameters()):
+    twice = recomputed_layers(model) if checkpointing else []
+    for layer in sharded_layers(model):
+        if layer in twice:
             checkpoint(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     # Needed again at once by the backward pass: the root's weights stay gathered.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+
+
+def sharded_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers of all parts, which are units by themselves; what is in none of them is the root's."""
+    return list(chain.from_iterable(map(repeated_layers, model.children())))
+
+
+def recomputed_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers whose activations are computed a second time: those that are trained."""
+    return list(filter(_is_trained, sharded_layers(model)))
 
 
 def repeated_layers(part: nn.Module) -> list[nn.Module]:
@@ -65,6 +76,10 @@ def repeated_layers(part: nn.Module) -> list[nn.Module]:
 
 def _size(layers: list[nn.Module]) -> int:
     return sum(parameter.numel() for parameter in nn.ModuleList(layers).parameters())
+
+
+def _is_trained(layer: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in layer.parameters())
 
 
 def gather(model: nn.Module) -> None:

@@ -4,28 +4,29 @@ Every process reads what it holds: a sharded model takes its rows out of a check
 the number of processes that wrote it, and none of them ever has all.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from vista.models.laid_out import all_tensors, fill, give_memory
 from vista.models.stored import Stored
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint
-from vista.training.checkpoints import read_checkpoint, read_states
+from vista.training.checkpoints import open_weights, read_states
+from vista.training.model_folder import FolderWeights, is_model_folder
 
 
 def describe(path: Path) -> Checkpoint:
-    """A sound checkpoint whose weights are names and shapes, left on the disk.
+    """A sound checkpoint, or a folder of `export`, whose weights are names and shapes, left on the disk.
 
     Raises:
         InputError: it is damaged, or something else.
     """
-    checkpoint = read_checkpoint(path, lazy=True)
-    if path.is_dir():
-        checkpoint["state_dict"] = sharded.empty_tensors(path, sharded.WEIGHTS, "meta")
-    return checkpoint
+    _, shapes = open_weights(path)
+    return read_states(path) | {"state_dict": shapes}
 
 
 def fill_from(module: nn.Module, path: Path) -> None:
@@ -33,12 +34,13 @@ def fill_from(module: nn.Module, path: Path) -> None:
 
     Args:
         module: of the same names and shapes, see `describe`; sharded or not, laid out or not.
-        path: a file, or the folder of a sharded checkpoint.
+        path: a file, the folder of a sharded checkpoint, or one of `export`.
 
     Raises:
         InputError: what is read is damaged.
     """
-    if path.is_dir():
+    exported = is_model_folder(path)
+    if path.is_dir() and not exported:
         give_memory(module)
         own = all_tensors(module)
         names = sharded.empty_tensors(path, sharded.WEIGHTS, "meta")
@@ -46,5 +48,18 @@ def fill_from(module: nn.Module, path: Path) -> None:
         shares = {f"{sharded.WEIGHTS}{name}": own[name].detach() for name in names}
         sharded.read_into(shares, path, alone)
     else:
-        states = read_states(path)["state_dict"]
-        fill(module, {name: Stored.of(tensor) for name, tensor in states.items()})
+        weights = FolderWeights(path) if exported else read_states(path)["state_dict"]
+        shapes = weights.shapes() if exported else weights
+        fill(module, _stored(weights, shapes))
+
+
+def _stored(weights: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Stored]:
+    """Weights that are looked at one by one; a mapping may read each from its file when it is asked for."""
+    return {
+        name: Stored(tuple(t.shape), partial(_read, weights, name)) for name, t in shapes.items()
+    }
+
+
+def _read(weights: Mapping[str, Tensor], name: str, rows: slice) -> Tensor:
+    tensor = weights[name]
+    return tensor[rows] if tensor.dim() else tensor

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from vista.data import InputError
 from vista.models.instructblip import (
-    Pixels,
     composite_config,
     instruction_tokenizer,
     is_instructblip,
     write_processor,
 )
+from vista.models.pixels import Pixels
 from vista.models.vistallm import VistaLLM
 from vista.tokens.tokenizer import Tokenizer
 from vista.training import checkpoint_files as files
