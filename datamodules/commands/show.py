@@ -9,6 +9,7 @@ import html
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def iou_of(annotation: Annotation, prediction: Prediction) -> str:
     if prediction.masks and annotation.segmentations:
         return f"{mask_iou(annotation, prediction.masks):.3f} (masks)"
     if prediction.boxes and annotation.boxes:
-        best = [max(box_iou(true, box) for box in prediction.boxes) for true in annotation.boxes]
+        best = [max(map(partial(box_iou, true), prediction.boxes)) for true in annotation.boxes]
         return f"{sum(best) / len(best):.3f} (boxes)"
     return "- (the target draws no region)"
 

@@ -66,7 +66,8 @@ def form_of(record: Record) -> str:
     except UnusableError:
         return ""
     for form in ("qwen", "internvl", "llava"):
-        if any(match["box"] for answer in answers for match in MARKS[form].finditer(answer)):
+        found = MARKS[form].finditer("\n".join(answers))
+        if any(match["box"] for match in found):
             return form
     return ""
 
@@ -120,7 +121,7 @@ def images_of(record: Record, form: str) -> list[str]:
     else:
         found = record.get("images") or record.get("image")
     if found is None:
-        found = [name for question, _ in turns_of(record) for name in IMAGE.findall(question)]
+        found = IMAGE.findall("\n".join(question for question, _ in turns_of(record)))
     images = [found] if isinstance(found, str) else found
     if (
         not isinstance(images, list)
