@@ -41,7 +41,7 @@ class Splits:
             check: called once with each split that was read.
         """
         self.root, self.codec, self.folder, self.check = root, codec, folder, check
-        self._read: dict[tuple[str, Path, str], Annotations] = {}
+        self._read: dict[tuple, Annotations] = {}
 
     def read(self, name: str, source: Source, split: str) -> Annotations:
         """All that the reader of a source gives of a split; the source's name is for messages.
@@ -52,24 +52,24 @@ class Splits:
             SampleError: a fault of the reader.
         """
         root = source.root or self.root
-        if (source.dataset, root, split) in self._read:
-            return self._read[source.dataset, root, split]
+        known = (source.dataset, root, split, *source.settings)
+        if known in self._read:
+            return self._read[known]
         try:
-            annotations = self._compiled(source.dataset, root, split)
+            annotations = self._compiled(source, root, split)
         except (NotADirectoryError, MissingFileError) as error:
             raise MissingFileError(f"source {name}: {error}") from error
         except InputError as error:
             raise InputError(f"source {name}: {error}") from error
         if self.check is not None:
             self.check(f"{source.dataset} ({split})", annotations, root)
-        self._read[source.dataset, root, split] = annotations
-        return annotations
+        return self._read.setdefault(known, annotations)
 
-    def _compiled(self, dataset: str, root: Path, split: str) -> Annotations:
-        reader = READERS[dataset]
+    def _compiled(self, source: Source, root: Path, split: str) -> Annotations:
+        name, code = source.dataset, code_of(READERS[source.dataset])
         # All that decides what the table holds, but for the official files, whose stamps are in it.
-        key = digest(dataset, split, root.resolve(), code_of(reader))
-        return compiled(self.folder, f"{dataset}-{split}-{key}", reader(root, split))
+        key = digest(name, split, root.resolve(), code, *source.settings)
+        return compiled(self.folder, f"{name}-{split}-{key}", source.reader(root, split))
 
     def load(self, sources: dict[str, Source], part: Part) -> list[LoadedSource]:
         """The splits of some sources as their tasks ask about them: one of each, or those behind the scores of `test`.
@@ -87,7 +87,7 @@ class Splits:
                     annotations = self._regrouped(task, self.read(name, source, split))
                     root = source.root or self.root
                     # A split may give less than its data set: where answers are hidden, nothing is scored.
-                    scored = task.fields <= READERS[source.dataset](root, split).fields
+                    scored = task.fields <= source.reader(root, split).fields
                     asked = task if scored else task.with_hidden_answers()
                     loaded.append(LoadedSource(score, asked, root, annotations, scored=scored))
         return loaded
