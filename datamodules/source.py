@@ -11,9 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 from datamodules.readers import READERS
-from datamodules.readers.own import OwnReader
 from datamodules.readers.own_settings import Asked, OwnData
-from datamodules.readers.reader import Reader
 from tasks import Task
 from vista.data import Annotation, InputError, Turns
 
@@ -45,31 +43,11 @@ class Source:
     root: Path | None = None
     own: OwnData | None = None
 
-    def reader(self, root: Path | str, split: str) -> Reader:
-        """What reads a split of it.
-
-        Raises:
-            InputError: there is no such split, or a setting of `own` is not understood.
-        """
-        kind = READERS[self.dataset]
-        if issubclass(kind, OwnReader):
-            return kind(root, split, self.own, self.asked())
-        if self.own is not None:
-            raise InputError(f"{self.dataset} has no settings `own`: its files are official")
-        return kind(root, split)
-
     def asked(self) -> Asked:
         """What its task asks of own data."""
         task = Task.known[self.task]
         masks = "segmentations" in task.fields
         return Asked(task.any_number, task.multi_image, masks)
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """What decides what own data give, beside their files; nothing for official ones."""
-        if not issubclass(READERS[self.dataset], OwnReader):
-            return ()
-        return repr(self.own or OwnData()), repr(self.asked())
 
 
 @dataclass
@@ -163,7 +141,8 @@ def lacking_fields(name: str, source: Source, split: str) -> frozenset[str]:
     """
     try:
         # A split may give less than its data set. Nothing is read before the reader is iterated over.
-        reader = source.reader(source.root or "", split)
+        kind = READERS[source.dataset]
+        reader = kind.of(source.root or "", split, source.own, source.asked)
     except InputError as error:
         raise InputError(f"source {name}: {error}") from error
     return Task.known[source.task].fields - reader.fields

@@ -10,10 +10,10 @@ REC and RES ask about one object, GREC and GRES about any number, CoSeg about gr
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from datamodules.readers.coco import coco_photos
 from datamodules.readers.coseg import grouped
@@ -89,7 +89,15 @@ class OwnReader(Reader):
         self.own, self.asked = own or OwnData(), asked or Asked()
         if self.asked.groups:
             self.fields = self.fields & {"segmentations", "sizes"}
+        self.settings = repr(self.own), repr(self.asked)
         check(self.name, self.own, self.takes, self.splits)
+
+    @classmethod
+    def of(
+        cls, root: Path | str, split: str, own: OwnData | None, asked: Callable[[], Asked]
+    ) -> Self:
+        """One with the settings of a source, which asks what its task asks."""
+        return cls(root, split, own, asked())
 
     def _named(self) -> Iterator[Named]:
         """All expressions of the files of the split, those of one image and one expression together."""
