@@ -73,7 +73,11 @@ def run_verb(verb: str, words: list[str]) -> None:
     Raises:
         InputError: there is no such verb.
     """
-    if verb in LIGHTNING_VERBS:
+    by_others = any(word.partition("=")[0] == "--answers_by" for word in words)
+    if verb == "test" and by_others:
+        _quiet(verb)
+        run_own_verb("others", words)
+    elif verb in LIGHTNING_VERBS:
         run_lightning_verb(verb, words)
     elif verb == "pretrain":
         run_pretraining(words)

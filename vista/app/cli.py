@@ -308,7 +308,6 @@ class VistaCLI(StrictCLI):
             )
         if self.trainer.is_global_zero:
             print_parts(self.model)
-            say(*(f"  {line}" for line in self.model.weights_report()))
 
     def before_predict(self) -> None:
         """Hand the question to the data."""
@@ -342,11 +341,12 @@ def is_first_process() -> bool:
 
 
 def print_parts(module: LightningModule) -> None:
-    """A line for each part, parameters and whether it is trained, and one on what the encoder is shown."""
+    """A line for each part, its parameters, trained or not, and their origin, and one on what the encoder is shown."""
+    origins = module.weights_report()  # type: ignore[operator]
     for name, part in module.model.named_children():  # type: ignore[union-attr,operator]
         total = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
         print(
-            f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained"
+            f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained, {origins[name]}"
         )
     print_shown(module.model.vision_model)  # type: ignore[union-attr,arg-type]

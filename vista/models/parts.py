@@ -60,7 +60,7 @@ class QFormer(InstructBlipQFormerModel):
             "cross_attention_every": cross_attention_every, "max_positions": max_positions,
         }  # fmt: skip
         sizes = {name: value for name, value in given.items() if value is not None}
-        config = _described(weights, sizes) or _tiny(**sizes)
+        config = _described(weights, sizes) or _tiny(vocab_size, **sizes)
         config.encoder_hidden_size = encoder_hidden_size
         config.vocab_size = max(config.vocab_size, vocab_size)
         if dropout is not None:
@@ -83,6 +83,7 @@ def _described(weights: Path | None, sizes: Values) -> InstructBlipQFormerConfig
 
 
 def _tiny(
+    vocab_size: int,
     hidden_size: int = 128,
     num_layers: int = 2,
     num_heads: int = 4,
@@ -92,7 +93,7 @@ def _tiny(
 ) -> InstructBlipQFormerConfig:
     """Of the sizes that are given, the tiny one's for those that are not."""
     return InstructBlipQFormerConfig(
-        vocab_size=0,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
         num_hidden_layers=num_layers,
         num_attention_heads=num_heads,
