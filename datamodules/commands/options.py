@@ -132,12 +132,20 @@ class DataOptions(SourceOptions):
     """Look at the data of a config.
 
     Attributes:
-        action: `audit`: overlaps with test images; `verify`: numbers of samples.
+        action: `audit`: overlaps with test images; `verify`: numbers of samples; `show`: a page of samples.
         task: only sources of these tasks.
+        source: of `show`: the source.
+        split: of `show`: the split; else the one that is trained on, or the first that there is.
+        n: of `show`: how many samples.
+        out: of `show`: the page, an HTML file.
     """
 
-    action: Literal["audit", "verify"]
+    action: Literal["audit", "verify", "show"]
     task: list[str] = field(default_factory=list)
+    source: str = ""
+    split: str = ""
+    n: int = 20
+    out: Path | None = None
 
 
 @dataclass(frozen=True)
