@@ -67,8 +67,7 @@ class Splits:
         return self._read.setdefault(known, annotations)
 
     def _reader(self, source: Source, split: str) -> Reader:
-        root = source.root or self.root
-        return READERS[source.dataset].of(root, split, source.own, source.asked)
+        return READERS[source.dataset].of(source.root or self.root, split, source.own, source.asked)
 
     def _compiled(self, name: str, reader: Reader) -> Annotations:
         split, code = reader.split, code_of(type(reader))
