@@ -22,8 +22,8 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 
-from vista.data import InputError, MissingFileError
-from vista.models.config_file import check_given, part_config
+from vista.data import InputError
+from vista.models.config_file import check_given, described
 from vista.models.initialize import initialize
 from vista.models.weights import load_part
 
@@ -106,14 +106,7 @@ def _described(
     weights: Path | None, architecture: Path | None, sizes: dict[str, Any]
 ) -> PreTrainedConfig | None:
     """What the folder says, where it says something."""
-    folder = architecture or weights
-    if folder is None:
-        return None
-    config = part_config(folder, PREFIX)
-    if config is None and architecture is not None:
-        raise MissingFileError(
-            f"{architecture} holds no config.json; llm.architecture names its folder"
-        )
+    folder, config = architecture or weights, described(weights, architecture, PREFIX)
     if config is None:
         return None
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
