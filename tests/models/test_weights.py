@@ -329,15 +329,28 @@ def test_dropout_is_no_size(composite):
     assert [part.config.hidden_dropout_prob for part in (usual, none)] == [0.1, 0.0]
 
 
-def test_a_qformer_of_a_folder_without_weights_starts_at_random(composite):
-    """Its sizes are those of the file."""
-    (composite / "model.safetensors").unlink()
+def test_a_qformer_of_an_architecture_starts_at_random(composite):
+    """Its sizes are those of the file; a download that was interrupted is no such start."""
     first, second = (
-        QFormer(encoder_hidden_size=32, vocab_size=9, weights=composite) for _ in range(2)
+        QFormer(encoder_hidden_size=32, vocab_size=9, architecture=composite) for _ in range(2)
     )
     assert first.config.num_hidden_layers == 1 and first.num_queries == QUERIES
     weights = [part.encoder.layer[0].attention.attention.query.weight for part in (first, second)]
     assert not torch.equal(*weights)
+    (composite / "model.safetensors").unlink()
+    with pytest.raises(MissingFileError, match="at random names it as its `architecture`"):
+        QFormer(encoder_hidden_size=32, vocab_size=9, weights=composite)
+    (composite / "config.json").unlink()
+    with pytest.raises(MissingFileError, match=r"no config\.json; qformer\.architecture names"):
+        QFormer(encoder_hidden_size=32, vocab_size=9, architecture=composite)
+
+
+def test_another_model_cannot_be_the_qformer(tmp_path):
+    """Nor is one of the tiny size built in its place."""
+    saved_llm(tmp_path, model_type="llama")
+    for given in ({"weights": tmp_path}, {"architecture": tmp_path}):
+        with pytest.raises(InputError, match="is of a llama, which cannot be the QFormer"):
+            QFormer(encoder_hidden_size=32, vocab_size=9, **given)
 
 
 def test_a_part_of_an_architecture_alone_starts_at_random(composite, tmp_path):

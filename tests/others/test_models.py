@@ -9,7 +9,7 @@ import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 
-from tests.others.tiny_models import FAMILIES, LACKING, MAKERS, tiny
+from tests.others.tiny_models import FAMILIES, LACKING, tiny
 from vista.data import InputError, Turns
 from vista.others.families.llava import Llava
 from vista.others.huggingface import HuggingFaceModel, load_model
@@ -62,7 +62,7 @@ def test_an_answer_is_the_same_alone_and_beside_a_longer_question(
 
 
 @pytest.mark.parametrize(
-    "model_type", [name for name in MAKERS if name not in ("kosmos-2", "instructblip")]
+    "model_type", [name for name in FAMILIES if name not in ("kosmos-2", "instructblip")]
 )
 def test_pads_stand_on_the_left(
     model_type: str, model_of: Callable[[str], HuggingFaceModel]

@@ -65,12 +65,6 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     return {name: stored.read(ALL) for name, stored in tensors.items()}
 
 
-def has_weights(path: Path) -> bool:
-    """Whether there is anything to read, of any kind: a folder may hold nothing but its `config.json`."""
-    path = local(Path(path))
-    return not (path / "config.json").is_file() or any(any(path.glob(kind)) for kind in FILES)
-
-
 def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     """Fill a part from a checkpoint; every parameter must be there, in its size, and no other one.
 
@@ -88,6 +82,7 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
 
     Raises:
         InputError: a parameter is missing, has another size or has no place, or the file is of another model.
+        MissingFileError: no file of weights is there.
     """
     path = local(Path(path))
     check_config(part, path, prefix)
