@@ -71,7 +71,7 @@ class QFormer(InstructBlipQFormerModel):
         sizes = {name: value for name, value in given.items() if value is not None}
         folder = architecture or weights
         config = described(weights, architecture, QFORMER)
-        config = _tiny(**sizes) if config is None else _checked(config, sizes, folder)
+        config = _tiny(vocab_size, **sizes) if config is None else _checked(config, sizes, folder)
         config.encoder_hidden_size = encoder_hidden_size
         config.vocab_size = max(config.vocab_size, vocab_size)
         if dropout is not None:
@@ -99,6 +99,7 @@ def _checked(
 
 
 def _tiny(
+    vocab_size: int,
     hidden_size: int = 128,
     num_layers: int = 2,
     num_heads: int = 4,
@@ -108,7 +109,7 @@ def _tiny(
 ) -> InstructBlipQFormerConfig:
     """Of the sizes that are given, the tiny one's for those that are not."""
     return InstructBlipQFormerConfig(
-        vocab_size=0,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
         num_hidden_layers=num_layers,
         num_attention_heads=num_heads,
