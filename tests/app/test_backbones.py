@@ -87,6 +87,7 @@ def done(*words: object) -> str:
     return outcome.out
 
 
+@pytest.mark.slow  # three trainings, scores and answers of each
 def test_folders_alone_are_trained_scored_and_asked(backbones: Backbones, root: Path) -> None:
     command = ["fit", "--config", backbones.config, *STEPS, *FEW]
     middle = "--trainer.callbacks+=tests.training.test_sharding.SaveInTheMiddle"
