@@ -28,7 +28,7 @@ VERBS = {
     "pretrain": "train the image encoder of the tiny size",
     "score": "score answers in files, without a model",
     "check-task": "check that tasks keep the contract",
-    "data": "audit overlaps of training and test images, or verify numbers of samples",
+    "data": "audit overlaps of training and test images, verify numbers of samples, or show some",
     "plan": "say what a training will cost: memory, hours, size of a checkpoint",
     "doctor": "look at all that a training needs: files, weights, disk, processes",
     "consolidate": "write the weights of a sharded checkpoint into one file",
@@ -75,7 +75,11 @@ def run_verb(verb: str, words: list[str]) -> None:
     Raises:
         InputError: there is no such verb.
     """
-    if verb in LIGHTNING_VERBS:
+    by_others = any(word.partition("=")[0] == "--answers_by" for word in words)
+    if verb == "test" and by_others:
+        _quiet(verb)
+        run_own_verb("others", words)
+    elif verb in LIGHTNING_VERBS:
         run_lightning_verb(verb, words)
     elif verb == "pretrain":
         run_pretraining(words)
@@ -135,6 +139,7 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
     """What watches a run: speed, faults, predictions, scores and pictures; or, with `out`, what shows one answer."""
     from callbacks.answers import Answers
     from callbacks.faults import Faults
+    from callbacks.own_data import OwnDataExamples
     from callbacks.pictures import Pictures
     from callbacks.predictions import Predictions
     from callbacks.scores import ScoreTable
@@ -148,6 +153,7 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
         Throughput(lines),
         Faults(),
         Unusable(),
+        OwnDataExamples(folder),
         Predictions(folder),
         Pictures(folder),
         ScoreTable(folder),

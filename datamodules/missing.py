@@ -15,6 +15,7 @@ from datamodules.by_image import select
 from datamodules.compiled import Annotations, decode
 from datamodules.listing import Listing
 from datamodules.pictures import pictures
+from datamodules.readers.own import PASSED_OVER
 from datamodules.readers.reader import REPEATED
 from vista.data import Annotation, InputError
 
@@ -44,9 +45,9 @@ def check_split(
     ]
     number = len(annotations.problems) + len(rows)
     total = len(annotations) + len(annotations.problems)
-    # A record that stands twice is there: nothing is lost.
-    repeated = sum(why == REPEATED for _, why in annotations.problems)
-    if number - repeated > TOLERATED * total and not allow_missing:
+    # A record that stands twice is there, and one that nobody asks about is sound: nothing is lost.
+    sound = sum(why in (REPEATED, *PASSED_OVER) for _, why in annotations.problems)
+    if number - sound > TOLERATED * total and not allow_missing:
         head = _count(what, number, total)
         advice = "set --data.allow_missing true to go on without them"
         raise InputError(f"{head}, {advice}: {_list(annotations, absent, number)}")

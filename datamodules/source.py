@@ -11,6 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 from datamodules.readers import READERS
+from datamodules.readers.own_settings import Asked, OwnData
 from tasks import Task
 from vista.data import Annotation, InputError, Turns
 
@@ -30,6 +31,7 @@ class Source:
         test: name of each score in tables and files -> the split it is measured on.
         weight: how often a sample occurs in an epoch, 0.5 for every second epoch.
         root: data root of this source, if it is another than the mixture's.
+        own: settings of a data set of your own: folder, coco_file or jsonl.
     """
 
     task: str
@@ -39,6 +41,13 @@ class Source:
     test: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
     root: Path | None = None
+    own: OwnData | None = None
+
+    def asked(self) -> Asked:
+        """What its task asks of own data."""
+        task = Task.known[self.task]
+        masks = "segmentations" in task.fields
+        return Asked(task.any_number, task.multi_image, masks)
 
 
 @dataclass
@@ -132,7 +141,8 @@ def lacking_fields(name: str, source: Source, split: str) -> frozenset[str]:
     """
     try:
         # A split may give less than its data set. Nothing is read before the reader is iterated over.
-        reader = READERS[source.dataset](source.root or "", split)
+        kind = READERS[source.dataset]
+        reader = kind.of(source.root or "", split, source.own, source.asked)
     except InputError as error:
         raise InputError(f"source {name}: {error}") from error
     return Task.known[source.task].fields - reader.fields

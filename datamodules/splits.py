@@ -17,6 +17,7 @@ from typing import Literal
 
 from datamodules.compiled import VERSION, Annotations, compiled
 from datamodules.readers import READERS
+from datamodules.readers.reader import Reader
 from datamodules.regrouped import Regrouped
 from datamodules.source import LoadedSource, Source
 from tasks import Task
@@ -41,7 +42,7 @@ class Splits:
             check: called once with each split that was read.
         """
         self.root, self.codec, self.folder, self.check = root, codec, folder, check
-        self._read: dict[tuple[str, Path, str], Annotations] = {}
+        self._read: dict[tuple, Annotations] = {}
 
     def read(self, name: str, source: Source, split: str) -> Annotations:
         """All that the reader of a source gives of a split; the source's name is for messages.
@@ -51,25 +52,28 @@ class Splits:
             InputError: it cannot be read, or `check` refuses it.
             SampleError: a fault of the reader.
         """
-        root = source.root or self.root
-        if (source.dataset, root, split) in self._read:
-            return self._read[source.dataset, root, split]
         try:
-            annotations = self._compiled(source.dataset, root, split)
+            reader = self._reader(source, split)
+            known = (source.dataset, reader.root, split, *reader.settings)
+            if known in self._read:
+                return self._read[known]
+            annotations = self._compiled(source.dataset, reader)
         except (NotADirectoryError, MissingFileError) as error:
             raise MissingFileError(f"source {name}: {error}") from error
         except InputError as error:
             raise InputError(f"source {name}: {error}") from error
         if self.check is not None:
-            self.check(f"{source.dataset} ({split})", annotations, root)
-        self._read[source.dataset, root, split] = annotations
-        return annotations
+            self.check(f"{source.dataset} ({split})", annotations, reader.root)
+        return self._read.setdefault(known, annotations)
 
-    def _compiled(self, dataset: str, root: Path, split: str) -> Annotations:
-        reader = READERS[dataset]
+    def _reader(self, source: Source, split: str) -> Reader:
+        return READERS[source.dataset].of(source.root or self.root, split, source.own, source.asked)
+
+    def _compiled(self, name: str, reader: Reader) -> Annotations:
+        split, code = reader.split, code_of(type(reader))
         # All that decides what the table holds, but for the official files, whose stamps are in it.
-        key = digest(dataset, split, root.resolve(), code_of(reader))
-        return compiled(self.folder, f"{dataset}-{split}-{key}", reader(root, split))
+        key = digest(name, split, reader.root.resolve(), code, *reader.settings)
+        return compiled(self.folder, f"{name}-{split}-{key}", reader)
 
     def load(self, sources: dict[str, Source], part: Part) -> list[LoadedSource]:
         """The splits of some sources as their tasks ask about them: one of each, or those behind the scores of `test`.
@@ -87,7 +91,7 @@ class Splits:
                     annotations = self._regrouped(task, self.read(name, source, split))
                     root = source.root or self.root
                     # A split may give less than its data set: where answers are hidden, nothing is scored.
-                    scored = task.fields <= READERS[source.dataset](root, split).fields
+                    scored = task.fields <= self._reader(source, split).fields
                     asked = task if scored else task.with_hidden_answers()
                     loaded.append(LoadedSource(score, asked, root, annotations, scored=scored))
         return loaded

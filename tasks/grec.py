@@ -21,6 +21,7 @@ class GREC(REC):
     datasets = frozenset({"grefcoco"})
     headline = "pr_f1"
     baseline_name = "always none"
+    any_number = True
 
     def target(self, annotation: Annotation) -> str:
         """Boxes joined by ` <bsep> `; none: empty."""

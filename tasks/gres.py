@@ -22,6 +22,7 @@ class GRES(RES):
     datasets = frozenset({"grefcoco"})
     headline = "gIoU"
     baseline_name = "always none"
+    any_number = True
     max_new_tokens = 1536  # eight masks of 32 points
 
     def target(self, annotation: Annotation) -> str:

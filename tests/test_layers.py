@@ -125,6 +125,14 @@ ALLOWED = {
             "training",
         )
     ),
+    "vista.others": (
+        "vista.others",
+        "vista.codec",
+        "vista.data",
+        "vista.decoding.grammar",
+        "vista.predictions",
+        "vista.task",
+    ),
     "vista.app": ("vista",),
 }
 HOUSES = {name.partition(".")[0] for name in ALLOWED}

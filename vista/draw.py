@@ -117,6 +117,21 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
+def jpeg(image: np.ndarray, quality: int = 85) -> bytes:
+    """A picture, uint8 (H, W, 3), RGB, as the content of a JPEG file."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def fitted(image: np.ndarray, most: int) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), shrunk until no side is longer than `most` pixels."""
+    scale = most / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0])))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def save_png(path: Path, image: np.ndarray) -> None:
     """Write a picture; the folder is made if it is not there.
 

@@ -103,15 +103,14 @@ class VistaModule(LearningModule):
         if not is_laid_out(self.model):
             self.fill()
 
-    def weights_report(self) -> list[str]:
-        """Where the weights of each part come from, what of them is new and what was left over, a line each."""
-        if self.init_from is not None:
-            return [f"all parts: {self.init_from}"]
-        lines = []
+    def weights_report(self) -> dict[str, str]:
+        """Where the weights of each part come from, what of them is new and what was left over."""
+        report = {}
         for name, part in self.model.named_children():
             filling = getattr(part, "filling", None)
-            lines.append(f"{name}: {filling.report if filling else 'drawn at random'}")
-        return [*lines, f"query_tokens: {self.weights or 'drawn at random'}"]
+            report[name] = filling.report if filling else "drawn at random"
+        report["query_tokens"] = str(self.weights or "drawn at random")
+        return dict.fromkeys(report, str(self.init_from)) if self.init_from else report
 
     def fill(self) -> None:
         """Give the model the weights that it begins with; every process of a sharded one must come here."""

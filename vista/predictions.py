@@ -6,6 +6,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def to_record(annotation: Annotation, prompt: str, prediction: Prediction) -> Re
     if prediction.spreads:
         record["spreads"] = [round(spread, 1) for spread in prediction.spreads]
     return record
+
+
+def in_bins(task: Task, num_bins: int) -> Task:
+    """The task with a grid of its own for regions: other models' places are finer than ours, or coarser."""
+    other = copy(task)
+    other.codec = copy(task.codec)
+    other.codec.num_bins = num_bins
+    return other
 
 
 def from_record(task: Task, annotation: Annotation, record: Record) -> Prediction:

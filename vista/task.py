@@ -36,6 +36,7 @@ class Task(Prompts):
         halfway: of a headline that is no percentage the score that counts as 50 in `val/mean`; None: it is one.
         baseline_name: what the baseline beside the score is.
         max_new_tokens: longest answer; needed only where the grammar leaves the length open.
+        any_number: whether an expression may name several objects, or none; else it names one.
         multi_image: whether it compares images; such tasks are trained in stage 2 (Section 5.2).
         score_words: words whose probability, as the first of the answer, the metric needs: the name in
             `Prediction.scores` -> the word.
@@ -49,6 +50,7 @@ class Task(Prompts):
     halfway: ClassVar[float | None] = None
     baseline_name: ClassVar[str]
     max_new_tokens: ClassVar[int] = 512
+    any_number: ClassVar[bool] = False
     multi_image: ClassVar[bool] = False
     score_words: ClassVar[Mapping[str, str]] = {}
     known: ClassVar[dict[str, type["Task"]]] = {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.missing import name_left_out
+from datamodules.readers.own_settings import OwnData
 from datamodules.source import Source, check_name
 from datamodules.splits import Splits
 from vista.app.plugins import load_entry_points, load_plugin
@@ -91,9 +92,18 @@ def _source(name: str, values: Any) -> Source:
     given = {key: value for key, value in values.items() if value is not None}
     if "root" in given:
         given["root"] = Path(given["root"])
+    if "own" in given:
+        given["own"] = _own_data(name, given["own"])
     if not isinstance(given.get("test", {}), dict):
         raise InputError(f"source {name}: `test` is {given['test']!r}, not splits by score")
     source = Source(**given)
     for each in (name, *source.test):
         check_name(str(each))
     return source
+
+
+def _own_data(name: str, values: Any) -> OwnData:
+    known = [field.name for field in fields(OwnData)]
+    if not isinstance(values, dict) or not values.keys() <= set(known):
+        raise InputError(f"source {name}: `own` takes {', '.join(known)}; it is {values}")
+    return OwnData(**{key: value for key, value in values.items() if value is not None})

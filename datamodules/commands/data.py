@@ -2,6 +2,7 @@
 
 python main.py data audit --config coinit        which training samples show a test image, by source and score
 python main.py data verify --config coinit       how many samples each split has, and how many it should have
+python main.py data show --config coinit --source res_refcoco --n 20    a page of samples, see show.py
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pyarrow as pa
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.expected import EXPECTED
 from datamodules.commands.options import DataOptions
+from datamodules.commands.show import show
 from datamodules.leakage import find_leaks, images_tested, unnamed
 from datamodules.pictures import pictures
 from datamodules.source import Source, nearest
@@ -19,12 +21,15 @@ from vista.printable import say
 
 
 def main(options: DataOptions) -> None:
-    """Audit or verify the sources of the chosen tasks, or all.
+    """Audit or verify the sources of the chosen tasks, or all; or show one.
 
     Raises:
-        InputError: no source is of a chosen task.
+        InputError: no source is of a chosen task, or there is no such source.
     """
     setup = read_setup(options.config, options.data.root, options.plugin)
+    if options.action == "show":
+        show(setup, options)
+        return
     if options.action == "audit":
         audit(setup, options.task)
     else:

@@ -82,6 +82,39 @@ class ScoreOptions(SourceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OthersOptions(SourceOptions):
+    """Ask somebody else's model, and score it on the test splits.
+
+    Attributes:
+        answers_by: `hf`: a model of transformers; `url`: one behind an OpenAI-compatible endpoint.
+        model: folder or name of the model; at a URL, its name there.
+        url: of the endpoint, up to /v1; a key is read from the environment's OPENAI_API_KEY.
+        family: at a URL, the model type whose conventions of coordinates are kept, such as qwen2_5_vl.
+        task: only sources of these tasks.
+        name: folder of the answers below runs/; the model's name, if it is left out.
+        batch_size: questions at once.
+        max_new_tokens: longest answer.
+        device: such as cpu or cuda; auto: a GPU if there is one.
+        dtype: of the weights, such as bfloat16; auto: as they are saved.
+        timeout: seconds for which a reply of an endpoint is waited for.
+        data: what is scored.
+    """
+
+    answers_by: Literal["hf", "url"]
+    model: str
+    url: str = ""
+    family: str = ""
+    task: list[str] = field(default_factory=list)
+    name: str = ""
+    batch_size: int = 8
+    max_new_tokens: int = 512
+    device: str = "auto"
+    dtype: str = "auto"
+    timeout: float = 120.0
+    data: ScoredData = ScoredData()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckTaskOptions(SourceOptions):
     """Check that tasks keep the contract; `check-task NAME` is short for `check-task --task NAME`.
 
@@ -99,12 +132,20 @@ class DataOptions(SourceOptions):
     """Look at the data of a config.
 
     Attributes:
-        action: `audit`: overlaps with test images; `verify`: numbers of samples.
+        action: `audit`: overlaps with test images; `verify`: numbers of samples; `show`: a page of samples.
         task: only sources of these tasks.
+        source: of `show`: the source.
+        split: of `show`: the split; else the one that is trained on, or the first that there is.
+        n: of `show`: how many samples.
+        out: of `show`: the page, an HTML file.
     """
 
-    action: Literal["audit", "verify"]
+    action: Literal["audit", "verify", "show"]
     task: list[str] = field(default_factory=list)
+    source: str = ""
+    split: str = ""
+    n: int = 20
+    out: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +213,7 @@ class DoctorOptions(SourceOptions):
 
 Options: TypeAlias = (
     ScoreOptions
+    | OthersOptions
     | CheckTaskOptions
     | DataOptions
     | ConsolidateOptions
@@ -189,6 +231,8 @@ def parse_options(verb: str, words: list[str]) -> Options:
     """
     if verb == "score":
         return parse(verb, ScoreOptions, words)
+    if verb == "others":
+        return parse("test --answers_by", OthersOptions, words)
     if verb == "check-task":
         named = bool(words) and not words[0].startswith("-")
         return parse("check-task [NAME ...]", CheckTaskOptions, ["--task"] * named + words)

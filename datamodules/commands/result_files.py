@@ -31,6 +31,7 @@ from vista.predictions import numbered_lines
 
 NONE_IS_AN_ANSWER = ("grec", "gres")  # tasks
 LLAVA = frozenset({"question_id", "prompt", "text"})  # keys of LLaVA's own form
+MOST_BINS = 1_000_000_000
 Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]  # where each stands, and what it says
 
@@ -46,6 +47,7 @@ class Answer:
         unreadable: the sample could not be shown to the model; it counts as wrong.
         scores: likelihoods by name, where the file has them.
         regions: boxes and segmentations in the place of a text, where the file has them as numbers.
+        bins: bins of a side in which its regions are written, where they are not the codec's.
     """
 
     location: str
@@ -54,6 +56,7 @@ class Answer:
     unreadable: bool = False
     scores: dict[str, float] = field(default_factory=dict)
     regions: list[Region] = field(default_factory=list)
+    bins: int | None = None
 
 
 def read_answers(
@@ -94,7 +97,16 @@ def _from_jsonl(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answe
         if not isinstance(malformed, bool):
             raise InputError(f"{location}: `malformed` is {malformed!r}, not true or false")
         # A well-formed empty answer may be right ("no such object"); that of an unreadable image never is.
-        yield Answer(location, identifier, text, malformed and not text, _scores(record, location))
+        unreadable, scores = malformed and not text, _scores(record, location)
+        bins = _bins(record, location)
+        yield Answer(location, identifier, text, unreadable, scores, bins=bins)
+
+
+def _bins(record: Record, location: str) -> int | None:
+    bins = record.get("bins")
+    if bins is not None and (type(bins) is not int or not 2 <= bins <= MOST_BINS):
+        raise InputError(f"{location}: `bins` is {json.dumps(bins)[:80]}, not a number of bins")
+    return bins
 
 
 def _scores(record: Record, location: str) -> dict[str, float]:

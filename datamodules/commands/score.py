@@ -30,7 +30,7 @@ from vista.app.intervals import headline_interval
 from vista.app.report import Row, print_table, score_row
 from vista.app.unnamed import Unnamed, read_unnamed
 from vista.data import Annotation, InputError, Prediction
-from vista.predictions import write_submission
+from vista.predictions import in_bins, write_submission
 from vista.printable import say
 
 FORM_TASKS = {
@@ -294,6 +294,7 @@ def predict(task: Task, annotation: Annotation, answer: Answer | None, form: str
         return Prediction(text=answer.text, answer=answer.text)
     if answer.regions:
         return as_prediction(answer.regions, task, annotation)
-    prediction = task.read(answer.text, annotation)
+    reader = in_bins(task, answer.bins) if answer.bins else task
+    prediction = reader.read(answer.text, annotation)
     prediction.scores |= answer.scores
     return prediction

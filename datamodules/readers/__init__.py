@@ -2,13 +2,16 @@
 
 from datamodules.readers.attcoseg_coco import AttCoSegCocoReader
 from datamodules.readers.coco import CocoInstancesReader, CocoReader
+from datamodules.readers.coco_file import CocoFileReader
 from datamodules.readers.coseg import CoSegReader
 from datamodules.readers.coseg_groups import CoSegGroupsReader
 from datamodules.readers.flickr30k_entities import Flickr30kEntitiesReader
+from datamodules.readers.folder import FolderReader
 from datamodules.readers.grefcoco import GRefCOCOReader
 from datamodules.readers.groupwise_res import AttCoSegReader, GroupwiseRESReader
 from datamodules.readers.hateful_memes import HatefulMemesReader
 from datamodules.readers.iconqa import IconQAReader
+from datamodules.readers.jsonl import JsonlReader
 from datamodules.readers.llava_instruct import LlavaInstructReader
 from datamodules.readers.nlvr2 import NLVR2Reader
 from datamodules.readers.pointingqa import LocalQAReader, LookTwiceReader
@@ -27,14 +30,17 @@ READERS: dict[str, type[Reader]] = {
     "attcoseg": AttCoSegReader,
     "attcoseg_coco": AttCoSegCocoReader,
     "coco": CocoReader,
+    "coco_file": CocoFileReader,
     "coco_instances": CocoInstancesReader,
     "coseg": CoSegReader,
     "coseg_groups": CoSegGroupsReader,
     "flickr30k_entities": Flickr30kEntitiesReader,
+    "folder": FolderReader,
     "grefcoco": GRefCOCOReader,
     "groupwise_res": GroupwiseRESReader,
     "hateful_memes": HatefulMemesReader,
     "iconqa": IconQAReader,
+    "jsonl": JsonlReader,
     "llava_instruct": LlavaInstructReader,
     "localqa": LocalQAReader,
     "looktwice": LookTwiceReader,

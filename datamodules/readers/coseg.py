@@ -13,9 +13,9 @@ folders of masks with the same names.
 A mask is an image that is black but on the object (see mask_images.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from PIL import Image
 
@@ -27,6 +27,7 @@ from vista.data import Annotation, Size
 SETS = {"pascal": "PASCAL", "msrc": "MSRC", "icoseg": "iCoSeg"}
 MASKS = ("GroundTruth", "ground_truth")
 Member: TypeAlias = tuple[str, Size, Record]  # an image of a class: path, (H, W), RLE
+T = TypeVar("T")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -59,11 +60,7 @@ class CoSegReader(Reader):
                 yield from self._groups(folder.name, list(self._members(top, folder)))
 
     def _groups(self, category: str, members: list[Member]) -> Iterator[Annotation]:
-        size = min(self.group_size, len(members))
-        for number, start in enumerate(range(0, len(members), max(size, 1))):
-            group = members[start : start + size]
-            # The last group is filled up from the first images, which are not counted again.
-            filled = members[: size - len(group)]
+        for number, (group, filled) in enumerate(grouped(members, self.group_size)):
             paths, sizes, rles = zip(*group, *filled, strict=True)
             yield Annotation(
                 id=f"{category}_{number}",
@@ -107,6 +104,14 @@ class CoSegReader(Reader):
                 self.leave_out(path, f"its mask {file.name} draws no pixel")
             else:
                 yield path, (height, width), encode(mask)
+
+
+def grouped(members: Sequence[T], most: int) -> Iterator[tuple[list[T], list[T]]]:
+    """Consecutive groups of `most` members, and what fills up the last one: the first members, not counted again."""
+    size = min(most, len(members))
+    for start in range(0, len(members), max(size, 1)):
+        group = list(members[start : start + size])
+        yield group, list(members[: size - len(group)])
 
 
 def files(folder: Path) -> list[Path]:

@@ -8,12 +8,13 @@ and opens no image, but for datasets that keep their truth in images. What it yi
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from datamodules.readers.files import json_lines
 from datamodules.readers.official import intact
+from datamodules.readers.own_settings import Asked, OwnData
 from datamodules.readers.records import Form, Record
 from vista.data import Annotation, InputError, MissingFileError, SampleError, located
 
@@ -33,6 +34,7 @@ class Reader:
         splits: the splits there are.
         source: where the files are to be had.
         problems: of each record that the last pass left out: ("423_1203", "the expression is empty").
+        settings: what decides what it yields, beside its files.
         watched: each file and folder on which the last pass depends, with its stamp before it was read.
 
     Args:
@@ -50,6 +52,7 @@ class Reader:
     fields: frozenset[str] = frozenset()
     splits: tuple[str, ...] = ()
     source: str = ""
+    settings: tuple[str, ...] = ()
 
     def __init__(self, root: Path | str, split: str) -> None:
         if split not in self.splits:
@@ -57,6 +60,13 @@ class Reader:
         self.root, self.split = Path(root), split
         self.problems: list[tuple[str, str]] = []
         self.watched: dict[str, Stamp | None] = {}
+
+    @classmethod
+    def of(cls, root: Path | str, split: str, own: OwnData | None, _: Callable[[], Asked]) -> Self:
+        """One with the settings of a source, and what its task asks of own data: official files have neither."""
+        if own is not None:
+            raise InputError(f"{cls.name} has no settings `own`: its files are official")
+        return cls(root, split)
 
     def __iter__(self) -> Iterator[Annotation]:
         self.problems, self.watched = [], {}

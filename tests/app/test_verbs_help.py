@@ -30,7 +30,7 @@ OWN = tuple(TARGETS)
 FIRST = {"score": ["--predictions", "a"], "check-task": ["res"], "data": ["audit"],
          "consolidate": ["a", "b"], "export": ["--out", "a"],
          "codec-bench": ["--masks", "a"], "plan": [], "doctor": []}  # fmt: skip
-POSITIONS = {"data": {"action": "{audit,verify}"}, "consolidate": {"run": "run", "out": "out"}}
+POSITIONS = {"data": {"action": "{audit,verify,show}"}, "consolidate": {"run": "run", "out": "out"}}
 VALUES = {  # of options whose values are not free
     "--format": "vqa", "--methods": "fast", "--multipart": "bridge", "--min_box": "0.5", "--data": "{}",
     "--data.scoring": "{}", "--dtype": "bfloat16",

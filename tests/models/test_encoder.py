@@ -36,7 +36,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from vista.data import InputError
+from vista.data import InputError, MissingFileError
 from vista.models.encoder import build_encoder, patch_grid
 from vista.models.initialize import grid_sinusoids, initialize
 from vista.models.pixels import pixels_of
@@ -204,19 +204,43 @@ def test_a_weight_without_a_place_is_named(folders: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", TOWERS)
-def test_a_folder_with_nothing_but_its_config_starts_at_random(
-    folders: Path, name: str, tmp_path: Path
-) -> None:
-    text = (folders / name / "config.json").read_text()
-    (tmp_path / "config.json").write_text(text)
+def test_an_architecture_starts_at_random(folders: Path, name: str) -> None:
+    """What else is in its folder is not read."""
+    folder = folders / name
     torch.manual_seed(0)
-    first, second = build_encoder(weights=tmp_path), build_encoder(weights=tmp_path)
+    first, second = build_encoder(architecture=folder), build_encoder(architecture=folder)
     assert width_of(first) == WIDTH
     tokens, others = (
         tower(pixel_values=pixels_for(tower)).last_hidden_state for tower in (first, second)
     )
     assert not torch.allclose(tokens, others) and tokens.isfinite().all()
     assert tokens.std(dim=1).mean() > 1e-3  # tokens differ
+
+
+def test_an_architecture_decides_in_the_place_of_what_lies_beside_the_weights(
+    folders: Path, tmp_path: Path
+) -> None:
+    """Sizes, and what the tower is shown."""
+    (tmp_path / "config.json").write_text((folders / "siglip/config.json").read_text())
+    said = {"image_mean": [0.1] * 3, "image_std": [0.2] * 3, "size": {"height": 28, "width": 28}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    ours = build_encoder(weights=folders / "siglip", architecture=tmp_path)
+    assert pixels_of(ours.config).mean == (0.1, 0.1, 0.1)
+    theirs = build_encoder(weights=folders / "siglip").state_dict()
+    assert all(torch.equal(theirs[name], value) for name, value in ours.state_dict().items())
+
+
+def test_an_interrupted_download_is_no_random_start(folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((folders / "dinov2/config.json").read_text())
+    with pytest.raises(
+        MissingFileError, match=r"no \.safetensors file at .*at random names it as its `arch"
+    ):
+        build_encoder(weights=tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(
+        MissingFileError, match=r"no config\.json; encoder\.architecture names its folder"
+    ):
+        build_encoder(architecture=tmp_path)
 
 
 @pytest.mark.parametrize(

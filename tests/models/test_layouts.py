@@ -172,8 +172,25 @@ def test_a_bert_of_other_sizes_is_refused(tmp_path):
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 32}
     config = BertConfig(vocab_size=300, num_attention_heads=4, **sizes)
     BertModel(config).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"num_attention_heads is 4 there and 2 here \(--qformer"):
+    with pytest.raises(
+        InputError, match=r"num_attention_heads is 4 there and --qformer\.num_heads"
+    ):
         qformer(tmp_path)
+
+
+def test_the_config_of_a_bert_says_the_sizes_of_its_qformer(tmp_path):
+    """But how often it looks at the image, of which a BERT knows nothing."""
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    bert = BertModel(BertConfig(vocab_size=300, num_hidden_layers=2, **sizes, layer_norm_eps=1e-6))
+    bert.save_pretrained(tmp_path)
+    settings = {"encoder_hidden_size": 24, "vocab_size": 300}
+    part = QFormer(QUERIES, cross_attention_every=2, weights=tmp_path, **settings)
+    assert part.config.layer_norm_eps == 1e-6 and part.config.num_attention_heads == 4
+    assert [layer.has_cross_attention for layer in part.encoder.layer] == [True, False]
+    read = part.encoder.layer[0].attention.attention.query.weight
+    assert torch.equal(read, bert.encoder.layer[0].attention.self.query.weight)
+    drawn = QFormer(QUERIES, architecture=tmp_path, **settings)
+    assert len(drawn.encoder.layer) == 2 and not hasattr(drawn, "filling")
 
 
 def llm(weights: Path | None = None, layers: int = 2) -> PreTrainedModel:

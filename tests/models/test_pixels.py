@@ -54,7 +54,7 @@ PROCESSORS = {
 def shown(folder: Path, config: PreTrainedConfig, **given: int) -> Pixels:
     """What the encoder of a folder is shown."""
     config.save_pretrained(folder)
-    return pixels_of(build_encoder(weights=folder, **given).config)
+    return pixels_of(build_encoder(architecture=folder, **given).config)
 
 
 def ours(pixels: Pixels, image: np.ndarray) -> torch.Tensor:

@@ -13,9 +13,10 @@ from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.data import InputError, MissingFileError
 from vista.models.config_file import unseen_settings
 from vista.models.encoder import build_encoder
+from vista.models.laid_out import is_laid_out, without_memory
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
-from vista.models.weights import load_part, load_queries, read_tensors
+from vista.models.weights import fill_part, load_part, load_queries, read_tensors
 
 SIZES = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
 ROWS = 300  # of the file's embedding tables
@@ -204,6 +205,24 @@ def test_config_json_decides(tmp_path):
     assert not torch.allclose(other(ids).logits, ours(ids).logits)
 
 
+def test_a_gguf_is_read_by_a_model_of_its_own(tmp_path, monkeypatch):
+    """Which keeps its weights while ours is laid out without memory."""
+    saved_llm(tmp_path, model_type="llama")
+    (tmp_path / "model.safetensors").rename(tmp_path / "small.gguf")  # read by nobody here
+
+    def read(file: Path) -> dict[str, torch.Tensor]:
+        torch.manual_seed(6)
+        return build_llm(len(tokenizer()), num_layers=2, **SIZES).state_dict()
+
+    monkeypatch.setattr("vista.models.stored.read_gguf", read)
+    with without_memory():
+        llm = build_llm(len(tokenizer()), weights=tmp_path)
+    assert is_laid_out(llm)
+    fill_part(llm)
+    for name, tensor in read(tmp_path).items():
+        assert torch.equal(llm.state_dict()[name], tensor), name
+
+
 def test_other_weights_than_the_architecture_says_are_refused(tmp_path):
     """A folder of its own may say what the weights are; the one beside them must agree."""
     for name, heads in (("shape", 2), ("weights", 8)):
@@ -329,15 +348,28 @@ def test_dropout_is_no_size(composite):
     assert [part.config.hidden_dropout_prob for part in (usual, none)] == [0.1, 0.0]
 
 
-def test_a_qformer_of_a_folder_without_weights_starts_at_random(composite):
-    """Its sizes are those of the file."""
-    (composite / "model.safetensors").unlink()
+def test_a_qformer_of_an_architecture_starts_at_random(composite):
+    """Its sizes are those of the file; a download that was interrupted is no such start."""
     first, second = (
-        QFormer(encoder_hidden_size=32, vocab_size=9, weights=composite) for _ in range(2)
+        QFormer(encoder_hidden_size=32, vocab_size=9, architecture=composite) for _ in range(2)
     )
     assert first.config.num_hidden_layers == 1 and first.num_queries == QUERIES
     weights = [part.encoder.layer[0].attention.attention.query.weight for part in (first, second)]
     assert not torch.equal(*weights)
+    (composite / "model.safetensors").unlink()
+    with pytest.raises(MissingFileError, match="at random names it as its `architecture`"):
+        QFormer(encoder_hidden_size=32, vocab_size=9, weights=composite)
+    (composite / "config.json").unlink()
+    with pytest.raises(MissingFileError, match=r"no config\.json; qformer\.architecture names"):
+        QFormer(encoder_hidden_size=32, vocab_size=9, architecture=composite)
+
+
+def test_another_model_cannot_be_the_qformer(tmp_path):
+    """Nor is one of the tiny size built in its place."""
+    saved_llm(tmp_path, model_type="llama")
+    for given in ({"weights": tmp_path}, {"architecture": tmp_path}):
+        with pytest.raises(InputError, match="is of a llama, which cannot be the QFormer"):
+            QFormer(encoder_hidden_size=32, vocab_size=9, **given)
 
 
 def test_a_part_of_an_architecture_alone_starts_at_random(composite, tmp_path):

@@ -64,7 +64,39 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = root / f"groupwise_res/{name}.pkl"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(pickle.dumps(table))
+    write_own(root, white)
     return root
+
+
+def write_own(root: Path, mask: np.ndarray) -> None:
+    """Own data: an image with its mask, in COCO's form, in a folder, and in ms-swift's form."""
+    for k in range(3):
+        save(root / f"train/cup/{k}.bmp", np.full((20, 30, 3), 40 * k, dtype=np.uint8))
+        save(root / f"train/cup/{k}.png", mask)
+    images = [{"id": k, "file_name": f"{k}.bmp", "height": 20, "width": 30} for k in range(3)]
+    objects = [
+        {
+            "id": 7 + k, "image_id": k, "category_id": 3, "bbox": [3, 2, 17, 7], "iscrowd": 0,
+            "segmentation": [[3, 2, 20, 2, 20, 9, 3, 9]],
+        }
+        for k in range(3)
+    ]  # fmt: skip
+    content = {
+        "images": images, "annotations": objects, "categories": [{"id": 3, "name": "cup"}],
+    }  # fmt: skip
+    (root / "train.json").write_text(json.dumps(content))
+    records = [
+        {
+            "messages": [
+                {"role": "user", "content": "<image>Find the <ref-object>"},
+                {"role": "assistant", "content": "<bbox>"},
+            ],
+            "images": [f"train/cup/{k}.bmp"],
+            "objects": {"ref": ["cup"], "bbox": [[3, 2, 20, 9]], "bbox_type": "real"},
+        }
+        for k in range(3)
+    ]
+    (root / "train.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in records))
 
 
 def groupwise() -> dict[str, dict[int, Any]]:
@@ -97,7 +129,7 @@ def official_files(name: str, split: str, root: Path) -> list[Path]:
     if name == "coseg_groups" and split.startswith("voc"):
         files += [Path(f"{VOC}/SegmentationClass/v{k}.png") for k in range(3)]
     pictures = (".jpg", ".png", ".bmp")
-    masks = ("GroundTruth", "SegmentationClass")
+    masks = ("GroundTruth", "SegmentationClass", "train")  # of `folder`, beside its images
     return [f for f in files if f.suffix not in pictures or any(m in f.parts for m in masks)]
 
 

@@ -13,8 +13,10 @@ from datamodules.readers.files import json_items
 from vista.data import Annotation, InputError
 
 ROOT = Path(__file__).parents[1] / "formats"
-# Binary files, made by test_readers_groups.py, and groups of other readers' annotations, see test_coseg_groups.py.
+# Binary files, made by test_readers_groups.py, groups of other readers' annotations, see test_coseg_groups.py, and own
+# data, see test_own.py.
 ELSEWHERE = ("attcoseg", "attcoseg_coco", "coseg", "coseg_groups", "groupwise_res")
+ELSEWHERE += ("coco_file", "folder", "jsonl")
 SOURCES = [
     (n, s)
     for n, r in READERS.items()

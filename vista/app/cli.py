@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import product
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
@@ -43,7 +42,6 @@ from vista.models.laid_out import without_memory
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
 from vista.models.towers import width_of
-from vista.models.weights import has_weights
 from vista.printable import say
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, read_states
@@ -63,7 +61,7 @@ LIGHTNING_SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("model", "weights"),
-    *product(("encoder", "qformer", "llm"), ("weights", "architecture")),
+    *((part, key) for part in ("encoder", "qformer", "llm") for key in ("weights", "architecture")),
 )  # fmt: skip
 
 
@@ -309,7 +307,6 @@ class VistaCLI(StrictCLI):
             )
         if self.trainer.is_global_zero:
             print_parts(self.model)
-            say(*(f"  {line}" for line in self.model.weights_report()))
 
     def before_predict(self) -> None:
         """Hand the question to the data."""
@@ -328,8 +325,7 @@ class VistaCLI(StrictCLI):
 
 def laid_out(kind: type[PreTrainedModel], *args: Any, **settings: Any) -> PreTrainedModel:
     """A part, without memory where its weights are in a file; what has no file is drawn, and whole in every process."""
-    weights = settings.get("weights")
-    if weights is None or not has_weights(weights):
+    if settings.get("weights") is None:
         return kind(*args, **settings)
     with without_memory():
         return kind(*args, **settings)
@@ -343,11 +339,12 @@ def is_first_process() -> bool:
 
 
 def print_parts(module: LightningModule) -> None:
-    """A line for each part, parameters and whether it is trained, and one on what the encoder is shown."""
+    """A line for each part, its parameters, trained or not, and their origin, and one on what the encoder is shown."""
+    origins = module.weights_report()  # type: ignore[operator]
     for name, part in module.model.named_children():  # type: ignore[union-attr,operator]
         total = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
         print(
-            f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained"
+            f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained, {origins[name]}"
         )
     print_shown(module.model.vision_model)  # type: ignore[union-attr,arg-type]

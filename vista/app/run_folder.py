@@ -190,7 +190,8 @@ class RunFolder(Callback):
             (self.folder / "config.yaml").write_text(self.config)
             report = getattr(pl_module, "weights_report", None)
             if report is not None:
-                (self.folder / "weights.txt").write_text("\n".join([*report(), ""]))
+                lines = [f"{name}: {origin}\n" for name, origin in report().items()]
+                (self.folder / "weights.txt").write_text("".join(lines))
             say(f"run: {self.folder}")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -70,11 +70,37 @@ BEYOND_BERT = ("cross_attention_frequency", "encoder_hidden_size", "tie_word_emb
 UNSEEN = ("num_attention_heads", "rms_norm_eps", "rope_theta")
 
 
+def described(
+    weights: Path | None, architecture: Path | None, prefix: str
+) -> PreTrainedConfig | None:
+    """What is said of a part: by the folder of its architecture, else by what lies beside its weights.
+
+    Args:
+        weights: a file, or the folder of several; None: the part starts at random.
+        architecture: a folder of which nothing but its `config.json` is read.
+        prefix: see `part_config`.
+
+    Returns:
+        None where nothing is said.
+
+    Raises:
+        InputError: see `part_config`.
+        MissingFileError: the architecture's folder says nothing.
+    """
+    folder = architecture or weights
+    config = None if folder is None else part_config(folder, prefix)
+    if config is None and architecture is not None:
+        raise MissingFileError(
+            f"{architecture} holds no config.json; {GROUPS[prefix]}.architecture names its folder"
+        )
+    return config
+
+
 def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
     """What the `config.json` beside weights says of one part, as transformers' own config of its kind.
 
     Args:
-        weights: a file, or the folder of several; the folder may hold nothing but its `config.json`.
+        weights: a file, or the folder of several; only what describes them is read.
         prefix: of the part's weights in a composite folder, such as `language_model.`.
 
     Returns:
@@ -100,26 +126,6 @@ def part_config(weights: Path, prefix: str) -> PreTrainedConfig | None:
         raise InputError(f"{file} describes no {kind}: {reason}") from error
     section = getattr(config, SECTIONS.get(prefix, ""), None)
     return section if isinstance(section, PreTrainedConfig) else config
-
-
-def described(
-    weights: Path | None, architecture: Path | None, prefix: str
-) -> PreTrainedConfig | None:
-    """What a folder says of a part that is built: the one that is named for it, else the one of its weights.
-
-    Returns:
-        see `part_config`; None, too, where no folder is named.
-
-    Raises:
-        MissingFileError: `architecture` says nothing.
-        InputError: see `part_config`.
-    """
-    folder = architecture or weights
-    config = None if folder is None else part_config(folder, prefix)
-    if config is None and architecture is not None:
-        setting = f"{GROUPS[prefix]}.architecture"
-        raise MissingFileError(f"{architecture} holds no config.json; {setting} names its folder")
-    return config
 
 
 def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
@@ -156,7 +162,7 @@ def check_config(part: nn.Module, weights: Path, prefix: str) -> None:
         raise InputError(f"{file} is of another model: {'; '.join(differences)}")
 
 
-def check_given(config: PreTrainedConfig, given: Values, folder: Path, group: str) -> None:
+def check_given(config: PreTrainedConfig, given: Values, folder: Path | None, group: str) -> None:
     """Refuse settings that say something else than a folder's `config.json`: the file decides.
 
     Args:

@@ -2,6 +2,7 @@
 
     build_encoder(weights="checkpoints/instructblip-vicuna-7b")     its ViT, the paper's: EVA-CLIP ViT-g
     build_encoder(weights="checkpoints/siglip2-base-patch16-224")   sizes are those of the folder's config.json
+    build_encoder(architecture="checkpoints/dinov2")                the same tower, which starts at random
     build_encoder(image_size=96, patch_size=8)                      the ViT of InstructBLIP in other sizes, the tiny one
 
 The tower is a plain model of transformers, with its names of parameters. `tower.config.pixels` says what it is shown.
@@ -18,7 +19,7 @@ from vista.models.config_file import Values, check_given, described
 from vista.models.initialize import grid_sinusoids, initialize
 from vista.models.pixels import Pixels, pixels_of, read_processor, set_pixels, usual_pixels
 from vista.models.towers import EVA_CLIP, build_tower, family_of, patches_of
-from vista.models.weights import has_weights, load_part
+from vista.models.weights import load_part
 
 PREFIX = "vision_model."  # of its weights in a composite folder
 
@@ -46,23 +47,25 @@ def build_encoder(
         num_layers: transformer layers; without a folder 3.
         num_heads: attention heads; without a folder 4.
         mlp_size: width of the hidden layer of each MLP; without a folder 384.
-        weights: safetensors file or folder to start from; none, or a folder with nothing but its `config.json`: random.
-        architecture: folder whose `config.json` describes the tower, in the place of the one beside the weights; it
-            needs no weights.
+        weights: safetensors file or folder to start from; none: random.
+        architecture: folder whose `config.json` describes the tower, and whose image processor what it is shown, in the
+            place of those beside the weights; it needs no weights.
 
     Raises:
         InputError: what `config.json` says is not what is given, or describes no tower that is known.
-        MissingFileError: `architecture` holds no `config.json`.
+        MissingFileError: `architecture` holds no `config.json`, or `weights` no weights.
     """
     given = {
         "image_size": image_size, "patch_size": patch_size, "hidden_size": hidden_size, "num_layers": num_layers,
         "num_heads": num_heads, "mlp_size": mlp_size,
     }  # fmt: skip
     sizes = {name: value for name, value in given.items() if value is not None}
-    config = _described(weights, architecture, sizes) or _vit(**sizes)
-    set_pixels(config, _pixels(config, architecture or weights, image_size))
+    folder = architecture or weights
+    config = described(weights, architecture, PREFIX)
+    config = _vit(**sizes) if config is None else _checked(config, sizes, folder)
+    set_pixels(config, _pixels(config, folder, image_size))
     tower = build_tower(config)
-    if weights is not None and has_weights(weights):
+    if weights is not None:
         load_part(tower, weights, _prefix(config))
     elif config.model_type == EVA_CLIP:
         _start(tower)
@@ -78,13 +81,8 @@ def patch_grid(tower: PreTrainedModel) -> int:
     return round(patches_of(tower, tokens).shape[1] ** 0.5)
 
 
-def _described(
-    weights: Path | None, architecture: Path | None, sizes: Values
-) -> PreTrainedConfig | None:
-    """What the folder says, where it says something."""
-    folder, config = architecture or weights, described(weights, architecture, PREFIX)
-    if folder is None or config is None:
-        return None
+def _checked(config: PreTrainedConfig, sizes: Values, folder: Path | None) -> PreTrainedConfig:
+    """What a folder says, where it says what is given."""
     if config.model_type == "blip_2_vision_model":  # the same ViT
         config = InstructBlipVisionConfig.from_dict({**config.to_dict(), "model_type": EVA_CLIP})
     free = ("image_size",) if family_of(config).any_size else ()

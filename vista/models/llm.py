@@ -107,7 +107,7 @@ def _described(
 ) -> PreTrainedConfig | None:
     """What the folder says, where it says something."""
     folder, config = architecture or weights, described(weights, architecture, PREFIX)
-    if folder is None or config is None:
+    if config is None:
         return None
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         kind = config.model_type

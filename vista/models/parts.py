@@ -6,14 +6,20 @@ what nobody gives is the tiny size.
 
 from pathlib import Path
 
+from transformers import PreTrainedConfig
 from transformers.models.instructblip.configuration_instructblip import InstructBlipQFormerConfig
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
 from vista.data import InputError
 from vista.models.config_file import Values, check_given, described, part_config
 from vista.models.initialize import initialize
-from vista.models.weights import has_weights, load_part
+from vista.models.weights import load_part
 
+# What a BERT's layers share with those of a QFormer.
+OF_BERT = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings", "layer_norm_eps",
+)  # fmt: skip
 QFORMER = "qformer."  # prefix of its weights in a composite folder
 
 
@@ -50,45 +56,50 @@ class QFormer(InstructBlipQFormerModel):
             vocab_size: entries of the instruction tokenizer, filled in by the command line.
             dropout: of hidden states and attention, in training; none: the folder's, without a folder 0.
             max_positions: longest instruction in tokens; without a folder 512.
-            weights: safetensors file or folder to start from; none, or a folder with nothing but its `config.json`:
-                random.
-            architecture: folder whose `config.json` describes the QFormer, in the place of the one beside the
-                weights; it needs no weights.
+            weights: safetensors file or folder to start from; none: random.
+            architecture: folder whose `config.json` describes the QFormer, in the place of the one beside the weights;
+                it needs no weights.
 
         Raises:
-            InputError: what `config.json` says is not what is given.
-            MissingFileError: `architecture` holds no `config.json`.
+            InputError: what `config.json` says is not what is given, or describes no QFormer.
+            MissingFileError: `architecture` holds no `config.json`, or `weights` no weights.
         """
         given = {
             "hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "mlp_size": mlp_size,
             "cross_attention_every": cross_attention_every, "max_positions": max_positions,
         }  # fmt: skip
         sizes = {name: value for name, value in given.items() if value is not None}
-        config = _described(weights, architecture, sizes) or _tiny(**sizes)
+        folder = architecture or weights
+        config = described(weights, architecture, QFORMER)
+        config = _tiny(vocab_size, **sizes) if config is None else _checked(config, sizes, folder)
         config.encoder_hidden_size = encoder_hidden_size
         config.vocab_size = max(config.vocab_size, vocab_size)
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         super().__init__(config)
-        self.num_queries = _num_queries(architecture or weights, num_queries)
-        if weights is not None and has_weights(weights):
+        self.num_queries = _num_queries(folder, num_queries)
+        if weights is not None:
             load_part(self, weights, QFORMER)
         else:
             initialize(self, config.hidden_size)
 
 
-def _described(
-    weights: Path | None, architecture: Path | None, sizes: Values
-) -> InstructBlipQFormerConfig | None:
-    """What the folder says of a QFormer, where it says something."""
-    folder, config = architecture or weights, described(weights, architecture, QFORMER)
-    if folder is None or not isinstance(config, InstructBlipQFormerConfig):
-        return None
+def _checked(
+    config: PreTrainedConfig, sizes: Values, folder: Path | None
+) -> InstructBlipQFormerConfig:
+    """What a folder says of a QFormer, or of a BERT that is copied into one, where it says what is given."""
+    if config.model_type == "bert":
+        every = sizes.pop("cross_attention_every", 1)  # of which a BERT knows nothing
+        known = {name: getattr(config, name) for name in OF_BERT}
+        config = InstructBlipQFormerConfig(**known, cross_attention_frequency=every)
+    if not isinstance(config, InstructBlipQFormerConfig):
+        raise InputError(f"{folder} is of a {config.model_type}, which cannot be the QFormer")
     check_given(config, sizes, folder, "qformer")
     return config
 
 
 def _tiny(
+    vocab_size: int,
     hidden_size: int = 128,
     num_layers: int = 2,
     num_heads: int = 4,
@@ -98,7 +109,7 @@ def _tiny(
 ) -> InstructBlipQFormerConfig:
     """Of the sizes that are given, the tiny one's for those that are not."""
     return InstructBlipQFormerConfig(
-        vocab_size=0,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
         num_hidden_layers=num_layers,
         num_attention_heads=num_heads,

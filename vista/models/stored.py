@@ -82,7 +82,8 @@ def _files(path: Path) -> list[Path]:
         )
     if not found:
         raise MissingFileError(
-            f"no .safetensors file at {path}, nor a pytorch_model.bin; download the weights into that folder"
+            f"no .safetensors file at {path}, nor a pytorch_model.bin; download the weights into that folder; a part "
+            "that is to start at random names it as its `architecture`"
         )
     return found
 

@@ -19,7 +19,7 @@ from vista.data import InputError
 from vista.models.config_file import check_config
 from vista.models.drawn import drawn, grown
 from vista.models.hub import local
-from vista.models.laid_out import fill, is_laid_out, laying_out
+from vista.models.laid_out import fill, is_laid_out, laying_out, with_memory
 from vista.models.layouts import Layout, our_names
 from vista.models.names import own_names
 from vista.models.stored import ALL, Stored, open_tensors
@@ -65,12 +65,6 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     return {name: stored.read(ALL) for name, stored in tensors.items()}
 
 
-def has_weights(path: Path) -> bool:
-    """Whether there is anything to read, of any kind: a folder may hold nothing but its `config.json`."""
-    path = local(Path(path))
-    return not (path / "config.json").is_file() or any(any(path.glob(kind)) for kind in FILES)
-
-
 def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
     """Fill a part from a checkpoint; every parameter must be there, in its size, and no other one.
 
@@ -88,6 +82,7 @@ def load_part(part: nn.Module, path: Path, prefix: str = "") -> None:
 
     Raises:
         InputError: a parameter is missing, has another size or has no place, or the file is of another model.
+        MissingFileError: no file of weights is there.
     """
     path = local(Path(path))
     check_config(part, path, prefix)
@@ -143,7 +138,9 @@ def check_shapes(saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tens
 
 def _open_part(path: Path, prefix: str) -> tuple[dict[str, Stored], Layout]:
     """The tensors of one part under our names, without their prefix, and what is known of their layout."""
-    tensors, layout = our_names(open_tensors(path), prefix)
+    with with_memory():  # transformers reads a GGUF by building its model
+        opened = open_tensors(path)
+    tensors, layout = our_names(opened, prefix)
     own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     return own or tensors, layout
 

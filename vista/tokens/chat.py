@@ -9,6 +9,7 @@ runs it in a sandbox. Questions never go through it, so that none can name a con
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
+from itertools import chain
 from typing import Any, Literal
 
 from jinja2 import TemplateError
@@ -108,4 +109,4 @@ class ChatTemplate:
             for k, frame in enumerate(frames[::2])
         ]
         after = [frame.rstrip(" ") for frame in frames[1::2]]
-        return [frame for pair in zip(before, after, strict=True) for frame in pair]
+        return list(chain.from_iterable(zip(before, after, strict=True)))

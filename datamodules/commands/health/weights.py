@@ -13,7 +13,7 @@ from vista.app.runs import find_checkpoint, find_file, run_of
 from vista.app.strict_yaml import Settings, read_config
 from vista.data import InputError
 from vista.models.vistallm import VistaLLM
-from vista.models.weights import Filling, check_shapes, has_weights, load_part, load_queries
+from vista.models.weights import Filling, check_shapes, load_part, load_queries
 from vista.module import text_settings
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import open_weights, read_states
@@ -53,8 +53,6 @@ def _look_at(what: str, load: Callable[[], str]) -> Finding:
 
 
 def _load(part: nn.Module, weights: Path, prefix: str) -> str:
-    if not has_weights(weights):
-        return f"drawn at random, {weights} holds only a config.json"
     load_part(part, weights, prefix)
     assert isinstance(part.filling, Filling)
     return part.filling.report

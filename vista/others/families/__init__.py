@@ -1,0 +1,1 @@
+"""The adapters, one file a family; `--plugin` adds others."""
