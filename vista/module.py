@@ -6,7 +6,7 @@ The steps are inherited: training from `vista/training/learning.py`, evaluation 
 from collections.abc import Collection
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
@@ -142,6 +142,10 @@ class VistaModule(LearningModule):
         if is_laid_out(self.model):
             with torch.device("cpu"):  # where numbers are worked out, not where they go
                 self.fill()
+
+    def cpu(self) -> Self:
+        """Lightning calls it when anything has failed, also before there are weights, which have nowhere to move."""
+        return self if is_laid_out(self.model) else super().cpu()
 
     def on_train_start(self) -> None:
         """A resumed run says what it does otherwise than before."""

@@ -53,11 +53,12 @@ class RefL4Reader(Reader):
                 self.leave_out(row["id"], "the expression is empty")
                 continue
             of_coco = OF_COCO.fullmatch(row["file_name"])
+            photo = coco_photo(of_coco[1]) if of_coco else f"objects365 {row['file_name']}"
             yield Annotation(
                 id=str(row["id"]),
                 images=(inside(f"ref_l4/images/{row['file_name']}"),),
                 sizes=(size,),
                 expression=row["caption"].strip(),
                 boxes=(box,),
-                photos=((coco_photo(of_coco[1]),),) if of_coco else (),
+                photos=((photo,),),
             )

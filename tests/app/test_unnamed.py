@@ -163,7 +163,8 @@ def test_every_setting_that_may_be_an_object_is_known() -> None:
         for name, kind in types_of.items()
         if any(
             not is_dataclass(each)
-            and each.__module__.split(".")[0] in ("lightning", "vista", "datamodules", "torch")
+            and each.__module__.split(".")[0]
+            in ("lightning", "vista", "datamodules", "torch", "transformers")
             for each in kinds(kind)
             if each is not types.NoneType
         )

@@ -156,8 +156,8 @@ def test_the_loader_makes_no_objects() -> None:
         ("model:\n  optimization: 3\n", "model.optimization is 3, it must hold settings"),
         ("data:\n  batch_size:  # 64\n", "data.batch_size has no value; write one, or leave the"),
         (
-            "trainer:\n  devices: 1\n  max_time:\nllm:\n  num_layers:\n",
-            "llm.num_layers has no value",
+            "trainer:\n  devices: 1\n  max_time:\ncodec:\n  num_points:\n",
+            "codec.num_points has no value",
         ),
     ],
 )
