@@ -3,6 +3,8 @@
 The steps are inherited: training from `vista/training/learning.py`, evaluation from `vista/training/evaluation.py`.
 """
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +16,13 @@ from transformers import PreTrainedModel
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
+from vista.models.adapters import Adapters, begin, put_on
 from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.laid_out import is_laid_out, keep_frozen_in
+from vista.models.merged import Merging, check_adapters
 from vista.models.parts import QFormer
+from vista.models.stored import Stored
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, fill_part, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
@@ -55,6 +60,7 @@ class VistaModule(LearningModule):
         weights: Path | None = None,
         init_from: Path | None = None,
         frozen_dtype: FrozenDtype = "float32",
+        adapters: Adapters = Adapters(),
     ) -> None:
         """Put the parts together.
 
@@ -74,6 +80,7 @@ class VistaModule(LearningModule):
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
             frozen_dtype: how weights that are not trained are kept; in `bfloat16` they take half of the memory, and
                 --trainer.precision must be bf16-mixed.
+            adapters: low-rank matrices that are trained in the place of whole parts.
 
         Raises:
             InputError: an unknown part, or a checkpoint made under other settings.
@@ -81,7 +88,7 @@ class VistaModule(LearningModule):
         model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         trains_llm = "llm" in trainable
         super().__init__(model, Decoder(tokenizer, decoding), tokenizer, trains_llm)
-        if unknown := set(trainable) - set(PARTS):
+        if unknown := {*trainable, *optimization.rates, *adapters.targets} - set(PARTS):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
             )
@@ -91,6 +98,7 @@ class VistaModule(LearningModule):
         self.frozen_dtype = frozen_dtype
         self.codec, self.optimization, self.init_from = codec, optimization, init_from
         self.coordinate_init, self.weights = coordinate_init, weights
+        self.merging: Merging | None = None
         # A pretrained LLM knows its own words; the tokens that were added to it were never a target.
         self.learned_words[:] = bool(llm.pretrained)
         self.learned_words[tokenizer.number_ids[10:]] = False
@@ -99,9 +107,23 @@ class VistaModule(LearningModule):
         for part, names in PARTS.items():
             for name in names:
                 getattr(self.model, name).requires_grad_(part in trainable)
+        self._put_on_adapters(adapters, trainable)
         keep_frozen_in(self.model, getattr(torch, frozen_dtype))
         if not is_laid_out(self.model):
             self.fill()
+
+    def _put_on_adapters(self, settings: Adapters, trainable: Sequence[str]) -> None:
+        """In each part that is trained and has targets, adapters in the place of its own weights."""
+        llm: Any = self.model.language_model
+        # Of modules, since weights are replaced when they are sharded; in a tuple, which registers none of them twice.
+        self.tables = (llm.get_input_embeddings(), llm.get_output_embeddings())
+        self.first_adapters: dict[str, dict[str, Stored]] = {}
+        readers = {"llm"} if self.tokenizer.instructions else {"llm", "tokenizer"}  # of its ids
+        for part in [part for part in settings.targets if part in trainable]:
+            name, rows = PARTS[part][0], self.tokenizer.added_ids if part in readers else []
+            module = getattr(self.model, name)
+            self.first_adapters[name] = put_on(module, settings, settings.targets[part], rows)
+            self.merging = Merging(settings.alpha, self.tokenizer.added_ids)
 
     def weights_report(self) -> dict[str, str]:
         """Where the weights of each part come from, what of them is new and what was left over."""
@@ -116,14 +138,15 @@ class VistaModule(LearningModule):
         """Give the model the weights that it begins with; every process of a sharded one must come here."""
         if self.init_from is not None:
             fill_from(self, self.init_from)
-            return
-        for part in self.model.children():
-            fill_part(part)
-        llm: Any = self.model.language_model
-        inputs, head = llm.get_input_embeddings().weight, llm.get_output_embeddings().weight
-        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
-        numbers = self.tokenizer.number_ids
-        init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
+        else:
+            for part in self.model.children():
+                fill_part(part)
+            inputs, head = (table.weight for table in self.tables)
+            digits = bool(self.model.language_model.pretrained)  # it keeps the rows of its digits
+            numbers = self.tokenizer.number_ids
+            init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
+        for name, first in self.first_adapters.items():
+            begin(getattr(self.model, name), first)
 
     def configure_model(self) -> None:
         """Shard the model where the strategy is `ShardedStrategy`, and fill it; Lightning calls this in all processes.
@@ -165,8 +188,9 @@ class VistaModule(LearningModule):
                 "Muon needs whole matrices, which a sharded model has not; "
                 "set --model.optimization.optimizer adamw"
             )
-        head: Any = self.model.language_model.get_output_embeddings()  # type: ignore[operator]
-        groups = parameter_groups(self.model, head.weight, settings.weight_decay)
+        rates = {name: rate for part, rate in settings.rates.items() for name in PARTS[part]}
+        head = self.tables[1].weight
+        groups = parameter_groups(self.model, head, settings.weight_decay, rates)
         kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
         optimizer = kind(groups, lr=settings.learning_rate, betas=settings.betas)
         num_steps = self.trainer.estimated_stepping_batches
@@ -187,6 +211,8 @@ class VistaModule(LearningModule):
             "tokenizer": self.tokenizer.to_json(),
             "settings": self.text_settings(),
         }
+        if self.merging is not None:
+            checkpoint["vista"]["adapters"] = asdict(self.merging)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that writes its text in another way, or has other sizes.
@@ -207,6 +233,7 @@ class VistaModule(LearningModule):
                 "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"
             )
             raise InputError(f"the checkpoint was made with another tokenizer; {folders}")
+        check_adapters(checkpoint, self.merging)
         if "state_dict" in checkpoint:
             check_shapes(checkpoint["state_dict"], self.state_dict())
 

@@ -6,8 +6,9 @@ the steps (docs/tiny_model.md). Embeddings, norms and biases stay with AdamW.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -29,6 +30,7 @@ class Optimization:
         betas: of AdamW.
         weight_decay: of AdamW.
         warmup_share: share of all steps in which the learning rate rises.
+        rates: peaks of parts that have another one, of `encoder`, `tokenizer` and `llm`, adapters included.
     """
 
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -36,12 +38,14 @@ class Optimization:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     warmup_share: float = 0.03
+    rates: dict[str, float] = field(default_factory=dict)
 
 
 def parameter_groups(
     model: nn.Module,
     head: nn.Parameter,
     weight_decay: float,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Trained parameters in groups.
 
@@ -49,13 +53,29 @@ def parameter_groups(
         model: whose frozen parameters are left out.
         head: the output embeddings, which are no matrix to Muon though a linear layer holds them.
         weight_decay: of all that has two dimensions; norms and biases are not decayed.
+        rates: learning rates by the names of attributes of the model; all else has the optimizer's own.
 
     Returns:
-        weights of linear layers, marked `matrix`; other weights and embeddings; norms and biases.
+        weights of linear layers, marked `matrix`; other weights and embeddings; norms and biases. First those of the
+        optimizer's own rate, then those of each name in `rates`.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     linear -= {id(head)}
+    trained: dict[str, list[nn.Parameter]] = {name: [] for name in ("", *rates)}
+    for name, parameter in model.named_parameters():
+        attribute = name.partition(".")[0]
+        if parameter.requires_grad:
+            trained[attribute if attribute in rates else ""].append(parameter)
+    groups = []
+    for attribute, parameters in trained.items():
+        own_rate = {"lr": rates[attribute]} if attribute else {}
+        groups += [group | own_rate for group in _by_kind(parameters, linear, weight_decay)]
+    return groups
+
+
+def _by_kind(
+    trained: Sequence[nn.Parameter], linear: set[int], weight_decay: float
+) -> list[dict[str, Any]]:
     matrices = [p for p in trained if id(p) in linear]
     others = [p for p in trained if p.dim() > 1 and id(p) not in linear]
     vectors = [p for p in trained if p.dim() <= 1]
