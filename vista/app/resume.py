@@ -29,7 +29,7 @@ TO_RESUME = (*TO_TEST, "epoch", "global_step", "loops", "callbacks", "lr_schedul
 
 def fixed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of all settings of a run that a resume cannot change, by their dotted names."""
-    found: dict[str, Any] = {f"{RATES} of": sorted(_setting(settings, RATES) or {})}
+    found: dict[str, Any] = {RATES: sorted(_setting(settings, RATES) or {})}
     for name in FIXED:
         value = _setting(settings, name)
         if isinstance(value, Mapping):
