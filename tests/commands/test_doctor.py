@@ -102,7 +102,7 @@ PLANTED: dict[Callable[[Path, Path], None], tuple[str, ...]] = {
     no_samples: ("data coco (val2017)", "it holds no sample; fetch its files again"),
     other_numbers: ("data refcoco (val)", " samples, 10,834 are stated"),
     a_missing_shard: ("weights llm", "lacks model-0", "which its index names; download it"),
-    another_size: ("weights llm", "down_proj.weight has shape (32, 48), the model needs (32, 32)"),
+    another_size: ("weights llm", "gate_proj.weight has shape (48, 32), the model needs (32, 32)"),
 }  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.data import InputError, MissingFileError
 from vista.models.config_file import unseen_settings
 from vista.models.encoder import build_encoder
+from vista.models.laid_out import is_laid_out, without_memory
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
-from vista.models.weights import load_part, load_queries, read_tensors
+from vista.models.weights import fill_part, load_part, load_queries, read_tensors
 
 SIZES = {"hidden_size": 32, "num_heads": 2, "mlp_size": 32}
 ROWS = 300  # of the file's embedding tables
@@ -202,6 +203,24 @@ def test_config_json_decides(tmp_path):
     other = build_llm(len(tokenizer()), num_layers=2, **SIZES)
     other.load_state_dict(ours.state_dict())
     assert not torch.allclose(other(ids).logits, ours(ids).logits)
+
+
+def test_a_gguf_is_read_by_a_model_of_its_own(tmp_path, monkeypatch):
+    """Which keeps its weights while ours is laid out without memory."""
+    saved_llm(tmp_path, model_type="llama")
+    (tmp_path / "model.safetensors").rename(tmp_path / "small.gguf")  # read by nobody here
+
+    def read(file: Path) -> dict[str, torch.Tensor]:
+        torch.manual_seed(6)
+        return build_llm(len(tokenizer()), num_layers=2, **SIZES).state_dict()
+
+    monkeypatch.setattr("vista.models.stored.read_gguf", read)
+    with without_memory():
+        llm = build_llm(len(tokenizer()), weights=tmp_path)
+    assert is_laid_out(llm)
+    fill_part(llm)
+    for name, tensor in read(tmp_path).items():
+        assert torch.equal(llm.state_dict()[name], tensor), name
 
 
 def test_other_weights_than_the_architecture_says_are_refused(tmp_path):

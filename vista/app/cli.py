@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import product
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
@@ -61,7 +62,7 @@ LIGHTNING_SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("model", "weights"),
-    *((part, key) for part in ("encoder", "qformer", "llm") for key in ("weights", "architecture")),
+    *product(("encoder", "qformer", "llm"), ("weights", "architecture")),
 )  # fmt: skip
 
 

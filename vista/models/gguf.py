@@ -4,6 +4,7 @@ All of the model is read at once, as float32 whatever the file holds.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def read_gguf(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
+@cache  # transformers parses the whole vocabulary for it, which takes half a minute
 def config_of_gguf(file: Path) -> str:
     """What the head of a GGUF says of its model, as the text of a `config.json`.
 

@@ -42,6 +42,16 @@ def without_memory() -> Iterator[None]:
     shared.give_back()
 
 
+@contextmanager
+def with_memory() -> Iterator[None]:
+    """Within `without_memory`: what is built in here is no part of a model, but read from, and keeps its weights."""
+    token = _laying_out.set(False)
+    try:
+        yield
+    finally:
+        _laying_out.reset(token)
+
+
 def laying_out() -> bool:
     """Whether what is built now takes no memory."""
     return _laying_out.get()
@@ -144,7 +154,7 @@ class _SharedMemory:
         self, module: nn.Module, name: str, parameter: nn.Parameter | None
     ) -> nn.Parameter | None:
         """What a module keeps in the place of a parameter; None: the parameter, as where it is tied to another one."""
-        if parameter is None or parameter.is_meta:
+        if parameter is None or parameter.is_meta or not laying_out():
             return None
         self.places.append((module, name))
         if id(parameter) in self.lent:

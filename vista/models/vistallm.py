@@ -159,12 +159,13 @@ def length_groups(lengths: Sequence[int], most: int) -> list[list[int]]:
         indices of rows, the shortest rows first; every row is in one group, and no group is empty.
     """
     order = np.argsort(lengths, kind="stable")
-    tall = np.asarray(lengths)[order]  # (rows,), rising: groups are stretches, padded to their last
+    # (rows,), rising: a group is a stretch of it, padded to its last
+    tall = np.asarray(lengths)[order]
     rows, count = len(tall), min(most, len(tall))
     starts = np.arange(rows)
-    cost = np.full(rows + 1, np.inf)  # cost[i]: least padded size of the first i rows so far
+    # Of the first i rows: the least padded size in the groups so far, and where the last group begins.
+    cost, began = np.full(rows + 1, np.inf), np.zeros((count, rows + 1), dtype=int)
     cost[0] = 0
-    began = np.zeros((count, rows + 1), dtype=int)  # began[k, i]: where the last of those begins
     # Dynamic programming over the number of groups.
     for k in range(count):
         last, cost = cost, np.full(rows + 1, np.inf)

@@ -19,7 +19,7 @@ from vista.data import InputError
 from vista.models.config_file import check_config
 from vista.models.drawn import drawn, grown
 from vista.models.hub import local
-from vista.models.laid_out import fill, is_laid_out, laying_out
+from vista.models.laid_out import fill, is_laid_out, laying_out, with_memory
 from vista.models.layouts import Layout, our_names
 from vista.models.names import own_names
 from vista.models.stored import ALL, Stored, open_tensors
@@ -138,7 +138,9 @@ def check_shapes(saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tens
 
 def _open_part(path: Path, prefix: str) -> tuple[dict[str, Stored], Layout]:
     """The tensors of one part under our names, without their prefix, and what is known of their layout."""
-    tensors, layout = our_names(open_tensors(path), prefix)
+    with with_memory():  # transformers reads a GGUF by building its model
+        opened = open_tensors(path)
+    tensors, layout = our_names(opened, prefix)
     own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     return own or tensors, layout
 

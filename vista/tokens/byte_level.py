@@ -27,6 +27,8 @@ def _letters() -> dict[str, int]:
 
 
 LETTERS = _letters()
+# SmolLM2 lacks some that no text has, or hardly one: control characters, planes of Unicode without letters.
+NEEDED = {9, 10, 13, *range(32, 127), *range(128, 192), *range(194, 241)}
 
 
 def is_byte_level(fast: PreTrainedTokenizerFast) -> bool:
@@ -39,10 +41,11 @@ def prepare_byte_level(fast: PreTrainedTokenizerFast) -> None:
     """Make it lossless, and give it a pad token, in place.
 
     Raises:
-        InputError: a byte has no piece, so that not every text can be written, or there is no end token.
+        InputError: a byte of texts has no piece, or there is no end token.
     """
     vocabulary = fast.get_vocab()
-    for piece in (*LETTERS, f"{SPACE}["):
+    needed = [letter for letter, byte in LETTERS.items() if byte in NEEDED]
+    for piece in (*needed, f"{SPACE}["):
         if piece not in vocabulary:
             what = f"digit {piece}" if piece.isdecimal() else f"piece {piece!r}"
             raise InputError(f"the tokenizer has no token of its own for the {what}")
@@ -79,10 +82,14 @@ class BytePieces:
         """
         self._model = tokenizers.Tokenizer(fast.backend_tokenizer.model)
         self._model.pre_tokenizer = fast.backend_tokenizer.pre_tokenizer
+        vocabulary = fast.get_vocab()
+        self._lacking = {byte for letter, byte in LETTERS.items() if letter not in vocabulary}
         if self._model.encode("a").tokens[0].startswith(SPACE):
             raise InputError("the tokenizer puts a space before every text (add_prefix_space)")
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text; no space is put before it."""
+        """Ids of a text; no space is put before it. What cannot be written is a question mark."""
         valid = text.encode(errors="replace").decode()  # without lone surrogates
+        if not self._lacking.isdisjoint(valid.encode()):
+            valid = "".join("?" if self._lacking & set(c.encode()) else c for c in valid)
         return list(self._model.encode(valid).ids)

@@ -20,6 +20,7 @@ from vista.tokens.byte_level import (
     piece_bytes,
     prepare_byte_level,
 )
+from vista.tokens.gguf import gguf_in, read_gguf_tokenizer
 
 MARKS = ("<image>", "<bsep>", "<msep>")
 COORDINATES = tuple(f"<|{n}|>" for n in range(10, 1000))  # 0 to 9 stay the LLM's own digits
@@ -30,12 +31,15 @@ _COORDINATE = re.compile(r"<\|([0-9]+)\|>")
 
 
 def load_fast(folder: Path | str) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a folder.
+    """The fast tokenizer of a folder, or of the GGUF file in it where there is no other.
 
     Raises:
         MissingFileError: there is no `tokenizer.json`.
+        InputError: the GGUF's tokenizer is of a kind that is not known.
     """
     if not (Path(folder) / "tokenizer.json").is_file():
+        if (gguf := gguf_in(Path(folder))) is not None:
+            return read_gguf_tokenizer(gguf)
         # transformers can convert `tokenizer.model`, but ranks the merges of spaces otherwise than SentencePiece.
         raise MissingFileError(
             f"{folder} holds no tokenizer.json; `tokenizer.model` alone is not converted exactly, so take the "

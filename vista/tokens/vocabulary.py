@@ -36,7 +36,7 @@ class Vocabulary:
 
     Args:
         folder: holds `tokenizer.json`, a BPE with byte fallback (LLaMA 2, Vicuna, Mistral, Gemma, the tiny one of
-            `configs/tiny`) or of bytes (LLaMA 3, Qwen, SmolLM2).
+            `configs/tiny`) or of bytes (LLaMA 3, Qwen, SmolLM2); or SmolLM2's GGUF file.
         bracket_layout: `paper` keeps the commas and spaces of a bracket as tokens (a box is 12 tokens, a mask of N
             points 6N), `compact` leaves them out (6 and 2N + 2) and restores them on decode.
         number_tokens: `brackets` uses the coordinate tokens inside brackets, `everywhere` also for whole numbers 10 to

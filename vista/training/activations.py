@@ -79,13 +79,13 @@ class Saved:
             layer.register_forward_pre_hook(self._enter, with_kwargs=True)
             layer.register_forward_hook(self._leave)
 
-    def _enter(self, _layer: nn.Module, args: Any, kwargs: Any) -> None:
+    def _enter(self, _layer: nn.Module, args: object, kwargs: object) -> None:
         for tensor in tensors_in([args, kwargs]):
             self.add(tensor)
         self.current = set()
         self.inside.append(self.current)
 
-    def _leave(self, _layer: nn.Module, _args: Any, _output: Any) -> None:
+    def _leave(self, _layer: nn.Module, _args: object, _output: object) -> None:
         self.current = self.kept
 
     def __enter__(self) -> "Saved":
@@ -93,7 +93,7 @@ class Saved:
         self._hooks.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._hooks.__exit__(*error)
 
     def bytes(self) -> int:
@@ -110,13 +110,13 @@ def total_bytes(storages: Iterable[torch.UntypedStorage]) -> int:
     return sum(storage.nbytes() for storage in storages)
 
 
-def tensors_in(value: Any) -> list[Tensor]:
+def tensors_in(value: object) -> list[Tensor]:
     """All tensors in lists, tuples and dictionaries."""
     if isinstance(value, Tensor):
         return [value]
-    parts = value.values() if isinstance(value, dict) else value
     if not isinstance(value, list | tuple | dict):
         return []
+    parts = value.values() if isinstance(value, dict) else value
     found: list[Tensor] = []
     for part in parts:
         found += tensors_in(part)

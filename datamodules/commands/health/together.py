@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,7 @@ from datamodules.order import SHUFFLE, Order
 from vista.app.meeting import Meeting, Place
 from vista.app.strict_yaml import Settings
 
+T = TypeVar("T")
 PATIENCE = timedelta(minutes=5)  # for one exchange
 # Where data lie may differ from host to host.
 LOCAL = ("root", "cache")
@@ -116,11 +117,11 @@ def order_digest(setup: Setup, run: Run) -> str:
     return sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def gather(value: Any, processes: Processes) -> list[Any]:
+def gather(value: T, processes: Processes) -> list[T]:
     """What each process has, in the order of their ranks."""
     if processes.size == 1:
         return [value]
-    values: list[Any] = [None] * processes.size
+    values = [value] * processes.size
     dist.all_gather_object(values, value)
     return values
 

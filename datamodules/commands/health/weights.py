@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from vista.app.runs import find_checkpoint, find_file, run_of
 from vista.app.strict_yaml import Settings, read_config
 from vista.data import InputError
 from vista.models.vistallm import VistaLLM
-from vista.models.weights import check_shapes, load_part, load_queries
+from vista.models.weights import Filling, check_shapes, load_part, load_queries
 from vista.module import text_settings
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import open_weights, read_states
@@ -55,9 +54,8 @@ def _look_at(what: str, load: Callable[[], str]) -> Finding:
 
 def _load(part: nn.Module, weights: Path, prefix: str) -> str:
     load_part(part, weights, prefix)
-    filling: Any = part.filling
-    report: str = filling.report
-    return report
+    assert isinstance(part.filling, Filling)
+    return part.filling.report
 
 
 def _load_queries(model: VistaLLM, weights: Path) -> str:
