@@ -136,7 +136,7 @@ class VistaModule(LearningModule):
             numbers = self.tokenizer.number_ids
             init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
         for name, first in self.first_adapters.items():
-            begin(getattr(self.model, name), first)
+            begin(getattr(self.model, name), first, self.tokenizer.added_ids)
 
     def configure_model(self) -> None:
         """Shard the model where the strategy is `ShardedStrategy`, and fill it; Lightning calls this in all processes.

@@ -39,11 +39,10 @@ def fixed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in FREE}
 
 
-def _setting(settings: Mapping[str, Any], name: str) -> Any:
-    value: Any = settings
-    for key in name.split("."):
-        value = (value or {}).get(key)
-    return value
+def _setting(settings: Mapping[str, Any] | None, name: str) -> Any:
+    key, _, rest = name.partition(".")
+    value = (settings or {}).get(key)
+    return _setting(value, rest) if rest else value
 
 
 def check_states(checkpoint: Path, resumed: bool) -> None:

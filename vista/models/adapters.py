@@ -9,7 +9,6 @@ peft does that for tied tables; of two tables both must be named, or the LLM rea
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from transformers import PreTrainedModel
 from vista.data import InputError
 from vista.models.drawn import drawn
 from vista.models.laid_out import all_tensors, fill
-from vista.models.merged import LORA_A, LORA_B, ROWS
+from vista.models.merged import LORA_A, LORA_B, ROWS, TABLE
 from vista.models.stored import Stored
 
 ALL = "all"
@@ -75,11 +74,9 @@ def put_on(
         trainable_token_indices=_tables(part, rows) if rows else None,
     )
     inject_adapter_in_model(config, part)
-    module: Any
     for module in part.modules():
         # Kept by peft to take a merge back, which we do not.
-        if hasattr(module, "trainable_tokens_original"):
-            module.trainable_tokens_original.clear()
+        getattr(module, "trainable_tokens_original", {}).clear()
     first = {}
     for name, tensor in all_tensors(part).items():
         if LORA_A in name:
@@ -90,24 +87,20 @@ def put_on(
 
 
 @torch.no_grad()
-def begin(part: nn.Module, first: dict[str, Stored]) -> None:
+def begin(part: nn.Module, first: dict[str, Stored], rows: Sequence[int] = ()) -> None:
     """Give adapters the values that they begin with, once the part has its own; every process must come here.
 
     Args:
         part: with adapters, sharded or not.
         first: of `put_on`.
+        rows: as `put_on` was told; where there are any.
     """
     fill(part, first)
-    tables: dict[int, Any] = {
-        id(module.trainable_tokens_delta): module
-        for module in part.modules()
-        if hasattr(module, "trainable_tokens_delta") and module.tied_adapter is None
-    }
-    for module in tables.values():
-        (rows,) = module.token_indices.values()
-        (name,) = module.trainable_tokens_delta
-        values = _whole(module.base_layer.weight)[torch.tensor(rows)]
-        fill(module, {f"{ROWS}.{name}": Stored.of(values)})
+    tensors = all_tensors(part)
+    for name in [name for name in tensors if ROWS in name]:
+        table = name.partition(f".{TABLE}.")[0]
+        values = _whole(tensors[f"{table}.weight"])[torch.tensor(rows)]
+        fill(part, {name: Stored.of(values)})
 
 
 def _whole(table: Tensor) -> Tensor:
@@ -139,8 +132,8 @@ def _layers(part: PreTrainedModel, names: Sequence[str]) -> list[str]:
 def _tables(part: PreTrainedModel, rows: Sequence[int]) -> dict[str, list[int]]:
     """Names for peft of the rows to train: of tied tables the input's, else both tables'."""
     named: dict[nn.Module, str] = {module: name for name, module in part.named_modules()}
-    inputs: Any = part.get_input_embeddings()
-    head: Any = part.get_output_embeddings()
+    inputs = part.get_input_embeddings()
+    head = part.get_output_embeddings()
     if getattr(head, "bias", None) is not None:
         raise InputError(
             f"the head of {type(part).__name__} has biases, which peft drops where it trains rows of it; such an LLM "

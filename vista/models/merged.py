@@ -18,9 +18,10 @@ from torch import Tensor
 
 from vista.data import InputError
 
-LORA_A, LORA_B, ROWS = "lora_A", "lora_B", "trainable_tokens_delta"  # peft's names
+# peft's names
+LORA_A, LORA_B, ROWS, TABLE = "lora_A", "lora_B", "trainable_tokens_delta", "token_adapter"
 _OWN = re.compile(rf"\.({LORA_A}|{LORA_B}|{ROWS})\.")
-_BASE = re.compile(r"(^|\.)(token_adapter\.)?base_layer\.")
+_BASE = re.compile(rf"(^|\.)({TABLE}\.)?base_layer\.")
 ADAPTER = "default"  # peft's name of the only one
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from vista.models.trained import PARTS
 from vista.models.vistallm import VistaLLM
+
+Group: TypeAlias = dict[str, Any]  # of parameters, with settings of their own
 
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
@@ -49,7 +51,7 @@ def parameter_groups(
     head: nn.Module,
     weight_decay: float,
     rates: Mapping[str, float] = MappingProxyType({}),
-) -> list[dict[str, Any]]:
+) -> list[Group]:
     """Trained parameters in groups.
 
     Args:
@@ -75,9 +77,7 @@ def parameter_groups(
     return groups
 
 
-def _by_kind(
-    trained: Sequence[nn.Parameter], linear: set[int], weight_decay: float
-) -> list[dict[str, Any]]:
+def _by_kind(trained: Sequence[nn.Parameter], linear: set[int], weight_decay: float) -> list[Group]:
     matrices = [p for p in trained if id(p) in linear]
     others = [p for p in trained if p.dim() > 1 and id(p) not in linear]
     vectors = [p for p in trained if p.dim() <= 1]
@@ -91,7 +91,9 @@ def _by_kind(
 def make_optimizer(model: VistaLLM, settings: Optimization) -> torch.optim.Optimizer:
     """The optimizer of a model's trained parameters."""
     head = model.language_model.get_output_embeddings()
-    rates = {name: rate for part, rate in settings.rates.items() for name in PARTS[part]}
+    rates: dict[str, float] = {}
+    for part, rate in settings.rates.items():
+        rates |= dict.fromkeys(PARTS[part], rate)
     groups = parameter_groups(model, head, settings.weight_decay, rates)
     kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
     return kind(groups, lr=settings.learning_rate, betas=settings.betas)
@@ -126,7 +128,7 @@ class Muon(torch.optim.AdamW):
         self.param_groups = groups
         return loss
 
-    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+    def _orthogonal_step(self, group: Group) -> None:
         by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
         for parameter in group["params"]:
             if parameter.grad is not None:
