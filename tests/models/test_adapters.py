@@ -285,7 +285,7 @@ def test_sharded_adapters_on_frozen_bfloat16_are_refused():
     merging = Merging(32.0, [1])
     check_sharded_adapters("float32", merging)
     check_sharded_adapters("bfloat16", None)
-    with pytest.raises(InputError, match="cannot be sharded; set --model.frozen_dtype float32"):
+    with pytest.raises(InputError, match=r"cannot be sharded; set --model\.frozen_dtype float32"):
         check_sharded_adapters("bfloat16", merging)
 
 
