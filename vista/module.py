@@ -4,6 +4,7 @@ The steps are inherited: training from `vista/training/learning.py`, evaluation 
 """
 
 from collections.abc import Collection
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,10 +17,13 @@ from transformers import PreTrainedModel
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
+from vista.models.adapters import Adapters, begin
 from vista.models.config_file import unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.laid_out import is_laid_out, keep_frozen_in
+from vista.models.merged import Merging, check_adapters
 from vista.models.parts import QFormer
+from vista.models.trained import PARTS, freeze_parts, put_on_parts
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes, fill_part, load_part, load_queries
 from vista.tokens.tokenizer import Tokenizer
@@ -29,12 +33,6 @@ from vista.training.resume import await_validation, go_on, reopen_epoch, setting
 from vista.training.schedule import warmup_cosine
 from vista.training.sharding import shard
 from vista.training.start import describe, fill_from
-
-PARTS = {  # what may be trained or frozen -> the names in VistaLLM
-    "encoder": ("vision_model",),
-    "tokenizer": ("qformer", "query_tokens", "language_projection"),
-    "llm": ("language_model",),
-}
 
 FrozenDtype = Literal["float32", "bfloat16"]
 
@@ -57,6 +55,7 @@ class VistaModule(LearningModule):
         weights: Path | None = None,
         init_from: Path | None = None,
         frozen_dtype: FrozenDtype = "float32",
+        adapters: Adapters = Adapters(),
     ) -> None:
         """Put the parts together.
 
@@ -76,6 +75,7 @@ class VistaModule(LearningModule):
             init_from: checkpoint or run folder of an earlier stage whose weights are taken by name.
             frozen_dtype: how weights that are not trained are kept; in `bfloat16` they take half of the memory, and
                 --trainer.precision must be bf16-mixed.
+            adapters: low-rank matrices that are trained in the place of whole parts.
 
         Raises:
             InputError: an unknown part, or a checkpoint made under other settings.
@@ -83,7 +83,7 @@ class VistaModule(LearningModule):
         model = VistaLLM(encoder, qformer, llm, tokenizer.image_id, length_groups)
         trains_llm = "llm" in trainable
         super().__init__(model, Decoder(tokenizer, decoding), tokenizer, trains_llm)
-        if unknown := set(trainable) - set(PARTS):
+        if unknown := {*trainable, *optimization.rates, *adapters.targets} - set(PARTS):
             raise InputError(
                 f"there is no part {sorted(unknown)[0]!r} to train; there are {', '.join(PARTS)}"
             )
@@ -93,15 +93,27 @@ class VistaModule(LearningModule):
         self.frozen_dtype = frozen_dtype
         self.codec, self.optimization, self.init_from = codec, optimization, init_from
         self.coordinate_init, self.weights = coordinate_init, weights
+        self.merging: Merging | None = None
         # A pretrained LLM knows its own words; the tokens that were added to it were never a target.
         self.learned_words[:] = bool(llm.pretrained)
         self.learned_words[tokenizer.number_ids[10:]] = False
         if init_from is not None:
             self.on_load_checkpoint(describe(init_from))
         freeze_parts(self.model, trainable)
+        self._put_on_adapters(adapters, trainable)
         keep_frozen_in(self.model, getattr(torch, frozen_dtype))
         if not is_laid_out(self.model):
             self.fill()
+
+    def _put_on_adapters(self, settings: Adapters, trainable: Collection[str]) -> None:
+        llm: Any = self.model.language_model
+        # Of modules, since weights are replaced when they are sharded; in a tuple, which registers none of them twice.
+        self.tables = (llm.get_input_embeddings(), llm.get_output_embeddings())
+        rows = self.tokenizer.added_ids
+        own_words = self.tokenizer.instructions is not None
+        self.first_adapters = put_on_parts(self.model, settings, trainable, rows, own_words)
+        if self.first_adapters:
+            self.merging = Merging(settings.alpha, rows)
 
     def weights_report(self) -> dict[str, str]:
         """Where the weights of each part come from, what of them is new and what was left over."""
@@ -116,21 +128,22 @@ class VistaModule(LearningModule):
         """Give the model the weights that it begins with; every process of a sharded one must come here."""
         if self.init_from is not None:
             fill_from(self, self.init_from)
-            return
-        for part in self.model.children():
-            fill_part(part)
-        llm: Any = self.model.language_model
-        inputs, head = llm.get_input_embeddings().weight, llm.get_output_embeddings().weight
-        digits = llm.pretrained  # a pretrained LLM keeps the rows of its digits
-        numbers = self.tokenizer.number_ids
-        init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
+        else:
+            for part in self.model.children():
+                fill_part(part)
+            inputs, head = (table.weight for table in self.tables)
+            digits = bool(self.model.language_model.pretrained)  # it keeps the rows of its digits
+            numbers = self.tokenizer.number_ids
+            init_coordinates(inputs, head, numbers, self.coordinate_init, keep_digits=digits)
+        for name, first in self.first_adapters.items():
+            begin(getattr(self.model, name), first, self.tokenizer.added_ids)
 
     def configure_model(self) -> None:
         """Shard the model where the strategy is `ShardedStrategy`, and fill it; Lightning calls this in all processes.
 
         Raises:
             InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take; or
-                frozen weights are kept in bfloat16 and others are not computed in it.
+                frozen weights are kept in bfloat16 and others are not computed in it, or stand below sharded adapters.
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
@@ -138,6 +151,7 @@ class VistaModule(LearningModule):
             )
         check_frozen_dtype(self.frozen_dtype, self.trainer.precision)
         if self.device_mesh is not None:
+            check_sharded_adapters(self.frozen_dtype, self.merging)
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
         if is_laid_out(self.model):
             with torch.device("cpu"):  # where numbers are worked out, not where they go
@@ -185,6 +199,8 @@ class VistaModule(LearningModule):
             "tokenizer": self.tokenizer.to_json(),
             "settings": self.text_settings(),
         }
+        if self.merging is not None:
+            checkpoint["vista"]["adapters"] = asdict(self.merging)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that writes its text in another way, or has other sizes.
@@ -205,6 +221,7 @@ class VistaModule(LearningModule):
                 "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"
             )
             raise InputError(f"the checkpoint was made with another tokenizer; {folders}")
+        check_adapters(checkpoint, self.merging)
         if "state_dict" in checkpoint:
             check_shapes(checkpoint["state_dict"], self.state_dict())
 
@@ -232,8 +249,13 @@ def check_frozen_dtype(frozen_dtype: FrozenDtype, precision: object) -> None:
         )
 
 
-def freeze_parts(model: nn.Module, trainable: Collection[str]) -> None:
-    """Let only some parts of a `VistaLLM` be trained."""
-    for part, names in PARTS.items():
-        for name in names:
-            getattr(model, name).requires_grad_(part in trainable)
+def check_sharded_adapters(frozen_dtype: FrozenDtype, merging: Merging | None) -> None:
+    """Refuse sharded units whose weights are of two kinds, of which it was not shown that gradients are right.
+
+    Raises:
+        InputError: adapters stand on frozen weights in bfloat16.
+    """
+    if frozen_dtype == "bfloat16" and merging is not None:
+        raise InputError(
+            "adapters on frozen weights in bfloat16 cannot be sharded; set --model.frozen_dtype float32"
+        )

@@ -27,9 +27,10 @@ from vista.models.laid_out import keep_frozen_in
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
 from vista.models.towers import width_of
+from vista.models.trained import freeze_parts
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import FILES
-from vista.module import VistaModule, freeze_parts
+from vista.module import VistaModule
 from vista.tokens.tokenizer import Tokenizer
 
 Values: TypeAlias = dict[str, Any]

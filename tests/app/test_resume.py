@@ -72,6 +72,20 @@ def test_what_is_used_is_not_refused(checkpoint, name, value):
     check_resume(checkpoint, changed(name, value))
 
 
+def test_rates_of_parts_may_change_but_not_which_parts_have_one(tmp_path):
+    """The optimizer keeps a group of parameters for each."""
+    one, other, more = (
+        {"model": {"optimization": {"rates": rates}}}
+        for rates in ({"llm": 1.0}, {"llm": 2.0}, {"llm": 1.0, "tokenizer": 1.0})
+    )
+    path = tmp_path / "last.ckpt"
+    callbacks = {"RunFolder": {"settings": fixed_settings(one)}}
+    torch.save({"state_dict": {}, "vista": {}, "callbacks": callbacks}, path)
+    check_resume(path, other)
+    with pytest.raises(InputError, match=r"--model\.optimization\.rates is \['llm', 'tokenizer'\]"):
+        check_resume(path, more)
+
+
 def test_weights_may_have_been_moved(checkpoint, tmp_path):
     moved = changed("llm.weights", "elsewhere")
     check_resume(checkpoint, moved)

@@ -14,7 +14,8 @@ from vista.codec.codec import Codec
 from vista.models.encoder import build_encoder
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
-from vista.module import PARTS, VistaModule
+from vista.models.trained import PARTS
+from vista.module import VistaModule
 from vista.tokens.tokenizer import Tokenizer
 from vista.training.optimizer import Optimization
 from vista.training.schedule import warmup_cosine

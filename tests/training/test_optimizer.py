@@ -88,8 +88,7 @@ def test_groups_hold_every_trained_parameter_once():
     model = tiny_model()
     model.vision_model.requires_grad_(False)
     matrices, others, vectors = (
-        group["params"]
-        for group in parameter_groups(model, model.language_model.lm_head.weight, 0.05)
+        group["params"] for group in parameter_groups(model, model.language_model.lm_head, 0.05)
     )
     names = {id(p): name for name, p in model.named_parameters()}
     assert all(p.dim() == 2 and "embed" not in names[id(p)] for p in matrices)
@@ -108,5 +107,21 @@ def test_an_untied_head_is_no_matrix():
     model = nn.ModuleDict(
         {"embed": nn.Embedding(5, 4), "layer": nn.Linear(4, 4), "head": nn.Linear(4, 5)}
     )
-    groups = parameter_groups(model, model["head"].weight, 0.0)
+    groups = parameter_groups(model, model["head"], 0.0)
     assert {p.shape for p in groups[0]["params"]} == {(4, 4)}
+
+
+def test_a_part_may_have_a_rate_of_its_own():
+    model = tiny_model()
+    head = model.language_model.get_output_embeddings()
+    plain = parameter_groups(model, head, 0.1)
+    assert len(plain) == 3 and not any("lr" in group for group in plain)
+    groups = parameter_groups(model, head, 0.1, {"language_model": 2e-4, "qformer": 1e-5})
+    optimizer = torch.optim.AdamW(groups, lr=1e-3)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {"language_model": 2e-4, "qformer": 1e-5}
+    assert len(rates) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        assert rates[id(parameter)] == expected.get(name.partition(".")[0], 1e-3), name
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.1, 0.0] * 3
+    assert [bool(g.get("matrix")) for g in groups] == [True, False, False] * 3

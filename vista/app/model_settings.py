@@ -36,6 +36,7 @@ def how_trained(settings: Settings) -> Settings:
     """What `config.yaml` of a folder holds, of all settings of a run: no size, no path of a weight, no device."""
     kept = {name: value for name, value in settings.items() if name not in OF_FILES}
     kept["model"] = dict(settings.get("model") or {}) | {"weights": None, "init_from": None}
+    kept["model"].pop("adapters", None)  # they are merged
     trainer = settings.get("trainer") or {}
     kept["trainer"] = {name: value for name, value in trainer.items() if name not in OF_PLACE}
     return kept

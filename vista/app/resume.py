@@ -13,9 +13,10 @@ from vista.training.checkpoints import read_states
 
 FIXED = (
     "seed_everything", "model.trainable", "model.coordinate_init", "model.optimization.optimizer", "model.weights",
-    "encoder", "qformer", "llm",
+    "model.adapters", "encoder", "qformer", "llm",
 )  # fmt: skip
 PARTS = ("encoder.", "qformer.", "llm.")
+RATES = "model.optimization.rates"  # a resume may change them; the optimizer has a group for each part that has one
 PLACES = ("weights", "architecture")
 # Of the groups among these.
 FREE = ("qformer.dropout", "llm.max_positions")
@@ -28,16 +29,20 @@ TO_RESUME = (*TO_TEST, "epoch", "global_step", "loops", "callbacks", "lr_schedul
 
 def fixed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of all settings of a run that a resume cannot change, by their dotted names."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {RATES: sorted(_setting(settings, RATES) or {})}
     for name in FIXED:
-        value: Any = settings
-        for key in name.split("."):
-            value = (value or {}).get(key)
+        value = _setting(settings, name)
         if isinstance(value, Mapping):
             found |= {f"{name}.{key}": part for key, part in value.items()}
         else:
             found[name] = value
     return {name: value for name, value in found.items() if name not in FREE}
+
+
+def _setting(settings: Mapping[str, Any] | None, name: str) -> Any:
+    key, _, rest = name.partition(".")
+    value = (settings or {}).get(key)
+    return _setting(value, rest) if rest else value
 
 
 def check_states(checkpoint: Path, resumed: bool) -> None:

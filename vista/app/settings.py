@@ -24,8 +24,9 @@ T = TypeVar("T")
 # Settings that hold others: where every line below one is commented out, it says nothing.
 GROUPS = frozenset(
     {
-        "trainer", "encoder", "qformer", "llm", "tokenizer", "codec", "model", "model.optimization", "model.decoding",
-        "data", "data.order", "data.scoring", "data.world", "data.sources",
+        "trainer", "encoder", "qformer", "llm", "tokenizer", "codec", "model", "model.optimization",
+        "model.optimization.rates", "model.adapters", "model.adapters.targets", "model.decoding", "data", "data.order",
+        "data.scoring", "data.world", "data.sources",
     }
 )  # fmt: skip
 WHOLE = ("data.sources",)  # replaced, not merged: a list of sources is one decision

@@ -10,13 +10,13 @@ from vista.models.stored import ALL, Stored
 BERT_STD = 0.02  # of a BERT's matrices before its training
 
 
-def drawn(name: str, shape: tuple[int, ...]) -> Stored:
-    """A parameter of a part that is otherwise read: norms one, biases zero, matrices as a BERT's begin."""
+def drawn(name: str, shape: tuple[int, ...], std: float = BERT_STD) -> Stored:
+    """A parameter of a part that is otherwise read: norms one, biases zero, matrices as a BERT's begin, or another."""
     if name.endswith(".bias"):
         return Stored.of(torch.zeros(shape))
     if len(shape) == 1:
         return Stored.of(torch.ones(shape))
-    return Stored(shape, partial(_read_drawn, _Draw(shape)))
+    return Stored(shape, partial(_read_drawn, _Draw(shape), std))
 
 
 def grown(table: Stored, length: int) -> Stored:
@@ -40,8 +40,8 @@ class _Draw:
         return torch.empty(self.shape, device="cpu").normal_(mean, std, generator=generator)
 
 
-def _read_drawn(draw: _Draw, rows: slice) -> Tensor:
-    return draw.numbers(0.0, BERT_STD)[rows]
+def _read_drawn(draw: _Draw, std: float, rows: slice) -> Tensor:
+    return draw.numbers(0.0, std)[rows]
 
 
 def _read_grown(table: Stored, draw: _Draw, rows: slice) -> Tensor:

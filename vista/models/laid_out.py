@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Shard
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from vista.models.merged import plain_name
 from vista.models.stored import Stored
 
 Place = tuple[nn.Module, str]  # a module and the name by which it holds a parameter
@@ -101,9 +102,10 @@ def fill(module: nn.Module, tensors: Mapping[str, Stored]) -> None:
 
 
 def all_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters, by all of their names, and buffers."""
+    """Parameters, by all of their names, and buffers; those below an adapter by the names that they have without it."""
     parameters = module.named_parameters(remove_duplicate=False)
-    return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
+    named = {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
+    return {plain_name(name): tensor for name, tensor in named.items()}
 
 
 def local_rows(tensor: Tensor) -> Tensor:

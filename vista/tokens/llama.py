@@ -54,17 +54,25 @@ def add_tokens(fast: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     Raises:
         InputError: the vocabulary is neither a LLaMA-like BPE nor one of bytes.
     """
-    tokens = [*COORDINATES, *MARKS]
     if is_byte_level(fast):
         prepare_byte_level(fast)
-        tokens.append(PLAIN_BRACKET)
     else:
         _prepare_llama_like(fast)
     known = fast.get_vocab()
-    new = [token for token in tokens if token not in known]
+    new = [token for token in _own_tokens(fast) if token not in known]
     # `special=True` would let `decode(skip_special_tokens=True)` drop them.
     fast.add_tokens([AddedToken(token, normalized=False, special=False) for token in new])
     return fast
+
+
+def added_ids(fast: PreTrainedTokenizerFast) -> list[int]:
+    """The ids of what `add_tokens` adds, which no LLM knows before it was trained on them."""
+    vocabulary = fast.get_vocab()
+    return sorted(vocabulary[token] for token in _own_tokens(fast))
+
+
+def _own_tokens(fast: PreTrainedTokenizerFast) -> list[str]:
+    return [*COORDINATES, *MARKS, *([PLAIN_BRACKET] if is_byte_level(fast) else [])]
 
 
 def _prepare_llama_like(fast: PreTrainedTokenizerFast) -> None:

@@ -13,6 +13,7 @@ from vista.tokens.instructions import InstructionTokenizer
 from vista.tokens.llama import (
     MARKS,
     add_tokens,
+    added_ids,
     fast_from_json,
     fast_to_json,
     load_fast,
@@ -46,6 +47,7 @@ class Vocabulary:
         number_ids: the ids of 0, 1, ..., 999 inside a bracket.
         begin: the token before a text, if the LLM has one.
         special_ids: control tokens, which write nothing.
+        added_ids: coordinates and marks, which no LLM knows of itself.
 
     Raises:
         InputError: an unknown setting, settings that differ from those the folder was saved with, or a vocabulary that
@@ -92,6 +94,7 @@ class Vocabulary:
         self._visible = visible_bytes(fast)  # by id, what it writes
         self._visible[self.image_id] = b""
         self.special_ids = special_ids(fast)
+        self.added_ids = added_ids(fast)
 
     def _set_ids(self, vocabulary: dict[str, int]) -> None:
         self.byte_level = is_byte_level(self.fast)

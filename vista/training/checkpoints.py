@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vista.models.merged import MergedWeights, merging_of, plain_names
 from vista.training import checkpoint_files as files
 from vista.training import model_folder as exported
 from vista.training import sharded_checkpoints as sharded
@@ -52,7 +53,7 @@ def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
 
 
 def open_weights(path: Path) -> tuple[Mapping[str, Tensor], dict[str, Tensor]]:
-    """The weights of a sound checkpoint, of which none is in memory before it is asked for.
+    """The weights of a sound checkpoint, of which none is in memory before it is asked for; adapters are merged.
 
     Returns:
         by name the weights, each read at every look; and tensors of their shapes, which may be without memory.
@@ -61,13 +62,25 @@ def open_weights(path: Path) -> tuple[Mapping[str, Tensor], dict[str, Tensor]]:
         InputError: it is damaged, or something else.
     """
     check_sound(path)
+    return weights_and_shapes(path)
+
+
+def weights_and_shapes(path: Path) -> tuple[Mapping[str, Tensor], dict[str, Tensor]]:
+    """`open_weights` of a checkpoint that was found sound, since the sums of large files take minutes."""
     if exported.is_model_folder(path):
-        weights = exported.FolderWeights(path)
-        return weights, weights.shapes()
+        folder = exported.FolderWeights(path)
+        return folder, folder.shapes()
+    weights: Mapping[str, Tensor]
     if path.is_dir():
-        return sharded.ShardedWeights(path), sharded.empty_tensors(path, sharded.WEIGHTS, "meta")
-    mapped = _read_file(path, lazy=True)["state_dict"]
-    return mapped, mapped
+        weights = sharded.ShardedWeights(path)
+        shapes = sharded.empty_tensors(path, sharded.WEIGHTS, "meta")
+    else:
+        weights = shapes = _read_file(path, lazy=True)["state_dict"]
+    merging = merging_of(read_states(path))
+    if merging is None:
+        return weights, shapes
+    plain = {name: shapes[own] for name, own in plain_names(shapes).items()}
+    return MergedWeights(weights, merging), plain
 
 
 def read_states(path: Path) -> Checkpoint:

@@ -6,16 +6,20 @@ the steps (docs/tiny_model.md). Embeddings, norms and biases stay with AdamW.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as F
 
+from vista.models.trained import PARTS
 from vista.models.vistallm import VistaLLM
+
+Group: TypeAlias = dict[str, Any]  # of parameters, with settings of their own
 
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the post: singular values end between about 0.7 and 1.2
@@ -31,6 +35,7 @@ class Optimization:
         betas: of AdamW.
         weight_decay: of AdamW.
         warmup_share: share of all steps in which the learning rate rises.
+        rates: peaks of parts that have another one, of `encoder`, `tokenizer` and `llm`, adapters included.
     """
 
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -38,26 +43,41 @@ class Optimization:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     warmup_share: float = 0.03
+    rates: dict[str, float] = field(default_factory=dict)
 
 
 def parameter_groups(
     model: nn.Module,
-    head: nn.Parameter,
+    head: nn.Module,
     weight_decay: float,
-) -> list[dict[str, Any]]:
+    rates: Mapping[str, float] = MappingProxyType({}),
+) -> list[Group]:
     """Trained parameters in groups.
 
     Args:
         model: whose frozen parameters are left out.
-        head: the output embeddings, which are no matrix to Muon though a linear layer holds them.
+        head: the layer of the output embeddings, which are no matrix to Muon.
         weight_decay: of all that has two dimensions; norms and biases are not decayed.
+        rates: learning rates by the names of attributes of the model; all else has the optimizer's own.
 
     Returns:
-        weights of linear layers, marked `matrix`; other weights and embeddings; norms and biases.
+        weights of linear layers, marked `matrix`; other weights and embeddings; norms and biases. First those of the
+        optimizer's own rate, then those of each name in `rates`.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
-    linear -= {id(head)}
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear) and m is not head}
+    trained: dict[str, list[nn.Parameter]] = {name: [] for name in ("", *rates)}
+    for name, parameter in model.named_parameters():
+        attribute = name.partition(".")[0]
+        if parameter.requires_grad:
+            trained[attribute if attribute in rates else ""].append(parameter)
+    groups = []
+    for attribute, parameters in trained.items():
+        own_rate = {"lr": rates[attribute]} if attribute else {}
+        groups += [group | own_rate for group in _by_kind(parameters, linear, weight_decay)]
+    return groups
+
+
+def _by_kind(trained: Sequence[nn.Parameter], linear: set[int], weight_decay: float) -> list[Group]:
     matrices = [p for p in trained if id(p) in linear]
     others = [p for p in trained if p.dim() > 1 and id(p) not in linear]
     vectors = [p for p in trained if p.dim() <= 1]
@@ -71,7 +91,10 @@ def parameter_groups(
 def make_optimizer(model: VistaLLM, settings: Optimization) -> torch.optim.Optimizer:
     """The optimizer of a model's trained parameters."""
     head = model.language_model.get_output_embeddings()
-    groups = parameter_groups(model, head.weight, settings.weight_decay)
+    rates: dict[str, float] = {}
+    for part, rate in settings.rates.items():
+        rates |= dict.fromkeys(PARTS[part], rate)
+    groups = parameter_groups(model, head, settings.weight_decay, rates)
     kind = Muon if settings.optimizer == "muon" else torch.optim.AdamW
     return kind(groups, lr=settings.learning_rate, betas=settings.betas)
 
@@ -105,7 +128,7 @@ class Muon(torch.optim.AdamW):
         self.param_groups = groups
         return loss
 
-    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+    def _orthogonal_step(self, group: Group) -> None:
         by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
         for parameter in group["params"]:
             if parameter.grad is not None:

@@ -12,35 +12,40 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from vista.models.laid_out import all_tensors, fill, give_memory
+from vista.models.merged import merging_of
 from vista.models.stored import Stored
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint
-from vista.training.checkpoints import open_weights, read_states
-from vista.training.model_folder import FolderWeights, is_model_folder
+from vista.training.checkpoints import open_weights, read_states, weights_and_shapes
+from vista.training.model_folder import is_model_folder
 
 
 def describe(path: Path) -> Checkpoint:
     """A sound checkpoint, or a folder of `export`, whose weights are names and shapes, left on the disk.
 
+    Returns:
+        it without its adapters, which are merged into the weights.
+
     Raises:
         InputError: it is damaged, or something else.
     """
     _, shapes = open_weights(path)
-    return read_states(path) | {"state_dict": shapes}
+    states = read_states(path)
+    vista = {key: value for key, value in states["vista"].items() if key != "adapters"}
+    return states | {"vista": vista, "state_dict": shapes}
 
 
 def fill_from(module: nn.Module, path: Path) -> None:
-    """Take the weights of a checkpoint by their names.
+    """Take the weights of a checkpoint by their names; its adapters are merged.
 
     Args:
-        module: of the same names and shapes, see `describe`; sharded or not, laid out or not.
+        module: of the same names and shapes, see `describe`, adapters aside; sharded or not, laid out or not.
         path: a file, the folder of a sharded checkpoint, or one of `export`.
 
     Raises:
         InputError: what is read is damaged.
     """
-    exported = is_model_folder(path)
-    if path.is_dir() and not exported:
+    if path.is_dir() and not is_model_folder(path) and merging_of(read_states(path)) is None:
         give_memory(module)
         own = all_tensors(module)
         names = sharded.empty_tensors(path, sharded.WEIGHTS, "meta")
@@ -48,9 +53,7 @@ def fill_from(module: nn.Module, path: Path) -> None:
         shares = {f"{sharded.WEIGHTS}{name}": own[name].detach() for name in names}
         sharded.read_into(shares, path, alone)
     else:
-        weights = FolderWeights(path) if exported else read_states(path)["state_dict"]
-        shapes = weights.shapes() if exported else weights
-        fill(module, _stored(weights, shapes))
+        fill(module, _stored(*weights_and_shapes(path)))
 
 
 def _stored(weights: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Stored]:
