@@ -27,7 +27,9 @@ def test_a_row_of_ref_l4():
         ("ref_l4/images/objects365_v2_00000001.jpg",),
     )
     assert first.boxes == ((10, 20, 25.5, 40),) and first.expression.startswith("the small red cup")
-    assert first.photos == () and second.photos == (("coco 9",),)
+    assert first.photos == (("objects365 objects365_v2_00000001.jpg",),) and second.photos == (
+        ("coco 9",),
+    )
     assert [a.id for a in READERS["ref_l4"](ROOT, "test")] == ["3"]
 
 
