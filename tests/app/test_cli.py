@@ -192,7 +192,8 @@ def test_no_arguments_are_a_cry_for_help():
         ),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, sentence, here):
+def test_a_mistake_is_one_sentence(arguments, sentence, here, monkeypatch):
+    monkeypatch.setattr("vista.app.runs.OWN_WEIGHTS", here / "none")  # a clone without weights
     assert_one_sentence(run(*arguments), sentence)
     assert not (here / "runs").exists()  # nothing is left behind
 

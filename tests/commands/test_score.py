@@ -315,7 +315,7 @@ def test_the_numbers_of_test_for_the_answers_that_it_left(
     shutil.copytree(
         finished_run.folder,
         folder,
-        ignore=shutil.ignore_patterns("logs", "pictures", "predictions"),
+        ignore=shutil.ignore_patterns("logs", "pictures", "predictions", "scores_test.json"),
     )
     monkeypatch.chdir(tmp_path)
     code, _, err = run(
