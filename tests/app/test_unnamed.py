@@ -17,7 +17,7 @@ from datamodules.mixture import MixtureData
 from tests.conftest import FinishedRun
 from tests.tiny import run
 from vista.app.arguments import resolve_arguments
-from vista.app.cli import PARTS
+from vista.app.parts import PARTS
 from vista.app.settings import stack
 from vista.app.strict_cli import settings_of_groups
 from vista.app.unnamed import OBJECTS, read_unnamed

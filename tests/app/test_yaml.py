@@ -9,7 +9,7 @@ import yaml
 from datamodules.commands.configured import read_setup
 from datamodules.mixture import MixtureData
 from tests.tiny import FLAGS, run
-from vista.app.cli import PARTS
+from vista.app.parts import PARTS
 from vista.app.settings import GROUPS, stack
 from vista.app.strict_cli import settings_of_groups
 from vista.app.strict_yaml import load_yaml, read_config

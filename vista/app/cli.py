@@ -12,16 +12,14 @@ from shutil import rmtree
 from typing import Any
 
 import yaml
-from jsonargparse import class_from_function
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
-from transformers import PreTrainedModel
 
-from vista.app.encoder import ENCODER, SHOWN, print_shown
 from vista.app.errors import settings_blamed
 from vista.app.loggers import loggers_of
+from vista.app.parts import PARTS, SHOWN, WITH_WEIGHTS, laid_out, print_parts
 from vista.app.resume import check_resume, check_states
 from vista.app.run_folder import OneFolder, RunFolder
 from vista.app.runs import (
@@ -35,23 +33,14 @@ from vista.app.runs import (
 )
 from vista.app.strict_cli import StrictCLI
 from vista.app.through import finish, is_through, say_through
-from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.full_disk import is_full
 from vista.leftovers import held, temporary_folder
-from vista.models.laid_out import without_memory
-from vista.models.llm import build_llm
-from vista.models.parts import QFormer
 from vista.models.towers import width_of
 from vista.printable import say
-from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import read_checkpoint, read_states
 
 MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
-PARTS = {
-    "encoder": ENCODER, "qformer": QFormer, "llm": class_from_function(build_llm), "tokenizer": Tokenizer,
-    "codec": Codec,
-}  # fmt: skip
 # Of every size and place; a stage says for how many epochs it trains.
 TRAINER_DEFAULTS = {
     "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
@@ -62,7 +51,7 @@ LIGHTNING_SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 # Settings that name a file or a folder, which may be one of the project's own.
 FILES = (
     ("tokenizer", "folder"), ("tokenizer", "instructions"), ("model", "weights"),
-    *product(("encoder", "qformer", "llm"), ("weights", "architecture")),
+    *product(WITH_WEIGHTS, ("weights", "architecture")),
 )  # fmt: skip
 
 
@@ -152,7 +141,7 @@ class VistaCLI(StrictCLI):
 
     def instantiate_classes(self) -> None:
         """Build all, parts whose weights are in files without memory: `VistaModule.configure_model` fills them."""
-        parts = [(laid_out, part, True) for part in (PARTS["encoder"], QFormer, PARTS["llm"])]
+        parts = [(laid_out, part, True) for part in WITH_WEIGHTS.values()]
         # Lightning calls it by this name, and has nothing to say about how parts are built.
         self.parser.instantiate_classes = partial(self.parser.instantiate, instantiators=parts)
         super().instantiate_classes()
@@ -324,28 +313,8 @@ class VistaCLI(StrictCLI):
     before_validate = before_test
 
 
-def laid_out(kind: type[PreTrainedModel], *args: Any, **settings: Any) -> PreTrainedModel:
-    """A part, without memory where its weights are in a file; what has no file is drawn, and whole in every process."""
-    if settings.get("weights") is None:
-        return kind(*args, **settings)
-    with without_memory():
-        return kind(*args, **settings)
-
-
 def is_first_process() -> bool:
     """Whether this process is the first of a run, before the processes know each other."""
     # Where nobody counts processes over nodes, each node's first one is told the number of its node alone.
     first: bool = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     return first and os.environ.get("NODE_RANK", "0") == "0"
-
-
-def print_parts(module: LightningModule) -> None:
-    """A line for each part, its parameters, trained or not, and their origin, and one on what the encoder is shown."""
-    origins = module.weights_report()  # type: ignore[operator]
-    for name, part in module.model.named_children():  # type: ignore[union-attr,operator]
-        total = sum(p.numel() for p in part.parameters())
-        trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
-        print(
-            f"  {name:20s} {total:>13,} parameters, {100 * trained / max(1, total):.0f} % trained, {origins[name]}"
-        )
-    print_shown(module.model.vision_model)  # type: ignore[union-attr,arg-type]

@@ -6,8 +6,8 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from vista.app.arguments import config_paths, one_file
-from vista.app.encoder import ENCODER, SHOWN
 from vista.app.errors import settings_blamed
+from vista.app.parts import ENCODER, SHOWN
 from vista.app.strict_cli import StrictCLI
 from vista.models.encoder import patch_grid
 
