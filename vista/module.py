@@ -18,7 +18,7 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
 from vista.models.adapters import Adapters, begin
-from vista.models.config_file import unseen_settings
+from vista.models.config_file import differing, unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.laid_out import is_laid_out, keep_frozen_in
 from vista.models.merged import Merging, check_adapters
@@ -211,11 +211,8 @@ class VistaModule(LearningModule):
         reopen_epoch(checkpoint)
         await_validation(checkpoint)
         saved = checkpoint.get("vista", {}).get("settings", {})
-        for name, value in self.text_settings().items():
-            if saved.get(name, value) != value:
-                raise InputError(
-                    f"the checkpoint was made with {name} {saved[name]}, this run has {value}"
-                )
+        for name, then, now in differing(saved, self.text_settings()):
+            raise InputError(f"the checkpoint was made with {name} {then}, this run has {now}")
         if "vista" in checkpoint and checkpoint["vista"]["tokenizer"] != self.tokenizer.to_json():
             folders = (
                 "name its folder by --tokenizer.folder, the QFormer's by --tokenizer.instructions"

@@ -20,7 +20,7 @@ from vista.app.settings import defaults, stack
 from vista.app.strict_yaml import Settings
 from vista.app.unnamed import read_unnamed
 from vista.data import InputError
-from vista.models.config_file import unseen_settings
+from vista.models.config_file import differing, unseen_settings
 from vista.models.instructblip import is_instructblip
 from vista.models.pixels import pixels_of
 from vista.models.weights import check_shapes
@@ -81,9 +81,8 @@ def write_folder(path: Path, settings: Settings, folder: Path, dtype: torch.dtyp
     model = bare_model(settings, vocabularies, tokenizer.image_id)
     own = {f"{PREFIX}{name}": tensor for name, tensor in model.state_dict().items()}
     check_shapes({name: shapes[name] for name in shapes if name.startswith(PREFIX)}, own)
-    for name, value in unseen_settings(model).items():
-        if (saved := states["vista"]["settings"].get(name, value)) != value:
-            raise InputError(f"{path} was made with {name} {saved}, its config has {value}")
+    for name, then, now in differing(states["vista"]["settings"], unseen_settings(model)):
+        raise InputError(f"{path} was made with {name} {then}, its config has {now}")
     pixels = pixels_of(model.vision_model.config)
     FolderWriter(model, weights, dtype, folder).write(states, tokenizer, pixels)
     (folder / "config.yaml").write_text(yaml.safe_dump(how_trained(settings), sort_keys=False))

@@ -4,12 +4,12 @@
     {"model_type": "instructblip", "vision_config": {...}, "qformer_config": {...}, "text_config": {...}}
 
 Sizes show in the shapes of weights, but not how many heads share them, nor what is added to a variance: a model that
-was built with others takes the weights and answers nonsense. Nothing is taken over: the settings of a run say it all.
+was built with others takes the weights and answers nonsense. So the file decides, and what a run says must be the same.
 The file of an encoder that `pretrain` wrote holds the same in its head, under `config`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -214,6 +214,14 @@ def unseen_settings(model: nn.Module) -> Values:
             pixels: Values = config.pixels  # type: ignore[union-attr]
             found |= {f"{name}.pixels.{key}": pixels[key] for key in shown}
     return found
+
+
+def differing(saved: Values, now: Values) -> Iterator[tuple[str, Any, Any]]:
+    """Settings of a checkpoint that are others than a model's now: name, then, now; what it is silent on is alike."""
+    for name, value in now.items():
+        then = saved.get(name, value)
+        if then != value:
+            yield name, then, value
 
 
 def _description(weights: Path) -> tuple[Path, str]:

@@ -44,7 +44,7 @@ class Stored:
     @classmethod
     def of(cls, tensor: Tensor) -> "Stored":
         """A tensor that is here."""
-        return cls(tuple(tensor.shape), partial(_rows, tensor))
+        return cls(tuple(tensor.shape), partial(rows_of, tensor))
 
 
 def open_tensors(path: Path) -> dict[str, Stored]:
@@ -138,5 +138,6 @@ def _load_old(file: Path) -> object:
         raise InputError(f"{file} is damaged, or holds more than tensors") from error
 
 
-def _rows(tensor: Tensor, rows: slice) -> Tensor:
+def rows_of(tensor: Tensor, rows: slice) -> Tensor:
+    """Some rows of a tensor that is here; of a number, the number."""
     return tensor[rows] if tensor.dim() else tensor

@@ -13,11 +13,9 @@ from copy import copy
 from vista.codec.codec import Codec
 from vista.data import Annotation, Size, Turns
 from vista.decoding.grammar import Choice, Grammar, Regions, TextWithBoxes
-from vista.others.family import CannotAsk, Family, Kind, Part, Question
+from vista.others.family import PLACE, CannotAsk, Family, Kind, Part, Question
 from vista.task import Task
 
-# A place in a text before the family's form of it: characters that no data set holds, so words cannot be taken for it.
-PLACE = re.compile("\ue000([0-9]+)\ue001")
 _MARK = re.compile("[\ue000\ue001]")
 # What may name a token of any family, such as `<image>` or `<|image_pad|>`; ours marks images, so it stays.
 _TOKEN = re.compile(r"<(?=[|/]?[A-Za-z][^<>\s]{0,40}>)(?!image>)")

@@ -10,6 +10,7 @@ Families are told apart by the `model_type` of a model's config.json, never by t
 """
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from PIL.Image import Image
 from vista.data import Box, InputError, Size
 
 T = TypeVar("T")
+# A place in a text before the family's form of it: characters that no data set holds, so words cannot be taken for it.
+PLACE = re.compile("\ue000([0-9]+)\ue001")
 Point: TypeAlias = tuple[float, float]  # x, y
 Polygon: TypeAlias = list[Point]
 # What is answered: a text, one box, any number, points, one mask, any number, a caption with boxes, a mask for each

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 
 from vista.models.laid_out import all_tensors, fill, give_memory
 from vista.models.merged import merging_of
-from vista.models.stored import Stored
+from vista.models.stored import Stored, rows_of
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint
 from vista.training.checkpoints import open_weights, read_states, weights_and_shapes
@@ -64,5 +64,4 @@ def _stored(weights: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict
 
 
 def _read(weights: Mapping[str, Tensor], name: str, rows: slice) -> Tensor:
-    tensor = weights[name]
-    return tensor[rows] if tensor.dim() else tensor
+    return rows_of(weights[name], rows)

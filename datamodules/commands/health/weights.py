@@ -12,6 +12,7 @@ from datamodules.commands.health.finding import Finding, fault
 from vista.app.runs import find_checkpoint, find_file, run_of
 from vista.app.strict_yaml import Settings, read_config
 from vista.data import InputError
+from vista.models.config_file import differing
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import Filling, check_shapes, load_part, load_queries
 from vista.module import text_settings
@@ -19,12 +20,12 @@ from vista.tokens.tokenizer import Tokenizer
 from vista.training.checkpoints import open_weights, read_states
 from vista.training.model_folder import PREFIX
 
-# Groups of settings -> the part of the model, and the prefix of its weights in one folder for all.
+# Groups of settings -> the part of the model, whose name begins those of its weights in one folder for all.
 PARTS = {
-    "encoder": ("vision_model", "vision_model."),
-    "qformer": ("qformer", "qformer."),
-    "llm": ("language_model", "language_model."),
-    "model": ("language_projection", "language_projection."),
+    "encoder": "vision_model",
+    "qformer": "qformer",
+    "llm": "language_model",
+    "model": "language_projection",
 }
 
 
@@ -35,10 +36,10 @@ def look_at_weights(settings: Settings, model: VistaLLM) -> Iterator[Finding]:
         settings: name the files.
         model: on the meta device, so that `load_part` makes all its checks and reads nothing.
     """
-    for group, (name, prefix) in PARTS.items():
+    for group, name in PARTS.items():
         weights = find_file((settings.get(group) or {}).get("weights"))
         if weights is not None:
-            yield _look_at(group, partial(_load, getattr(model, name), weights, prefix))
+            yield _look_at(group, partial(_load, getattr(model, name), weights, f"{name}."))
     weights = find_file((settings.get("model") or {}).get("weights"))
     if weights is not None:
         yield _look_at("queries", partial(_load_queries, model, weights))
@@ -98,11 +99,9 @@ def _differences(
 ) -> Iterator[str]:
     states = read_states(path)
     saved = states.get("vista", {})
-    then_settings = saved.get("settings", {})
-    for name, now in text_settings(tokenizer, setup.codec, model).items():
-        then = then_settings.get(name, now)
-        if then != now:
-            yield f"{name} is {then} there and {now} here"
+    settings = text_settings(tokenizer, setup.codec, model)
+    for name, then, now in differing(saved.get("settings", {}), settings):
+        yield f"{name} is {then} there and {now} here"
     if saved.get("tokenizer", tokenizer.to_json()) != tokenizer.to_json():
         yield "its tokenizer is another (tokenizer.folder, tokenizer.instructions)"
     folder = run_of(path)

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import ClassVar
 
 from vista.data import Box, Size
-from vista.others.family import CannotAsk, Point, Polygon, Question, clamped, whole
+from vista.others.family import PLACE, CannotAsk, Point, Polygon, Question, clamped, whole
 from vista.others.marks import Marked
 
 _LOC = re.compile(r"<loc_(\d{1,3})>")
@@ -44,7 +44,7 @@ class Florence2(Marked):
         """One of its own tasks; nothing may stand beside those that have no input."""
         if question.task == "caption":
             return "<CAPTION>"
-        place = re.search("\ue000.*?\ue001", question.text)
+        place = PLACE.search(question.text)
         if question.task == "reg" and place:
             return f"<REGION_TO_DESCRIPTION>{place[0]}"
         if question.kind not in TASKS:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from vista.data import Box, Size
-from vista.others.family import CannotAsk, Question, clamped
+from vista.others.family import PLACE, CannotAsk, Question, clamped
 from vista.others.marks import Marked
 
 GRID = 32
@@ -51,7 +51,7 @@ class Kosmos2(Marked):
             return "<grounding>An image of"
         if question.task == "caption":
             return "An image of"
-        place = re.search("\ue000.*?\ue001", words)
+        place = PLACE.search(words)
         if question.task == "reg" and place:
             return f"<grounding><phrase>It</phrase>{place[0]} is"
         return f"Question: {words} Answer:"

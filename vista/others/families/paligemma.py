@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from vista.data import Box, Size
-from vista.others.family import CannotAsk, Point, Question, clamped, whole
+from vista.others.family import PLACE, CannotAsk, Point, Question, clamped, whole
 from vista.others.marks import Marked
 
 _LOC = re.compile(r"<loc(\d{4})>")
@@ -42,7 +42,7 @@ class PaliGemma(Marked):
         words = " ".join(question.text.replace("<image>", "").split())
         kind = question.task if question.task in PREFIXES else question.kind
         if kind == "reg":
-            place = re.search("\ue000.*?\ue001", words)
+            place = PLACE.search(words)
             if place is None:
                 raise CannotAsk(f"{self.name} describes boxes alone")
             return f"<image>caption {place[0]}"
