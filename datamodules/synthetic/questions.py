@@ -29,7 +29,11 @@ from datamodules.synthetic.scene import VALUES, Kind, Scene
 
 PER_SCENE = 5
 YES_NO = {"yes": 1.0, "no": 1.0}
-WHERE = ("", " in the image", " in the picture")  # as people ask, now so and now so, whether a thing is there
+WHERE = (
+    "",
+    " in the image",
+    " in the picture",
+)  # as people ask, now so and now so, whether a thing is there
 
 
 class Question(NamedTuple):
