@@ -101,8 +101,10 @@ def run_own_verb(verb: str, words: list[str]) -> None:
         parse(verb, codec_bench, words)
     else:
         from datamodules.commands.options import parse_options
+        from vista.app.settings import with_bases
 
         options = parse_options(verb, words)
+        with_bases(getattr(options, "config", []))  # one that is not there is told at once
         command = import_module(f"datamodules.commands.{verb.replace('-', '_')}")
         guard_messages()
         command.main(options)
@@ -111,13 +113,15 @@ def run_own_verb(verb: str, words: list[str]) -> None:
 def run_lightning_verb(verb: str, words: list[str]) -> None:
     """Train, score or answer."""
     _quiet(verb)
-    from datamodules.mixture import MixtureData
     from vista.app.arguments import plugins, resolve_arguments
+
+    guard_messages()
+    # What names nothing is told before Lightning is imported.
+    resolved, name = resolve_arguments(verb, words)
+    from datamodules.mixture import MixtureData
     from vista.app.cli import VistaCLI
     from vista.module import VistaModule
 
-    guard_messages()
-    resolved, name = resolve_arguments(verb, words)
     load_entry_points()
     for path in plugins(resolved):
         load_plugin(path)
@@ -127,12 +131,15 @@ def run_lightning_verb(verb: str, words: list[str]) -> None:
 def run_pretraining(words: list[str]) -> None:
     """Stage 0: train the tiny encoder, see `vista/training/pretrain.py`."""
     _quiet("fit")
+    from vista.app.arguments import config_paths
+
+    guard_messages()
+    configs, rest = config_paths(words)
     from datamodules.pretrain import PretrainingData
     from vista.app.pretraining import PretrainingCLI
     from vista.training.pretrain import EncoderPretraining
 
-    guard_messages()
-    PretrainingCLI(EncoderPretraining, PretrainingData, words)
+    PretrainingCLI(EncoderPretraining, PretrainingData, configs, rest)
 
 
 def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:

@@ -1,6 +1,7 @@
 """Help of the program and of its own verbs: a line a verb, true to what is accepted, and there at once."""
 
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -57,6 +58,39 @@ def test_help_needs_neither_torch_nor_lightning(verb):
     )
     assert f"usage: main.py {verb} " in done.stdout
     assert done.stdout.splitlines()[-2:] == ["status 0", "[]"]
+
+
+WRONG = (
+    "fit --config nope", "fit --config stage1 --ckpt_path nope", "fit --config {damaged}", "fit --config {based}",
+    "validate --config nope", "test --ckpt_path nope", "predict --config nope", "pretrain --config nope",
+    "score --config nope", "check-task res --config nope", "data audit --config nope", "plan --config nope",
+    "doctor --config {based}", "export --out a --config nope", "test --answers_by hf --model a --config nope",
+)  # fmt: skip
+
+
+def test_a_name_that_is_wrong_is_told_before_torch_is_imported(tmp_path):
+    """Its sentence comes in a second, not after the seconds in which all libraries are imported."""
+    damaged, based = tmp_path / "damaged.yaml", tmp_path / "based.yaml"
+    damaged.write_text("data: [")
+    based.write_text("base: nope")
+    wrong = [text.format(damaged=damaged, based=based) for text in WRONG]
+    code = (
+        "import sys, main\n"
+        f"for text in {wrong!r}:\n"
+        "    try: main.main(text.split())\n"
+        "    except SystemExit as stop: status = stop.code\n"
+        "    loaded = {'torch', 'torchmetrics', 'lightning', 'transformers', 'tasks'} & set(sys.modules)\n"
+        "    print(status, sorted(loaded), text)"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [f"2 [] {text}" for text in wrong]
+    sentences = done.stderr.splitlines()
+    assert len(sentences) == len(wrong)
+    assert all(line.startswith("error: ") for line in sentences)
 
 
 def options_in(text: str) -> set[str]:

@@ -1,7 +1,9 @@
 """The mask codec as a pair: shape, order and range of the points, round trips, edge cases."""
 
+from itertools import product
 from typing import get_args
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -283,3 +285,21 @@ def test_decode_forms() -> None:
     )  # OR, not XOR
     assert not decode([], (90, 140)).any()
     assert not decode([[1, 1], [900, 900]], (90, 140)).any()
+
+
+def speckles(seed: int) -> np.ndarray:
+    """Hundreds of rings: parts, holes, and parts in holes."""
+    noise = np.random.default_rng(seed).normal(size=(300, 400))
+    return cv2.GaussianBlur(noise, (0, 0), 6) > 0.01
+
+
+@pytest.mark.parametrize("multipart", MULTIPARTS)
+def test_optimal_is_never_worse_than_fast(multipart):
+    """Its estimates, summed over many rings, may be further off than those of `fast`."""
+    masks = [*map(speckles, range(4)), star(), annulus(), two_boxes(), border_frame()]
+    for num_points, mask in product((12, 16), masks):
+        held = {
+            method: iou(decode(encode(mask, num_points, method, multipart), mask.shape), mask)
+            for method in ("fast", "optimal")
+        }
+        assert held["optimal"] >= held["fast"]

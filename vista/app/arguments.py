@@ -14,7 +14,7 @@ from vista.app.settings import defaults, plugin_files, settings_named, stack
 from vista.app.unnamed import Unnamed, read_unnamed
 from vista.leftovers import temporary_folder
 from vista.printable import say
-from vista.training.model_folder import is_model_folder
+from vista.training.folder_settings import is_model_folder
 
 # What a run says of a config that is read without being named.
 UNSAID = {
@@ -58,10 +58,11 @@ def resolve_arguments(verb: str, words: Sequence[str]) -> tuple[list[str], str]:
 
 def _unnamed_model() -> Path:
     """The newest run or the clone's weights; of these a line tells, by one process of a run."""
-    from lightning.pytorch.utilities import rank_zero_only
-
     found = newest_or_own()
     if is_model_folder(found):
+        # It takes seconds, which a mistake need not.
+        from lightning.pytorch.utilities import rank_zero_only
+
         rank_zero_only(say)("no run here yet: the weights that come with the clone, weights/")
     return found
 
@@ -72,13 +73,13 @@ def _beside(config: Path, configs: Sequence[str], words: Sequence[str]) -> Unnam
     Raises:
         InputError: it asks for an object, and nothing that was named decides about that.
     """
-    from lightning.pytorch.utilities import rank_zero_only
-
     beside = read_unnamed(config)
     decided = {word.partition("=")[0].removeprefix("--").removesuffix("+") for word in words}
     beside.refuse_objects(decided | settings_named(stack(configs)))
     note = beside.left_out(plugins([*words, *(f"--config={config}" for config in configs)]))
     if note:
+        from lightning.pytorch.utilities import rank_zero_only
+
         rank_zero_only(say)(note, file=sys.stderr)
     return beside
 

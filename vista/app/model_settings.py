@@ -12,11 +12,7 @@ from pathlib import Path
 
 from vista.app.strict_yaml import Settings, read_config
 from vista.data import InputError
-from vista.training.model_folder import (
-    INSTRUCTIONS,
-    is_model_folder,
-    read_settings,
-)
+from vista.training.folder_settings import INSTRUCTIONS, is_model_folder, read_settings
 
 # Groups that other files decide; and the name, since what is asked of a folder goes to runs/ under its own.
 OF_FILES = ("encoder", "qformer", "llm", "tokenizer", "codec", "name")

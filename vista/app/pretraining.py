@@ -5,7 +5,7 @@ from typing import Any
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
-from vista.app.arguments import config_paths, one_file
+from vista.app.arguments import one_file
 from vista.app.errors import settings_blamed
 from vista.app.parts import ENCODER, SHOWN
 from vista.app.strict_cli import StrictCLI
@@ -19,19 +19,23 @@ class PretrainingCLI(StrictCLI):
     """The verb `pretrain`: an encoder under dense supervision."""
 
     def __init__(
-        self, model: type[LightningModule], data: type[LightningDataModule], words: list[str]
+        self,
+        model: type[LightningModule],
+        data: type[LightningDataModule],
+        configs: list[str],
+        words: list[str],
     ) -> None:
         """Parse, build and run.
 
         Args:
             model: class of the LightningModule.
             data: class of the LightningDataModule.
-            words: of the command line, after the verb.
+            configs: paths, see `vista.app.arguments.config_paths`.
+            words: all others of the command line, after the verb.
         """
-        configs, rest = config_paths(words)
         named = [f"--config={one_file(configs, 'stage0')}"] if configs else []
         groups = {"model": model, "data": data, "encoder": ENCODER}
-        super().__init__(groups, ("fit",), ["fit", *named, *rest], TRAINER_DEFAULTS)
+        super().__init__(groups, ("fit",), ["fit", *named, *words], TRAINER_DEFAULTS)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The encoder is a group of settings of its own, as in `fit`."""

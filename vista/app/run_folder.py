@@ -24,7 +24,7 @@ from vista.training.checkpoints import (
     remove_checkpoint,
     write_checkpoint,
 )
-from vista.training.model_folder import is_model_folder
+from vista.training.folder_settings import is_model_folder
 
 
 class CheckpointFile(TorchCheckpointIO):

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from vista.data import InputError, MissingFileError
 from vista.leftovers import remove, unused
-from vista.training.checkpoints import progress, read_checkpoint, read_states
-from vista.training.model_folder import SETTINGS, is_model_folder
+from vista.training.folder_settings import SETTINGS, is_model_folder
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG_FOLDERS = (CONFIGS, CONFIGS / "stages", CONFIGS / "sizes", CONFIGS / "places")
@@ -199,6 +198,9 @@ def newest_intact(run: Path) -> Path:
     Raises:
         MissingFileError: there is none.
     """
+    # It imports torch; a name that is wrong is told without it.
+    from vista.training.checkpoints import progress, read_checkpoint, read_states
+
     ages: dict[Path, tuple[int, ...]] = {}
     for path in (run / "checkpoints").glob("*.ckpt"):
         with _damage_told():

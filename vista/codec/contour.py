@@ -12,13 +12,14 @@ points, runs clockwise on screen and starts at the point with the least x + y, t
 | `adaptive` | Alg. 1 with a minimum gap between kept points; the default |
 | `uniform+refine`, `adaptive+refine` | the same, then moved on the bin grid to lower the count of wrong pixels |
 | `fast` | Visvalingam's vertices, then moved in the same way |
-| `optimal` | the best vertices by dynamic programming, then moved for longer |
+| `optimal` | the best vertices by dynamic programming, moved for longer, or `fast` where that holds more |
 """
 
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from vista.codec.better import better
 from vista.codec.parts import MAX_JOINED, draw_parts
 from vista.codec.polygon_fill import even_odd_fill
 from vista.codec.quantize import Scale, quantize_polygon
@@ -77,7 +78,11 @@ def encode(
     else:
         sequences = [_draw_ring(outer[0], mask, num_points, method, num_bins, scale)]
     # By the first point, as regions are ordered everywhere.
-    return sorted(map(_canonical, sequences), key=lambda bins: (bins[0].sum(), bins[0, 1]))
+    drawn = sorted(map(_canonical, sequences), key=lambda bins: (bins[0].sum(), bins[0, 1]))
+    if method != "optimal":
+        return drawn
+    fast = encode(mask, num_points, "fast", multipart, num_bins, scale)
+    return better([drawn, fast], mask, num_bins, scale)
 
 
 def _check(num_points: int, method: str, multipart: str) -> None:

@@ -84,15 +84,15 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     column = np.ceil(x - 0.5)  # (K,)
     column = np.maximum(column, 0)
     column = np.minimum(column, width).astype(np.int64)
-    # Sorted by row, then column: each row holds an even number of crossings, so pairs never straddle two rows.
-    stride = width + 1
-    keys = np.sort(row * stride + column)
-    rows_before = keys // stride
-    offsets = (keys - rows_before).tolist()
-    flat = mask.reshape(-1).view(np.uint8).data  # a slice of an array costs twice as much
-    ones = b"\x01" * width
-    for start, stop in zip(offsets[::2], offsets[1::2], strict=True):
-        flat[start:stop] = ones[: stop - start]
+    # Each row holds an even number of crossings. One at the end of a row is one at the start of the next, so that rows
+    # need not be told apart: from crossing to crossing, pixels are on and off in turn.
+    switches = (row * width + column).astype(np.int32 if mask.size < 2**31 else np.int64)  # (K,)
+    switches.sort()
+    if len(switches):
+        on = np.zeros(len(switches) - 1, dtype=bool)
+        on[::2] = True
+        runs = switches[1:] - switches[:-1]
+        mask.reshape(-1)[switches[0] : switches[-1]] = on.repeat(runs)
     return mask
 
 
@@ -114,17 +114,17 @@ def crossings(ends: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray, np
     rows = np.minimum(rows, height).astype(np.int64)
     first = np.minimum(rows[0], rows[1])
     count = np.abs(rows[1] - rows[0])
-    edge = np.arange(len(count)).repeat(count)  # (K,), the edge of every crossing
-    before = count.cumsum() - count  # crossings of the edges before
-    start = first - before
-    row = start.take(edge) + np.arange(len(edge))
+    last = count.cumsum()
+    start = first - last + count  # less the crossings of the edges before
+    row = start.repeat(count)  # (K,), as all that is repeated
+    row += np.arange(len(row))
     rise = y1 - y0
     divisor = np.where(rise == 0, 1.0, rise)  # a level edge crosses no row
     slope = (x1 - x0) / divisor
     # From the lower end on, so that both directions of a bridge give the same number.
     low_x = np.where(rise >= 0, x0, x1)
     low_y = np.minimum(y0, y1)
-    down = row + 0.5 - low_y.take(edge)
-    along = down * slope.take(edge)
-    x = low_x.take(edge) + along
+    down = row + 0.5 - low_y.repeat(count)
+    along = down * slope.repeat(count)
+    x = low_x.repeat(count) + along
     return count, row, x

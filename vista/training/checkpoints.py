@@ -17,6 +17,7 @@ from vista.training import checkpoint_files as files
 from vista.training import model_folder as exported
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint
+from vista.training.folder_settings import is_model_folder
 
 
 def check_sound(path: Path) -> None:
@@ -25,7 +26,7 @@ def check_sound(path: Path) -> None:
     Raises:
         InputError: says what is wrong with it.
     """
-    if exported.is_model_folder(path):
+    if is_model_folder(path):
         exported.check_folder(path)
     elif path.is_dir():
         sharded.sound_metadata(path)
@@ -47,7 +48,7 @@ def read_checkpoint(path: Path, lazy: bool = False) -> Checkpoint:
     check_sound(path)
     if lazy:
         return read_states(path)
-    if exported.is_model_folder(path):
+    if is_model_folder(path):
         return exported.read_folder(path)
     return sharded.read_sharded(path) if path.is_dir() else _read_file(path)
 
@@ -67,7 +68,7 @@ def open_weights(path: Path) -> tuple[Mapping[str, Tensor], dict[str, Tensor]]:
 
 def weights_and_shapes(path: Path) -> tuple[Mapping[str, Tensor], dict[str, Tensor]]:
     """`open_weights` of a checkpoint that was found sound, since the sums of large files take minutes."""
-    if exported.is_model_folder(path):
+    if is_model_folder(path):
         folder = exported.FolderWeights(path)
         return folder, folder.shapes()
     weights: Mapping[str, Tensor]
@@ -91,7 +92,7 @@ def read_states(path: Path) -> Checkpoint:
     Raises:
         InputError: it is damaged, or something else.
     """
-    if exported.is_model_folder(path):
+    if is_model_folder(path):
         return exported.read_states(path)
     return sharded.read_rest(path) if path.is_dir() else _read_file(path, lazy=True)
 

@@ -23,19 +23,11 @@ from vista.data import InputError
 from vista.tokens.tokenizer import Tokenizer
 from vista.training import checkpoint_files as files
 from vista.training.checkpoint_files import Checkpoint
+from vista.training.folder_settings import INSTRUCTIONS, STATES, read_settings
 
-SETTINGS = "vista.json"
 OTHER_TENSORS = "vista.safetensors"
-INSTRUCTIONS = "qformer_tokenizer"
 PARTS = ("vision_model", "qformer", "language_model")
 PREFIX = "model."  # of the names of weights in a checkpoint, which transformers' names lack
-STATES = ("epoch", "global_step", "pytorch-lightning_version")  # what is kept of a checkpoint
-KEYS = {"settings", "instructions", "tied", *STATES}
-
-
-def is_model_folder(path: Path) -> bool:
-    """Whether a path is a folder that `export` has written."""
-    return (path / SETTINGS).is_file()
 
 
 class FolderWeights(Mapping[str, Tensor]):
@@ -115,24 +107,6 @@ def read_states(folder: Path) -> Checkpoint:
         raise InputError(f"{folder}/tokenizer.json is damaged: {reason}") from error
     vista = {"tokenizer": tokenizer.to_json(), "settings": settings}
     return {"vista": vista} | {key: saved[key] for key in STATES}
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """What `vista.json` says.
-
-    Raises:
-        InputError: it is damaged, or something else.
-    """
-    file = folder / SETTINGS
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is no JSON file: {error}") from error
-    if not isinstance(content, dict) or not content.keys() >= KEYS:
-        raise InputError(f"{file} is not what `export` writes; it holds {', '.join(sorted(KEYS))}")
-    if not isinstance(content["settings"], dict) or not isinstance(content["tied"], dict):
-        raise InputError(f"{file}: settings and tied must each be a group of values")
-    return content
 
 
 def check_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from vista.models.stored import Stored, rows_of
 from vista.training import sharded_checkpoints as sharded
 from vista.training.checkpoint_files import Checkpoint
 from vista.training.checkpoints import open_weights, read_states, weights_and_shapes
-from vista.training.model_folder import is_model_folder
+from vista.training.folder_settings import is_model_folder
 
 
 def describe(path: Path) -> Checkpoint:

@@ -26,15 +26,8 @@ from vista.models.vistallm import VistaLLM
 from vista.tokens.tokenizer import Tokenizer
 from vista.training import checkpoint_files as files
 from vista.training.checkpoint_files import Checkpoint
-from vista.training.model_folder import (
-    INSTRUCTIONS,
-    OTHER_TENSORS,
-    PARTS,
-    PREFIX,
-    SETTINGS,
-    STATES,
-    index_of,
-)
+from vista.training.folder_settings import INSTRUCTIONS, SETTINGS, STATES
+from vista.training.model_folder import OTHER_TENSORS, PARTS, PREFIX, index_of
 
 LARGEST = 5 * 10**9  # bytes of one file, as the Hugging Face hub's own libraries have it
 
