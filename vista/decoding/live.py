@@ -61,6 +61,8 @@ class LiveAnswers:
                 starts.append(torch.cat([prompt, forced]))
             logits.append(self._rows.add(starts))
             self.answers += [answer for _, answer in new]
+        if not logits:
+            return
         log_probs = legal_log_probs(self.answers, torch.cat(logits))  # (rows, V)
         next_coordinates = NextCoordinates(self.answers, log_probs)
         tokens = self._choose(log_probs, self.answers) if self._choose else log_probs.argmax(1)

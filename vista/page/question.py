@@ -4,13 +4,14 @@
      "regions": [{"kind": "box", "image": 0, "points": [[0.1, 0.2], [0.4, 0.5]]}]}
 
 `#1` is the first region. Earlier turns come first and without their `<image>` marks: the pictures stand in the
-turn that is asked, so that its words guide the image tokenizer. (With the marks in the first turn, the tiny model finds 1 of 5
-boxes that a second turn asks for, else 19 of 20.)
+turn that is asked, so that its words guide the image tokenizer. (With the marks in the first turn, the tiny model finds
+1 of 5 boxes that a second turn asks for, else 19 of 20.)
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from vista.codec.codec import Codec
@@ -73,7 +74,10 @@ def _read_region(data: Any) -> Region:
 
 
 def _share(value: Any) -> float:
-    return min(max(float(value), 0.0), 1.0)
+    share = float(value)
+    if not isfinite(share):
+        raise ValueError
+    return min(max(share, 0.0), 1.0)
 
 
 def _check(question: Question, limits: Limits) -> None:

@@ -18,7 +18,7 @@ from vista.data import Annotation, Prediction
 from vista.decoding.grammar import Regions
 from vista.task import Task
 
-_BRACKET = re.compile(r"\[([0-9 ,]*)(\]?)")
+_BRACKET = re.compile(r"\[([0-9 ,]*)(\]|$)")  # the last one may be open
 _NUMBER = re.compile("[0-9]+")
 _DIGITS = 9  # of a number that is one
 

@@ -81,7 +81,7 @@ function showRegions() {
     const item = document.createElement("li");
     const remove = document.createElement("button");
     remove.type = "button";
-    remove.textContent = `#${number} ${region.kind} ×`;
+    remove.textContent = `#${number} ${region.kind} ✕`;
     remove.setAttribute("aria-label", `remove region ${number}, a ${region.kind}`);
     remove.onclick = () => { state.regions.splice(number - 1, 1); showRegions(); };
     item.append(remove);

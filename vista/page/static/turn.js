@@ -19,6 +19,7 @@ export class Turn {
     this.prompt = element("p", "prompt", question.words || question.task);
     this.answer = element("p", "answer", "...");
     this.measures = element("p", "quiet");
+    this.measures.setAttribute("role", "status"); // said once the answer is whole
     this.readout = element("p", "quiet");
     this.buttons = element("div", "row");
     this.element.append(this.prompt, this.answer, this.measures, this.readout, this.buttons);
