@@ -25,6 +25,7 @@ VERBS = {
     "validate": "score a run on the splits that it was watched by",
     "test": "score a run on its test splits",
     "predict": "answer one question about images, and draw the answer",
+    "demo": "ask a model about pictures on a web page of this machine",
     "pretrain": "train the image encoder of the tiny size",
     "score": "score answers in files, without a model",
     "check-task": "check that tasks keep the contract",

@@ -133,6 +133,21 @@ ALLOWED = {
         "vista.predictions",
         "vista.task",
     ),
+    "vista.page": (
+        "vista.page",
+        "vista.codec",
+        "vista.data",
+        "vista.decoding",
+        "vista.draw",
+        "vista.geometry",
+        "vista.images",
+        "vista.leftovers",
+        "vista.models",
+        "vista.printable",
+        "vista.task",
+        "vista.tokens",
+    ),
+    "vista.page.limits": (),
     "vista.app": ("vista",),
 }
 HOUSES = {name.partition(".")[0] for name in ALLOWED}

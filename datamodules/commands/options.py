@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from vista.app.parser import parse
+from vista.page.limits import Limits
 
 Form = Literal[
     "jsonl", "vqa", "coco_caption", "pope", "llava", "lmms_eval", "ms_swift", "coco", "ref_l4"
@@ -211,6 +212,26 @@ class DoctorOptions(SourceOptions):
     ckpt_path: str = ""
 
 
+@dataclass(frozen=True)
+class DemoOptions:
+    """Ask a model about pictures on a web page, which this machine alone reaches.
+
+    Attributes:
+        ckpt_path: a checkpoint, a run, or an exported folder; empty: the newest finished run, else the weights that
+            come with the clone.
+        port: of the page on this machine; 0: any free one.
+        config: configs of a checkpoint that lies in no run's folder.
+        plugin: Python files that bring tasks.
+        limits: how much one person may ask for.
+    """
+
+    ckpt_path: str = ""
+    port: int = 7860
+    config: list[str] = field(default_factory=list)
+    plugin: list[str] = field(default_factory=list)
+    limits: Limits = Limits()  # noqa: RUF009 (frozen)
+
+
 Options: TypeAlias = (
     ScoreOptions
     | OthersOptions
@@ -220,6 +241,7 @@ Options: TypeAlias = (
     | ExportOptions
     | PlanOptions
     | DoctorOptions
+    | DemoOptions
 )
 
 
@@ -244,4 +266,6 @@ def parse_options(verb: str, words: list[str]) -> Options:
         return parse(verb, PlanOptions, words)
     if verb == "doctor":
         return parse(verb, DoctorOptions, words)
+    if verb == "demo":
+        return parse(verb, DemoOptions, words)
     return parse(verb, ConsolidateOptions, words, positional=True)
