@@ -27,6 +27,7 @@ VERBS = {
     "predict": "answer one question about images, and draw the answer",
     "pretrain": "train the image encoder of the tiny size",
     "score": "score answers in files, without a model",
+    "report": "write one page of runs or scored files: scores beside the paper's, curves, slices, pictures",
     "check-task": "check that tasks keep the contract",
     "data": "audit overlaps of training and test images, verify numbers of samples, or show some",
     "plan": "say what a training will cost: memory, hours, size of a checkpoint",

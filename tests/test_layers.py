@@ -133,6 +133,15 @@ ALLOWED = {
         "vista.predictions",
         "vista.task",
     ),
+    # Reports know scores, records and drawing, and nothing of where these come from.
+    "vista.reporting": (
+        "vista.reporting",
+        "vista.data",
+        "vista.draw",
+        "vista.geometry",
+        "vista.metrics",
+        "vista.printable",
+    ),
     "vista.app": ("vista",),
 }
 HOUSES = {name.partition(".")[0] for name in ALLOWED}
