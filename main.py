@@ -24,7 +24,7 @@ VERBS = {
     "fit": "train the model, or resume a run",
     "validate": "score a run on the splits that it was watched by",
     "test": "score a run on its test splits",
-    "predict": "answer one question about images, and draw the answer",
+    "predict": "answer questions about images, and draw the answers",
     "pretrain": "train the image encoder of the tiny size",
     "score": "score answers in files, without a model",
     "report": "write one page of runs or scored files: scores beside the paper's, curves, slices, pictures",
@@ -43,6 +43,7 @@ ADVICE = {
     "does not have many workers": "about speed; the number is a setting, and small models need none",
     "persistent_workers": "about speed, as above",
     "in eval mode at the start of training": "the encoder, which keeps the statistics of its norms",
+    "Total length of `list` across ranks is zero": "`predict` says that all questions are answered already",
     "your dataloader is not resumable": "the data module knows its place by itself (tests/training/test_resume.py)",
 }
 
@@ -136,10 +137,11 @@ def run_pretraining(words: list[str]) -> None:
     PretrainingCLI(EncoderPretraining, PretrainingData, words)
 
 
-def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
-    """What watches a run: speed, faults, predictions, scores and pictures; or, with `out`, what shows one answer."""
+def make_callbacks(folder: Path, out: Path | None = None, many: bool = False) -> list[Any]:
+    """What watches a run: speed, faults, predictions, scores and pictures; or, with `out`, what keeps answers."""
     from callbacks.answers import Answers
     from callbacks.faults import Faults
+    from callbacks.many_answers import ManyAnswers
     from callbacks.own_data import OwnDataExamples
     from callbacks.pictures import Pictures
     from callbacks.predictions import Predictions
@@ -148,7 +150,7 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
     from callbacks.unusable import Unusable
 
     if out is not None:
-        return [Answers(out)]
+        return [ManyAnswers(out) if many else Answers(out)]
     lines = 0 if sys.stdout.isatty() else 50
     return [
         Throughput(lines),
