@@ -148,6 +148,15 @@ ALLOWED = {
         "vista.tokens",
     ),
     "vista.page.limits": (),
+    # Reports know scores, records and drawing, and nothing of where these come from.
+    "vista.reporting": (
+        "vista.reporting",
+        "vista.data",
+        "vista.draw",
+        "vista.geometry",
+        "vista.metrics",
+        "vista.printable",
+    ),
     "vista.app": ("vista",),
 }
 HOUSES = {name.partition(".")[0] for name in ALLOWED}

@@ -83,6 +83,23 @@ class ScoreOptions(SourceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions(ScoreOptions):
+    """Write all that is known of runs, or of answers in files, as one page and as tables.
+
+    Attributes:
+        runs: by name or folder; where nothing is named, the newest finished one.
+        predictions: files with answers, beside the runs or in their place.
+        compare: two runs or two files, whose answers are also compared one by one.
+        task: only scores of these tasks.
+        source: only the score of this name; of files with another stem, the score that they are for.
+        out: the page, an HTML file; the tables go beside it as .md and .tex.
+    """
+
+    runs: list[str] = field(default_factory=list)
+    out: Path = Path("report.html")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OthersOptions(SourceOptions):
     """Ask somebody else's model, and score it on the test splits.
 
@@ -234,6 +251,7 @@ class DemoOptions:
 
 Options: TypeAlias = (
     ScoreOptions
+    | ReportOptions
     | OthersOptions
     | CheckTaskOptions
     | DataOptions
@@ -253,6 +271,8 @@ def parse_options(verb: str, words: list[str]) -> Options:
     """
     if verb == "score":
         return parse(verb, ScoreOptions, words)
+    if verb == "report":
+        return parse(verb, ReportOptions, words)
     if verb == "others":
         return parse("test --answers_by", OthersOptions, words)
     if verb == "check-task":
