@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from vista.data import Size
-from vista.odd_images import BROKEN, FORMATS, ImageError, header_error, load_tiff
+from vista.odd_images import BROKEN, FORMATS, ImageError, Picture, header_error, load_tiff, member
 
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -31,7 +31,7 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     Grey, palette and 16-bit images become 8-bit RGB; an alpha channel is dropped.
 
     Args:
-        path: a BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP file.
+        path: a BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP file, or a member of a tar shard (vista/shards.py).
         max_pixels: larger images (width x height as their header says) are refused before they are decoded.
         exif: turn the image upright as its EXIF orientation says (for a person's upload).
 
@@ -41,12 +41,13 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     Raises:
         ImageError: the file is missing, empty, damaged, too large, or of another format.
     """
-    kind = _check_header(path, max_pixels)
-    return load_tiff(path, exif, _decode) if kind == "TIFF" else _decode(path, exif)
+    file = path if path.exists() else member(path)
+    kind = _check_header(file, max_pixels)
+    return load_tiff(file, exif, _decode) if kind == "TIFF" else _decode(file, exif)
 
 
-def _decode(path: Path, exif: bool) -> np.ndarray:
-    data = np.fromfile(path, dtype=np.uint8)
+def _decode(path: Picture, exif: bool) -> np.ndarray:
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     flags = cv2.IMREAD_COLOR_RGB if exif else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(data, flags)
@@ -57,7 +58,7 @@ def _decode(path: Path, exif: bool) -> np.ndarray:
     return image
 
 
-def _check_header(path: Path, max_pixels: int) -> str:
+def _check_header(path: Picture, max_pixels: int) -> str:
     """The format of an image; what is no image or too large is refused from the header alone."""
     try:
         with warnings.catch_warnings():
@@ -81,9 +82,7 @@ def same_shape(stated: Size, found: Size) -> bool:
     """
     height, width = stated
     rows, columns = found
-    difference = abs(
-        width * rows - height * columns
-    )  # a pixel more changes it by the opposite side
+    difference = abs(width * rows - height * columns)  # a pixel more: by the opposite side
     return difference <= max(height, width, rows, columns, 0.01 * width * rows)
 
 
