@@ -114,14 +114,14 @@ def run_lightning_verb(verb: str, words: list[str]) -> None:
     from datamodules.mixture import MixtureData
     from vista.app.arguments import plugins, resolve_arguments
     from vista.app.cli import VistaCLI
-    from vista.module import VistaModule
+    from vista.reinforced import ReinforcedModule
 
     guard_messages()
     resolved, name = resolve_arguments(verb, words)
     load_entry_points()
     for path in plugins(resolved):
         load_plugin(path)
-    VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
+    VistaCLI(ReinforcedModule, MixtureData, make_callbacks, name, resolved)
 
 
 def run_pretraining(words: list[str]) -> None:

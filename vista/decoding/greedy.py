@@ -28,11 +28,13 @@ class Sampling:
         temperature: logits are divided by it.
         top_p: only the likeliest tokens that together have this probability are drawn.
         seed: each question draws from a stream of its own, so that its answer does not depend on the batch.
+        seeds: of each answer's stream, in the place of the seed.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    seeds: tuple[int, ...] = ()
 
 
 @torch.inference_mode()
@@ -44,6 +46,7 @@ def generate(
     sampling: Sampling | None = None,
     max_rows: int = 64,
     coordinates: Coordinates = "mode",
+    copies: int = 1,
 ) -> list[Hypothesis]:
     """Answer every sample of a batch.
 
@@ -55,33 +58,36 @@ def generate(
         sampling: how tokens are drawn; none: the likeliest is taken.
         max_rows: answers in the making at a time; the other samples wait.
         coordinates: `mode`: the chosen token; `median`: where that is a coordinate, the median of its distribution.
+        copies: answers to each sample, whose prompt is read once; drawn ones differ.
 
     Returns:
-        the answers, in the order of the samples.
+        the answers, in the order of the samples, those to the same one after the other.
     """
-    answers = start_hypotheses(automata, max_new_tokens)
+    answers = start_hypotheses(automata, max_new_tokens, copies)
     prompts = read_prompts(model, batch)
     draws = None if sampling is None else _Draws(sampling, len(answers))
-    unfinished = [i for i, answer in enumerate(answers) if not answer.done]
+    first = answers[::copies]
+    unfinished = [i for i, answer in enumerate(first) if not answer.done]
     # The longest come first, so that none is left over at the end and neighbours need little padding.
-    unfinished.sort(key=lambda i: len(prompts[i]) + answers[i].limit, reverse=True)
+    unfinished.sort(key=lambda i: len(prompts[i]) + first[i].limit, reverse=True)
     waiting = deque(unfinished)
     rows = KVBatch(model.language_model)
-    live: list[int] = []  # the sample of each row
+    live: list[int] = []  # the answer of each row
     while live or waiting:
         logits = []
         if live:
             logits.append(rows.feed([answers[i].take() for i in live]))
         free = max_rows - len(live)
         # Prompts are read several at a time: a quarter of the rows must be free first.
-        if waiting and (not live or free >= max(1, max_rows // 4)):
-            new = [waiting.popleft() for _ in range(min(len(waiting), free))]
+        if waiting and (not live or free >= max(copies, max_rows // 4)):
+            count = max(1, free // copies)
             starts = []
-            for i in new:
-                forced = rows.embed(answers[i].take())
-                starts.append(torch.cat([prompts[i], forced]))
-            logits.append(rows.add(starts))
-            live += new
+            for i in [waiting.popleft() for _ in range(min(len(waiting), count))]:
+                own = range(i * copies, (i + 1) * copies)
+                forced = [answers[k].take() for k in own][0]  # the same for all of them
+                starts.append(torch.cat([prompts[i], rows.embed(forced)]))
+                live += own
+            logits.append(rows.add(starts, copies))
         in_the_making = [answers[i] for i in live]
         log_probs = legal_log_probs(in_the_making, torch.cat(logits))  # (rows, V)
         next_coordinates = NextCoordinates(in_the_making, log_probs)
@@ -134,7 +140,7 @@ class _Draws:
 
     def __init__(self, sampling: Sampling, count: int) -> None:
         self.sampling = sampling
-        seeds = range(sampling.seed, sampling.seed + count)
+        seeds = sampling.seeds or range(sampling.seed, sampling.seed + count)
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw(self, log_probs: Tensor, questions: Sequence[int]) -> Tensor:
@@ -145,10 +151,11 @@ class _Draws:
             questions: whose stream each row draws from.
         """
         probs = (log_probs / self.sampling.temperature).softmax(1)
-        ranked, order = probs.sort(dim=1, descending=True, stable=True)
-        tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
-        kept = ranked.masked_fill(tail, 0)
-        probs = torch.zeros_like(probs).scatter(1, order, kept)
+        if self.sampling.top_p < 1:
+            ranked, order = probs.sort(dim=1, descending=True, stable=True)
+            tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
+            kept = ranked.masked_fill(tail, 0)
+            probs = torch.zeros_like(probs).scatter(1, order, kept)
         # One uniform number a row is looked up in the probabilities cumulated in the order of the vocabulary: ranks of
         # tokens about as likely would change with the rounding of a batch.
         uniform = [
