@@ -123,12 +123,12 @@ def run_lightning_verb(verb: str, words: list[str]) -> None:
     resolved, name = resolve_arguments(verb, words)
     from datamodules.mixture import MixtureData
     from vista.app.cli import VistaCLI
-    from vista.module import VistaModule
+    from vista.reinforced import ReinforcedModule
 
     load_entry_points()
     for path in plugins(resolved):
         load_plugin(path)
-    VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
+    VistaCLI(ReinforcedModule, MixtureData, make_callbacks, name, resolved)
 
 
 def run_pretraining(words: list[str]) -> None:

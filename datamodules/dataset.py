@@ -179,6 +179,7 @@ class TrainingSet(Dataset[TrainingBatch]):
             "source_index": torch.tensor(sources),
             "loss_weights": weights,
             "ids": list(ids),
+            "keys": keys,
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),
         }

@@ -28,11 +28,13 @@ class Sampling:
         temperature: logits are divided by it.
         top_p: only the likeliest tokens that together have this probability are drawn.
         seed: each question draws from a stream of its own, so that its answer does not depend on the batch.
+        seeds: of each answer's stream, in the place of the seed.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    seeds: tuple[int, ...] = ()
 
 
 @torch.inference_mode()
@@ -44,6 +46,7 @@ def generate(
     sampling: Sampling | None = None,
     max_rows: int = 64,
     coordinates: Coordinates = "mode",
+    copies: int = 1,
 ) -> list[Hypothesis]:
     """Answer every sample of a batch.
 
@@ -55,25 +58,27 @@ def generate(
         sampling: how tokens are drawn; none: the likeliest is taken.
         max_rows: answers in the making at a time; the other samples wait.
         coordinates: `mode`: the chosen token; `median`: where that is a coordinate, the median of its distribution.
+        copies: answers to each sample, whose prompt is read once; drawn ones differ.
 
     Returns:
-        the answers, in the order of the samples.
+        the answers, in the order of the samples, those to the same one after the other.
     """
-    answers = start_hypotheses(automata, max_new_tokens)
+    answers = start_hypotheses(automata, max_new_tokens, copies)
     prompts = read_prompts(model, batch)
     choose = None if sampling is None else _Draws(sampling, answers)
-    unfinished = [i for i, answer in enumerate(answers) if not answer.done]
+    first = answers[::copies]
+    unfinished = [i for i, answer in enumerate(first) if not answer.done]
     # The longest come first, so that none is left over at the end and neighbours need little padding.
-    unfinished.sort(key=lambda i: len(prompts[i]) + answers[i].limit, reverse=True)
+    unfinished.sort(key=lambda i: len(prompts[i]) + first[i].limit, reverse=True)
     waiting = deque(unfinished)
     live = LiveAnswers(model.language_model, coordinates, choose)
     while live.answers or waiting:
         new: list[int] = []
         free = max_rows - len(live.answers)
         # Prompts are read several at a time: a quarter of the rows must be free first.
-        if waiting and (not live.answers or free >= max(1, max_rows // 4)):
-            new = [waiting.popleft() for _ in range(min(len(waiting), free))]
-        live.step([(prompts[i], answers[i]) for i in new])
+        if waiting and (not live.answers or free >= max(copies, max_rows // 4)):
+            new = [waiting.popleft() for _ in range(min(len(waiting), max(1, free // copies)))]
+        live.step([(prompts[i], answers[i * copies : (i + 1) * copies]) for i in new])
     return answers
 
 
@@ -88,8 +93,9 @@ class _Draws:
 
     def __init__(self, sampling: Sampling, answers: Sequence[Hypothesis]) -> None:
         self.sampling = sampling
+        seeds = sampling.seeds or range(sampling.seed, sampling.seed + len(answers))
         self.generators: dict[int, torch.Generator] = {}  # by the `id` of an answer
-        for seed, answer in enumerate(answers, start=sampling.seed):
+        for seed, answer in zip(seeds, answers, strict=True):
             self.generators[id(answer)] = torch.Generator().manual_seed(seed)
 
     def __call__(self, log_probs: Tensor, answers: Sequence[Hypothesis]) -> Tensor:
@@ -100,10 +106,11 @@ class _Draws:
             answers: whose stream each row draws from.
         """
         probs = (log_probs / self.sampling.temperature).softmax(1)
-        ranked, order = probs.sort(dim=1, descending=True, stable=True)
-        tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
-        kept = ranked.masked_fill(tail, 0)
-        probs = torch.zeros_like(probs).scatter(1, order, kept)
+        if self.sampling.top_p < 1:
+            ranked, order = probs.sort(dim=1, descending=True, stable=True)
+            tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
+            kept = ranked.masked_fill(tail, 0)
+            probs = torch.zeros_like(probs).scatter(1, order, kept)
         # One uniform number a row is looked up in the probabilities cumulated in the order of the vocabulary: ranks of
         # tokens about as likely would change with the rounding of a batch.
         streams = [self.generators[id(answer)] for answer in answers]

@@ -1,7 +1,7 @@
 """Answers in the making under one KV cache, a token at a time; questions come and go while others are answered.
 
     live = LiveAnswers(model.language_model)
-    live.step([(prompt, answer), ...])      # these are read, and every answer gets its next token
+    live.step([(prompt, [answer]), ...])    # these are read, and every answer gets its next token
     live.step()                             # an answer that has ended has left
     live.drop(answer)                       # nobody waits for it any more
 
@@ -45,22 +45,23 @@ class LiveAnswers:
         self._coordinates, self._choose = coordinates, choose
 
     @torch.inference_mode()
-    def step(self, new: Sequence[tuple[Tensor, Hypothesis]] = ()) -> None:
+    def step(self, new: Sequence[tuple[Tensor, Sequence[Hypothesis]]] = ()) -> None:
         """Give every answer its next token, and what its grammar forces behind it.
 
         Args:
-            new: prompts, embeddings float (t, D), and the answers that begin behind them.
+            new: prompts, embeddings float (t, D), each read once for the answers that begin behind it, of one grammar
+                and as many as of every other.
         """
         logits = []
         if self.answers:
             logits.append(self._rows.feed([answer.take() for answer in self.answers]))
         if new:
             starts = []
-            for prompt, answer in new:
-                forced = self._rows.embed(answer.take())
-                starts.append(torch.cat([prompt, forced]))
-            logits.append(self._rows.add(starts))
-            self.answers += [answer for _, answer in new]
+            for prompt, answers in new:
+                forced = [answer.take() for answer in answers]  # the same for all of them
+                starts.append(torch.cat([prompt, self._rows.embed(forced[0])]))
+                self.answers += answers
+            logits.append(self._rows.add(starts, len(new[0][1])))
         if not logits:
             return
         log_probs = legal_log_probs(self.answers, torch.cat(logits))  # (rows, V)

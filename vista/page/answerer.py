@@ -134,7 +134,7 @@ class Answerer:
 
     def _step(self, live: LiveAnswers, new: list[Asked]) -> None:
         prompts = self._read(new)
-        live.step([(prompt, asked.answer) for prompt, asked in zip(prompts, new, strict=True)])
+        live.step([(prompt, [asked.answer]) for prompt, asked in zip(prompts, new, strict=True)])
 
     @torch.inference_mode()
     def _read(self, new: list[Asked]) -> list[Tensor]:
