@@ -159,7 +159,7 @@ def test_a_person_asks(tiny_world):
     data.setup("predict")
     (batch,) = data.predict_dataloader()[0]
     assert "the red circle" in tokenizer().decode(batch["input_ids"][0].tolist())
-    assert batch["annotations"][0].sizes == ((96, 96),) and batch["pixel_values"].std() > 0
+    assert batch["annotations"][0].sizes == ((96, 96),) and batch["pixel_values"].float().std() > 0
     data.choice.tasks = ["rec", "res"]
     with pytest.raises(ValueError, match="a question is of one task, not of rec, res"):
         data.setup("predict")
