@@ -24,9 +24,11 @@ VERBS = {
     "fit": "train the model, or resume a run",
     "validate": "score a run on the splits that it was watched by",
     "test": "score a run on its test splits",
-    "predict": "answer one question about images, and draw the answer",
+    "predict": "answer questions about images, and draw the answers",
+    "demo": "ask a model about pictures on a web page of this machine",
     "pretrain": "train the image encoder of the tiny size",
     "score": "score answers in files, without a model",
+    "report": "write one page of runs or scored files: scores beside the paper's, curves, slices, pictures",
     "check-task": "check that tasks keep the contract",
     "data": "audit overlaps of training and test images, verify numbers of samples, or show some",
     "plan": "say what a training will cost: memory, hours, size of a checkpoint",
@@ -42,6 +44,7 @@ ADVICE = {
     "does not have many workers": "about speed; the number is a setting, and small models need none",
     "persistent_workers": "about speed, as above",
     "in eval mode at the start of training": "the encoder, which keeps the statistics of its norms",
+    "Total length of `list` across ranks is zero": "`predict` says that all questions are answered already",
     "your dataloader is not resumable": "the data module knows its place by itself (tests/training/test_resume.py)",
 }
 
@@ -120,12 +123,12 @@ def run_lightning_verb(verb: str, words: list[str]) -> None:
     resolved, name = resolve_arguments(verb, words)
     from datamodules.mixture import MixtureData
     from vista.app.cli import VistaCLI
-    from vista.module import VistaModule
+    from vista.reinforced import ReinforcedModule
 
     load_entry_points()
     for path in plugins(resolved):
         load_plugin(path)
-    VistaCLI(VistaModule, MixtureData, make_callbacks, name, resolved)
+    VistaCLI(ReinforcedModule, MixtureData, make_callbacks, name, resolved)
 
 
 def run_pretraining(words: list[str]) -> None:
@@ -142,10 +145,11 @@ def run_pretraining(words: list[str]) -> None:
     PretrainingCLI(EncoderPretraining, PretrainingData, configs, rest)
 
 
-def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
-    """What watches a run: speed, faults, predictions, scores and pictures; or, with `out`, what shows one answer."""
+def make_callbacks(folder: Path, out: Path | None = None, many: bool = False) -> list[Any]:
+    """What watches a run: speed, faults, predictions, scores and pictures; or, with `out`, what keeps answers."""
     from callbacks.answers import Answers
     from callbacks.faults import Faults
+    from callbacks.many_answers import ManyAnswers
     from callbacks.own_data import OwnDataExamples
     from callbacks.pictures import Pictures
     from callbacks.predictions import Predictions
@@ -154,7 +158,7 @@ def make_callbacks(folder: Path, out: Path | None = None) -> list[Any]:
     from callbacks.unusable import Unusable
 
     if out is not None:
-        return [Answers(out)]
+        return [ManyAnswers(out) if many else Answers(out)]
     lines = 0 if sys.stdout.isatty() else 50
     return [
         Throughput(lines),

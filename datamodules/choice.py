@@ -48,16 +48,22 @@ class Choice:
         """Sources with a split to train on.
 
         Raises:
-            InputError: there are none.
+            InputError: there are none, or none to replay.
         """
-        chosen = dict(self._of(self.tasks))
-        # A source of both is trained on once, as one of the main tasks.
-        if self.replay:
-            chosen |= self._of(self.replay_tasks)
-        trained_on = {name: source for name, source in chosen.items() if source.train}
-        if not trained_on:
+        main = {name: source for name, source in self._of(self.tasks).items() if source.train}
+        if not self.replay:
+            replayed = {}
+        else:
+            # A source of both is trained on once, as one of the main tasks.
+            replayed = {name: s for name, s in self._of(self.replay_tasks).items() if s.train}
+            if replayed.keys() <= main.keys():
+                raise InputError(
+                    f"data.replay is {self.replay}, but data.replay_tasks have no source with a split to train on "
+                    "beside those of data.tasks; a config's data.sources take the place of all in configs before it"
+                )
+        if not main:
             raise InputError("none of the chosen tasks has a source with a split to train on")
-        return trained_on
+        return main | replayed
 
     def weights(self, loaded: Sequence[LoadedSource]) -> list[float]:
         """How often a sample of each training source occurs in an epoch; replayed ones get their share of it."""

@@ -18,6 +18,7 @@ from datamodules.source import LoadedSource
 from vista.data import Annotation, Size, Turns, located, neutralise_answer
 from vista.decoding.loss_weights import LossPer, LossWeights, Role, token_roles, weigh_tokens
 from vista.images import ImageError, ImageTransform, load_image, same_shape
+from vista.shards import is_file
 from vista.tokens.batch import IGNORE, Sample, collate, encode_example
 from vista.tokens.batch_types import Example, TrainingBatch
 from vista.tokens.tokenizer import Tokenizer
@@ -88,7 +89,7 @@ class Encoding:
         """A sentence for each file of a batch that could not be read, or is of another shape than its annotation's."""
         unreadable = [file for file in files_of(samples) if file in self.unreadable]
         # Missing files were named when the run began.
-        named = [self.unreadable[file] for file in unreadable if Path(file).exists()]
+        named = [self.unreadable[file] for file in unreadable if is_file(Path(file))]
         misshapen = chain.from_iterable(map(self._misshapen, samples))
         return [*named, *dict.fromkeys(misshapen)]
 
@@ -178,6 +179,7 @@ class TrainingSet(Dataset[TrainingBatch]):
             "source_index": torch.tensor(sources),
             "loss_weights": weights,
             "ids": list(ids),
+            "keys": keys,
             "unusable": len(keys) - sum(usable),
             "problems": self.encoding.problems(samples),
         }

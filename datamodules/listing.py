@@ -1,6 +1,5 @@
 """Which images are there: folders are listed, once each, and not asked for every file."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datamodules.compiled import decode, encode
+from vista.shards import names_in
 
 
 class Listing:
@@ -25,8 +25,7 @@ class Listing:
     def _of(self, root: Path, folder: bytes) -> pa.Array:
         """The paths of a folder's files; none where it is not there."""
         if (root, folder) not in self._files:
-            path = root / decode(folder)
-            names = os.listdir(path) if path.is_dir() else []
+            names = names_in(root / decode(folder))
             start = folder and folder + b"/"
             files = [start + encode(name) for name in names]
             self._files[root, folder] = pa.array(files, pa.binary())

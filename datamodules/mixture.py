@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.asked_by_person import ANSWERS, Question, asked, sources_of
 from datamodules.choice import Choice
 from datamodules.compiled import Annotations
 from datamodules.dataset import Encoding, TrainingSet
@@ -118,10 +119,14 @@ class MixtureData(ResumableData):
         self.splits = Splits(root, codec, cache, lambda *split: self.unseen.append(split))
         self.question_images: list[str] = []
         self.question_text = ""
+        self.questions: list[Question] = []  # many, in the place of the one
+        self.answers = Path()  # folder of those that are answered already
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
         # A split may have fewer questions than there are processes.
         self.allow_zero_length_dataloader_with_multiple_devices = True
+
+    asked = staticmethod(asked)  # for the command line, which knows this class alone
 
     def prepare_data(self) -> None:
         """Write the generated world where it is wanted and missing, and compile annotations, in one process.
@@ -178,8 +183,8 @@ class MixtureData(ResumableData):
         if stage == "test":
             self._setup_test(listing)
         if stage == "predict":
-            self.eval_sources = [self._question()]
-        if stage != "fit" and not self.eval_sources:
+            self.eval_sources = self._asked()
+        if stage != "fit" and not self.eval_sources and not self.questions:
             raise InputError(f"none of the chosen tasks has a source with a split to {stage}")
 
     def _setup_training(self, listing: Listing) -> None:
@@ -235,11 +240,16 @@ class MixtureData(ResumableData):
         limit(unseen, self.scoring.unseen_prompts)
         self.eval_sources += unseen
 
+    def _asked(self) -> list[LoadedSource]:
+        self.encoding.exif = True
+        if self.questions:
+            return sources_of(self.questions, self.codec, self.answers / ANSWERS)
+        return [self._question()]
+
     def _question(self) -> LoadedSource:
         tasks = self.choice.tasks or []
         if len(tasks) != 1:
             raise InputError(f"a question is of one task, not of {', '.join(tasks) or 'none'}")
-        self.encoding.exif = True
         task = Task.known[tasks[0]](self.codec)
         return of_a_person(task, self.question_images, self.question_text)
 
@@ -277,9 +287,10 @@ class MixtureData(ResumableData):
     test_dataloader = val_dataloader
 
     def predict_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
-        """A person's question as one batch."""
-        (source,) = self.eval_sources
-        return [DataLoader(EvaluationSet(source, self.encoding), collate_fn=_as_is)]
+        """A person's questions, without a process that would have to be started for them."""
+        size = self.scoring.eval_batch_size
+        sets = [EvaluationSet(source, self.encoding) for source in self.eval_sources]
+        return [DataLoader(each, batch_size=size, collate_fn=_as_is) for each in sets]
 
     def _evaluation_loader(self, source: LoadedSource) -> DataLoader[EvaluationBatch]:
         """This process's share: every n-th question, where n processes ask."""

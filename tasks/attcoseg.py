@@ -14,7 +14,7 @@ import numpy as np
 from tasks.coseg import CoSeg, masks_of
 from vista.data import Annotation, InputError, Prediction, Reference
 from vista.decoding.grammar import Choice, Grammar, Literal
-from vista.metrics.attcoseg import AttCoSegMetric
+from vista.metrics.attcoseg import AttCoSegMetric, pair_overlap
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
@@ -75,6 +75,14 @@ class AttCoSeg(CoSeg):
     def evaluator(self) -> AttCoSegMetric:
         """Accuracy of the pair, precision and Jaccard index."""
         return AttCoSegMetric()
+
+    def reward(self, prediction: Prediction, reference: Reference) -> float:
+        """The mean of the pair, right or wrong, and J of the masks."""
+        if prediction.malformed:
+            return 0.0
+        numbers, pair = prediction.numbers, reference["pair"]
+        _, jaccard = pair_overlap(numbers, prediction.masks, pair, reference["masks"])
+        return ((set(numbers) == set(pair)) + jaccard) / 2
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """A random pair without masks."""

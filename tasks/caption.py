@@ -12,11 +12,13 @@ import numpy as np
 
 from vista.data import Annotation, Prediction, Reference, Turns
 from vista.decoding.grammar import Grammar, Text
-from vista.metrics.caption import CaptionMetric
+from vista.metrics.caption import CaptionMetric, strip_markup
+from vista.metrics.cider import CiderOfOne
 from vista.metrics.evaluator import in_this_process
 from vista.task import Task
 
 MOST = 300  # images on which the constant caption is chosen
+MOST_COUNTED = 5000  # images whose words are counted
 
 
 class Caption(Task):
@@ -29,6 +31,7 @@ class Caption(Task):
     halfway = 200.0  # so a point of CIDEr counts for half a percent at most
     baseline_name = "best constant caption"
     max_new_tokens = 64
+    cider = CiderOfOne()
 
     def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
         """One turn; in training one of the captions is drawn."""
@@ -52,6 +55,16 @@ class Caption(Task):
     def reference(self, annotation: Annotation) -> Reference:
         """All captions of the image."""
         return {"id": annotation.id, "captions": list(annotation.captions)}
+
+    def prepare_rewards(self, annotations: Sequence[Annotation]) -> None:
+        """Count in how many images each word occurs, in `MOST_COUNTED` of them, spread evenly."""
+        some = annotations[:: max(1, ceil(len(annotations) / MOST_COUNTED))]
+        self.cider = CiderOfOne([self.reference(a)["captions"] for a in some])
+
+    def reward(self, prediction: Prediction, reference: Reference) -> float:
+        """CIDEr of one caption, as a share of the 1000 that are the most."""
+        caption = "" if prediction.malformed else strip_markup(prediction.answer)
+        return self.cider(caption, reference["captions"])
 
     def evaluator(self) -> CaptionMetric:
         """COCO's caption scores."""

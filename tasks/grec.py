@@ -11,7 +11,7 @@ from tasks.rec import REC
 from vista.data import Annotation, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, Regions
 from vista.metrics.evaluator import Evaluator
-from vista.metrics.grec import GRECMetric
+from vista.metrics.grec import GRECMetric, f1_score
 
 
 class GREC(REC):
@@ -39,6 +39,13 @@ class GREC(REC):
     def reference(self, annotation: Annotation) -> Reference:
         """The annotated boxes."""
         return {"boxes": list(annotation.boxes)}
+
+    def reward(self, prediction: Prediction, reference: Reference) -> float:
+        """F1 of the boxes; "none" is right or wrong."""
+        boxes, truth = prediction.boxes, reference["boxes"]
+        if prediction.malformed:
+            return 0.0
+        return f1_score(boxes, truth) if boxes and truth else float(not boxes and not truth)
 
     def evaluator(self) -> Evaluator:
         """Share of expressions whose boxes are all right."""

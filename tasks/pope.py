@@ -21,6 +21,7 @@ class POPE(Task):
     datasets = frozenset({"pope"})
     fields = frozenset({"question", "label"})
     headline = "f1"
+    rewarded = "accuracy"
     baseline_name = "all yes"
 
     def target(self, annotation: Annotation) -> str:

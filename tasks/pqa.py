@@ -26,6 +26,7 @@ class PQA(Task):
     datasets = frozenset({"looktwice", "localqa"})
     fields = frozenset({"question", "boxes", "sizes", "label"})
     headline = "accuracy_any"
+    rewarded = "accuracy"
     baseline_name = "majority"
     max_new_tokens = 32
     kind: ClassVar[Kind] = "point"

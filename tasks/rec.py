@@ -24,6 +24,7 @@ class REC(Task):
     datasets = frozenset({"refcoco", "refcocop", "refcocog"})
     fields = frozenset({"expression", "boxes", "sizes"})
     headline = "pr50"
+    rewarded = "mean_iou"
     baseline_name = "a random object's true box"
 
     def target(self, annotation: Annotation) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from vista.data import Annotation, Box, Prediction, Reference, size_of
 from vista.decoding.grammar import Grammar, TextWithBoxes
 from vista.metrics.caption import strip_markup
-from vista.metrics.spot_caption import SpotCaptionMetric
+from vista.metrics.spot_caption import SpotCaptionMetric, spotted_phrases
 from vista.task import Task
 
 _BRACKET = re.compile(r"\[[^\]]*\]")
@@ -65,6 +65,15 @@ class SpotCaption(Task):
     def evaluator(self) -> SpotCaptionMetric:
         """Recall of the phrases' boxes, and caption scores."""
         return SpotCaptionMetric()
+
+    def reward(self, prediction: Prediction, reference: Reference) -> float:
+        """F1 of the phrases whose box is right, among all boxes and all phrases: recall alone would pay any box."""
+        phrases = sum(bool(phrase["boxes"]) for phrase in reference["phrases"])
+        if prediction.malformed or not prediction.boxes or not phrases:
+            return 0.0
+        spotted = len(spotted_phrases(prediction.phrases, prediction.boxes))
+        hits = phrases * super().reward(prediction, reference)
+        return min(1.0, 2 * hits / (spotted + phrases))
 
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """Empty captions."""

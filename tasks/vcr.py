@@ -111,6 +111,10 @@ class VCR(Task):
         """Accuracy of answers, of reasons and of both."""
         return VCRMetric()
 
+    def reward(self, prediction: Prediction, reference: Reference) -> float:
+        """1 for the right letter: of one half of a question."""
+        return float(not prediction.malformed and prediction.choice == reference["label"])
+
     def baseline(self, annotations: Sequence[Annotation]) -> list[Prediction]:
         """A random option."""
         choices = np.random.default_rng(0).integers(len(ANSWERS), size=len(annotations))

@@ -11,7 +11,6 @@ is.
 """
 
 import warnings
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,7 @@ from PIL import Image
 
 from vista.data import Size
 from vista.jitter import Jitter
-from vista.odd_images import BROKEN, FORMATS, ImageError, header_error, load_tiff
+from vista.odd_images import BROKEN, FORMATS, ImageError, Picture, header_error, load_tiff, member
 
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -35,7 +34,7 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     Grey, palette and 16-bit images become 8-bit RGB; an alpha channel is dropped.
 
     Args:
-        path: a BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP file.
+        path: a BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP file, or a member of a tar shard (vista/shards.py).
         max_pixels: larger images (width x height as their header says) are refused before they are decoded.
         exif: turn the image upright as its EXIF orientation says (for a person's upload).
 
@@ -45,15 +44,16 @@ def load_image(path: Path, max_pixels: int = 2**26, exif: bool = False) -> np.nd
     Raises:
         ImageError: the file is missing, empty, damaged, too large, or of another format.
     """
-    kind, content = _read(path, max_pixels)
-    decode = partial(_decode, content=np.frombuffer(content, dtype=np.uint8))
-    return load_tiff(path, exif, decode) if kind == "TIFF" else decode(path, exif)
+    file = path if path.exists() else member(path)
+    kind = _check_header(file, max_pixels)
+    return load_tiff(file, exif, _decode) if kind == "TIFF" else _decode(file, exif)
 
 
-def _decode(path: Path, exif: bool, content: np.ndarray) -> np.ndarray:
+def _decode(path: Picture, exif: bool) -> np.ndarray:
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     flags = cv2.IMREAD_COLOR_RGB if exif else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(content, flags)
+        image = cv2.imdecode(data, flags)
     except cv2.error as error:
         raise ImageError(f"The image {path} is damaged: {error.err}.") from error
     if image is None:
@@ -61,21 +61,20 @@ def _decode(path: Path, exif: bool, content: np.ndarray) -> np.ndarray:
     return image
 
 
-def _read(path: Path, max_pixels: int) -> tuple[str, bytes]:
-    """The format and the bytes of a file; what is no image or too large is refused from the header alone."""
+def _check_header(path: Picture, max_pixels: int) -> str:
+    """The format of an image; what is no image or too large is refused from the header alone."""
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-            header = Image.open(file, formats=FORMATS)
-            width, height = header.size
-            file.seek(0)
-            content = file.read() if width * height <= max_pixels else None
+            with Image.open(path, formats=FORMATS) as header:
+                width, height = header.size
+                kind = header.format or ""
     except BROKEN as error:
         raise header_error(path, max_pixels, error) from error
-    if content is None:
+    if width * height > max_pixels:
         size = f"{width} x {height} pixels, more than {max_pixels}"
         raise ImageError(f"The image {path} is too large: {size}.")
-    return header.format or "", content
+    return kind
 
 
 def same_shape(stated: Size, found: Size) -> bool:
@@ -86,9 +85,7 @@ def same_shape(stated: Size, found: Size) -> bool:
     """
     height, width = stated
     rows, columns = found
-    difference = abs(
-        width * rows - height * columns
-    )  # a pixel more changes it by the opposite side
+    difference = abs(width * rows - height * columns)  # a pixel more: by the opposite side
     return difference <= max(height, width, rows, columns, 0.01 * width * rows)
 
 

@@ -143,7 +143,7 @@ class VistaModule(LearningModule):
 
         Raises:
             InputError: the strategy is `FSDPStrategy`, whose flat weights the optimizer and decoding cannot take; or
-                frozen weights are kept in bfloat16 and others are not computed in it, or stand below sharded adapters.
+                frozen weights are kept in bfloat16 and others are not computed in it.
         """
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise InputError(
@@ -151,7 +151,6 @@ class VistaModule(LearningModule):
             )
         check_frozen_dtype(self.frozen_dtype, self.trainer.precision)
         if self.device_mesh is not None:
-            check_sharded_adapters(self.frozen_dtype, self.merging)
             shard(self.model, self.device_mesh, bf16="bf16" in str(self.trainer.precision))
         if is_laid_out(self.model):
             with torch.device("cpu"):  # where numbers are worked out, not where they go
@@ -243,16 +242,4 @@ def check_frozen_dtype(frozen_dtype: FrozenDtype, precision: object) -> None:
     if frozen_dtype == "bfloat16" and "bf16" not in str(precision):
         raise InputError(
             "--model.frozen_dtype bfloat16 needs --trainer.precision bf16-mixed: weights of both kinds meet"
-        )
-
-
-def check_sharded_adapters(frozen_dtype: FrozenDtype, merging: Merging | None) -> None:
-    """Refuse sharded units whose weights are of two kinds, of which it was not shown that gradients are right.
-
-    Raises:
-        InputError: adapters stand on frozen weights in bfloat16.
-    """
-    if frozen_dtype == "bfloat16" and merging is not None:
-        raise InputError(
-            "adapters on frozen weights in bfloat16 cannot be sharded; set --model.frozen_dtype float32"
         )

@@ -1,4 +1,4 @@
-"""Images that are not as others: files that cannot be read, and TIFF, which both libraries turn round unasked."""
+"""Images that are not as others: unreadable, inside a shard, and TIFF, which both libraries turn round unasked."""
 
 import io
 from collections.abc import Callable
@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vista.errors import InputError
+from vista.shards import Packed, opened
 
+Picture = Path | Packed  # a file, or a member of a tar shard
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 ORIENTATION = 274  # the tag of a TIFF file
 # orientation -> how to turn an upright image (H, W, 3) back into the stored pixels
@@ -28,7 +30,7 @@ class ImageError(InputError):
     """An image file that cannot be used. Its text is one sentence that names the file."""
 
 
-def header_error(path: Path, max_pixels: int, error: Exception) -> ImageError:
+def header_error(path: Picture, max_pixels: int, error: Exception) -> ImageError:
     """What Pillow's error at a header says to a person."""
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(f"The image {path} is too large: more than {max_pixels} pixels.")
@@ -39,7 +41,17 @@ def header_error(path: Path, max_pixels: int, error: Exception) -> ImageError:
     return ImageError(f"The image {path} cannot be read: {reason}.")
 
 
-def load_tiff(path: Path, exif: bool, decode: Callable[[Path, bool], np.ndarray]) -> np.ndarray:
+def member(path: Path) -> Picture:
+    """What lies inside a tar shard; the path itself where it leads through none."""
+    try:
+        return opened(path)
+    except InputError as error:
+        raise ImageError(f"The image {path} cannot be read: {error}.") from error
+
+
+def load_tiff(
+    path: Picture, exif: bool, decode: Callable[[Picture, bool], np.ndarray]
+) -> np.ndarray:
     """The pixels of a TIFF file.
 
     Args:
@@ -58,7 +70,7 @@ def load_tiff(path: Path, exif: bool, decode: Callable[[Path, bool], np.ndarray]
     return image
 
 
-def _decode_by_pillow(path: Path) -> np.ndarray:
+def _decode_by_pillow(path: Picture) -> np.ndarray:
     # From memory: Pillow maps a plain file with its sides exchanged where it is to be turned by 90 degrees.
     data = io.BytesIO(path.read_bytes())
     try:

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -21,6 +22,7 @@ from torchmetrics import Metric
 
 from vista.data import Annotation, Prediction, Reference, Turns
 from vista.decoding.grammar import Grammar, most_brackets, most_characters
+from vista.metrics.evaluator import Evaluator, in_this_process, scores_alone
 from vista.prompts import NUM_UNSEEN, Prompts
 
 
@@ -34,6 +36,7 @@ class Task(Prompts):
         answer_fields: those of them that hold the right answer alone; a split without them is asked and not scored.
         headline: the metric that stands in the table of scores.
         halfway: of a headline that is no percentage the score that counts as 50 in `val/mean`; None: it is one.
+        rewarded: the metric that says how good one answer is, in percent; empty: the headline.
         baseline_name: what the baseline beside the score is.
         max_new_tokens: longest answer; needed only where the grammar leaves the length open.
         any_number: whether an expression may name several objects, or none; else it names one.
@@ -48,6 +51,7 @@ class Task(Prompts):
     answer_fields: ClassVar[frozenset[str]] = frozenset()
     headline: ClassVar[str]
     halfway: ClassVar[float | None] = None
+    rewarded: ClassVar[str] = ""
     baseline_name: ClassVar[str]
     max_new_tokens: ClassVar[int] = 512
     any_number: ClassVar[bool] = False
@@ -129,6 +133,34 @@ class Task(Prompts):
     @abstractmethod
     def evaluator(self) -> Metric:
         """A fresh metric with `update(preds, target)` and a flat dict from `compute()`, as any `Evaluator` is."""
+
+    def prepare_rewards(self, annotations: Sequence[Annotation]) -> None:  # noqa: B027 (most need nothing)
+        """Learn of the training set what rewards depend on, such as how rare each word is."""
+
+    def reward(self, prediction: Prediction, reference: Reference) -> float:
+        """How good one answer is, 0..1: what a training by reinforcement raises.
+
+        The law, tested over every task: the target's is the highest that the codec allows, garbage's is low, a
+        malformed answer's is 0, and less of a region is never worth more.
+
+        Args:
+            prediction: a parsed answer.
+            reference: its truth, as `reference` gives it.
+        """
+        if prediction.malformed:
+            return 0.0
+        scores = scores_alone(self._judge, prediction, reference)
+        score = scores[self.rewarded or self.headline]
+        share = score / 100 if self.halfway is None else score / (score + self.halfway)
+        return min(1.0, max(0.0, share))
+
+    @cached_property
+    def _judge(self) -> Metric:
+        """Scores one answer after the other, in this process and without starting Java."""
+        evaluator = in_this_process(self.evaluator())
+        if isinstance(evaluator, Evaluator):
+            evaluator.quick, evaluator.tokenizer = True, "python"
+        return evaluator
 
     @abstractmethod
     def baseline(self, annotations: Sequence[Annotation]) -> Iterable[Prediction]:

@@ -108,11 +108,8 @@ def read_tokenizer(setup: Setup) -> Tokenizer:
     return make_part(Tokenizer, {"tokenizer": given}, "tokenizer")
 
 
-def bare_model(settings: Settings, vocabularies: Vocabularies, image_id: int = 0) -> VistaLLM:
-    """The model of the configs on the meta device, with the parts frozen that are; no file of weights is opened.
-
-    Not even buffers have numbers, so that any arithmetic on it costs nothing. A model that is to be filled is built
-    in `vista.models.laid_out.without_memory`.
+def build_model(settings: Settings, vocabularies: Vocabularies, image_id: int = 0) -> VistaLLM:
+    """The model of the configs, whose weights are nobody's yet; no file of weights is opened.
 
     Args:
         settings: of all groups.
@@ -123,20 +120,29 @@ def bare_model(settings: Settings, vocabularies: Vocabularies, image_id: int = 0
         MissingFileError: no `config.json` is there to say the sizes of a part.
         InputError: a setting of a part is unknown, or sizes do not fit together.
     """
-    run = read_run(settings)
     groups = {group: _described(settings, group) for group in PREFIXES}
     groups["qformer"]["vocab_size"] = vocabularies.qformer
     groups["llm"]["vocab_size"] = vocabularies.llm
+    tower = make_part(build_encoder, groups, "encoder")
+    groups["qformer"]["encoder_hidden_size"] = width_of(tower)
+    qformer, decoder = (
+        make_part(QFormer, groups, "qformer"),
+        make_part(build_llm, groups, "llm"),
+    )
+    return VistaLLM(tower, qformer, decoder, image_id, read_run(settings).model["length_groups"])
+
+
+def bare_model(settings: Settings, vocabularies: Vocabularies, image_id: int = 0) -> VistaLLM:
+    """`build_model` on the meta device, with the parts frozen that are.
+
+    Not even buffers have numbers, so that any arithmetic on it costs nothing. A model that is to be filled is built
+    in `vista.models.laid_out.without_memory`.
+    """
     with torch.device("meta"):
-        tower = make_part(build_encoder, groups, "encoder")
-        groups["qformer"]["encoder_hidden_size"] = width_of(tower)
-        qformer, decoder = (
-            make_part(QFormer, groups, "qformer"),
-            make_part(build_llm, groups, "llm"),
-        )
-        model = VistaLLM(tower, qformer, decoder, image_id, run.model["length_groups"])
-    freeze_parts(model, run.model["trainable"])
-    keep_frozen_in(model, getattr(torch, run.model["frozen_dtype"]))
+        model = build_model(settings, vocabularies, image_id)
+    values = read_run(settings).model
+    freeze_parts(model, values["trainable"])
+    keep_frozen_in(model, getattr(torch, values["frozen_dtype"]))
     return model
 
 

@@ -6,7 +6,7 @@
 
 A law is a function of a `Case`: it returns what it found in a few words, or raises `BrokenLaw`, or `BeyondLimits` where
 data or codec do not let it be judged. The laws on texts stand in `contract_texts.py`, those on scores in
-`contract_scores.py`. `python main.py check-task NAME` checks them all.
+`contract_scores.py`, that on rewards in `contract_rewards.py`. `python main.py check-task NAME` checks them all.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from datamodules.commands.contract_case import (
     Law,
     one_line,
 )
+from datamodules.commands.contract_rewards import REWARD_LAWS
 from datamodules.commands.contract_scores import SCORE_LAWS
 from datamodules.commands.contract_texts import TEXT_LAWS
 from vista.codec.codec import Codec
@@ -81,7 +82,7 @@ def check_task(
     yield regroup
     if not regroup.ok or not case.annotations:
         return
-    for name, law in {**TEXT_LAWS, **SCORE_LAWS}.items():
+    for name, law in {**TEXT_LAWS, **SCORE_LAWS, **REWARD_LAWS}.items():
         yield _check(name, law, case)
 
 

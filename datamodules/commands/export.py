@@ -10,25 +10,19 @@ from pathlib import Path
 import torch
 import yaml
 
-from datamodules.commands.bare import Vocabularies, bare_model
+from datamodules.commands.bare import bare_model
+from datamodules.commands.loaded import model_of, settings_of
 from datamodules.commands.options import ExportOptions
 from datamodules.commands.push import check_name, push
 from vista.app.model_card import model_card
 from vista.app.model_settings import how_trained
-from vista.app.runs import config_of, find_checkpoint
-from vista.app.settings import defaults, stack
+from vista.app.runs import find_checkpoint
 from vista.app.strict_yaml import Settings
-from vista.app.unnamed import read_unnamed
 from vista.data import InputError
-from vista.models.config_file import differing, unseen_settings
 from vista.models.instructblip import is_instructblip
 from vista.models.pixels import pixels_of
-from vista.models.weights import check_shapes
 from vista.printable import say
-from vista.tokens.tokenizer import Tokenizer
 from vista.training import checkpoint_files as files
-from vista.training.checkpoints import open_weights, read_states
-from vista.training.model_folder import PREFIX
 from vista.training.write_folder import FolderWriter
 
 
@@ -43,7 +37,7 @@ def main(options: ExportOptions) -> None:
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise InputError(f"{options.out} is there already; name another folder by --out")
     path = find_checkpoint(options.ckpt_path)
-    settings = _settings_of(path, options.config)
+    settings = settings_of(path, options.config)
     unfinished = files.unfinished(options.out)
     files.discard(unfinished)
     unfinished.mkdir(parents=True)
@@ -72,31 +66,10 @@ def write_folder(path: Path, settings: Settings, folder: Path, dtype: torch.dtyp
     Raises:
         InputError: the checkpoint is damaged, or was made under other settings.
     """
-    states = read_states(path)
-    if missing := [key for key in ("vista", "epoch", "global_step") if key not in states]:
-        raise InputError(f"{path} lacks {missing[0]!r}; it was not written by a training")
-    weights, shapes = open_weights(path)
-    tokenizer = Tokenizer.from_json(states["vista"]["tokenizer"])
-    vocabularies = Vocabularies(len(tokenizer), tokenizer.instruction_size)
-    model = bare_model(settings, vocabularies, tokenizer.image_id)
-    own = {f"{PREFIX}{name}": tensor for name, tensor in model.state_dict().items()}
-    check_shapes({name: shapes[name] for name in shapes if name.startswith(PREFIX)}, own)
-    for name, then, now in differing(states["vista"]["settings"], unseen_settings(model)):
-        raise InputError(f"{path} was made with {name} {then}, its config has {now}")
+    model, tokenizer, states, weights = model_of(path, settings, bare_model)
     pixels = pixels_of(model.vision_model.config)
     FolderWriter(model, weights, dtype, folder).write(states, tokenizer, pixels)
     (folder / "config.yaml").write_text(yaml.safe_dump(how_trained(settings), sort_keys=False))
     numbers = sum(parameter.numel() for parameter in model.parameters())
     card = model_card(settings, states, path, numbers, dtype, is_instructblip(model))
     (folder / "README.md").write_text(card)
-
-
-def _settings_of(path: Path, configs: list[str]) -> Settings:
-    """All settings of a checkpoint's run; those of named configs decide over its own."""
-    own = config_of(path)
-    if own is None and not configs:
-        raise InputError(
-            f"{path} lies in no run's folder; name the configs that it was trained with by --config"
-        )
-    below = None if own is None else read_unnamed(own)
-    return stack(configs if below else [*defaults(configs), *configs], below)

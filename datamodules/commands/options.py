@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from vista.app.parser import parse
+from vista.page.limits import Limits
 
 Form = Literal[
     "jsonl", "vqa", "coco_caption", "pope", "llava", "lmms_eval", "ms_swift", "coco", "ref_l4"
@@ -79,6 +80,23 @@ class ScoreOptions(SourceOptions):
     source: str = ""
     format: Form = "jsonl"
     data: ScoredData = ScoredData()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(ScoreOptions):
+    """Write all that is known of runs, or of answers in files, as one page and as tables.
+
+    Attributes:
+        runs: by name or folder; where nothing is named, the newest finished one.
+        predictions: files with answers, beside the runs or in their place.
+        compare: two runs or two files, whose answers are also compared one by one.
+        task: only scores of these tasks.
+        source: only the score of this name; of files with another stem, the score that they are for.
+        out: the page, an HTML file; the tables go beside it as .md and .tex.
+    """
+
+    runs: list[str] = field(default_factory=list)
+    out: Path = Path("report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +229,29 @@ class DoctorOptions(SourceOptions):
     ckpt_path: str = ""
 
 
+@dataclass(frozen=True)
+class DemoOptions:
+    """Ask a model about pictures on a web page, which this machine alone reaches.
+
+    Attributes:
+        ckpt_path: a checkpoint, a run, or an exported folder; empty: the newest finished run, else the weights that
+            come with the clone.
+        port: of the page on this machine; 0: any free one.
+        config: configs of a checkpoint that lies in no run's folder.
+        plugin: Python files that bring tasks.
+        limits: how much one person may ask for.
+    """
+
+    ckpt_path: str = ""
+    port: int = 7860
+    config: list[str] = field(default_factory=list)
+    plugin: list[str] = field(default_factory=list)
+    limits: Limits = Limits()  # noqa: RUF009 (frozen)
+
+
 Options: TypeAlias = (
     ScoreOptions
+    | ReportOptions
     | OthersOptions
     | CheckTaskOptions
     | DataOptions
@@ -220,6 +259,7 @@ Options: TypeAlias = (
     | ExportOptions
     | PlanOptions
     | DoctorOptions
+    | DemoOptions
 )
 
 
@@ -231,6 +271,8 @@ def parse_options(verb: str, words: list[str]) -> Options:
     """
     if verb == "score":
         return parse(verb, ScoreOptions, words)
+    if verb == "report":
+        return parse(verb, ReportOptions, words)
     if verb == "others":
         return parse("test --answers_by", OthersOptions, words)
     if verb == "check-task":
@@ -244,4 +286,6 @@ def parse_options(verb: str, words: list[str]) -> Options:
         return parse(verb, PlanOptions, words)
     if verb == "doctor":
         return parse(verb, DoctorOptions, words)
+    if verb == "demo":
+        return parse(verb, DemoOptions, words)
     return parse(verb, ConsolidateOptions, words, positional=True)

@@ -19,7 +19,7 @@ from datamodules.readers.coco import NAMED
 from datamodules.readers.official import Official
 from datamodules.readers.own import CROWD, Named, OwnReader
 from datamodules.readers.records import Record
-from vista.data import Box, Size
+from vista.data import Box, InputError, Size
 from vista.geometry import clip_xywh
 from vista.unsound import shown
 
@@ -37,7 +37,12 @@ class CocoFileReader(OwnReader):
     endings = (".json",)
 
     def _named(self) -> Iterator[Named]:
-        file = Official(self, self.place())
+        places = self.places()
+        if len(places) > 1:
+            raise InputError(
+                f"own.files names {len(places)} files, and a split of {self.name} is one"
+            )
+        file = Official(self, places[0])
         categories = file.records("categories", {"id": int, "name": str})
         names = {each["id"]: each["name"].strip() for each in categories}
         objects: dict[int, dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
@@ -52,7 +57,7 @@ class CocoFileReader(OwnReader):
             size = file.size(image, image["id"])
             if size is None:
                 continue
-            path = self.path_of(image["file_name"], self.own.images)
+            path = self.images.path(image["file_name"])
             for category, records in sorted(objects[image["id"]].items()):
                 key = f"{image['id']}_{category}"
                 boxes = self._boxes(file, key, records, size)

@@ -13,7 +13,6 @@ as those of a palette. In a palette, 255 is no object where there are others, as
 """
 
 import csv
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +34,7 @@ from datamodules.readers.mask_images import (
 )
 from datamodules.readers.own import Named, OwnReader, other_file
 from vista.data import Box, InputError, Mask, Segmentation, Size
+from vista.shards import ENDING, is_file, opened, walk
 
 VOID = 255  # of a palette
 WHOLE = 0  # the value of a row that names a whole mask
@@ -48,31 +48,31 @@ class FolderReader(OwnReader):
     name = "folder"
     source = "https://pillow.readthedocs.io/en/stable/handbook/concepts.html#modes"
     takes = frozenset({"images", "masks", "names", "mask"})
-    endings = ("",)
+    endings = ("", ENDING)
 
     def _named(self) -> Iterator[Named]:
         if self.own.mask not in ("auto", "whole", "instances"):
             raise InputError(f"own.mask is {self.own.mask!r}; there are auto, whole, instances")
-        top = self.place()
-        images = top / inside(self.own.images) if self.own.images else top
-        masks = top / inside(self.own.masks) if self.own.masks else images
-        names = self._names(top)
+        places = self.places()
+        names = self._names(places[0])
         number = 0
-        for image, mask in self._pairs(images, masks):
-            number += 1
-            if self.watch(mask).is_file():
-                yield from self._image(image, mask, image.relative_to(images), names)
-            else:
-                self.leave_out(image.relative_to(self.root), "it has no mask of the same stem")
+        for top in places:
+            images = top / inside(self.own.images) if self.own.images else top
+            masks = top / inside(self.own.masks) if self.own.masks else images
+            for image, mask in self._pairs(images, masks):
+                number += 1
+                if is_file(self.watch(mask)):
+                    yield from self._image(image, mask, image.relative_to(images), names)
+                else:
+                    self.leave_out(image.relative_to(self.root), "it has no mask of the same stem")
         if not number:
-            raise other_file(images, f"no image ({', '.join(SUFFIXES)}) lies in it")
+            raise other_file(places[0], f"no image ({', '.join(SUFFIXES)}) lies in it")
 
     def _pairs(self, images: Path, masks: Path) -> Iterator[tuple[Path, Path]]:
         """Each image below a folder, by name, and where its mask must be."""
-        for place, folders, files in os.walk(images):
-            folders.sort()
-            folder = self.watch(Path(place))
-            pictures = sorted(name for name in files if Path(name).suffix.lower() in SUFFIXES)
+        for folder, files in walk(images):
+            self.watch(folder)
+            pictures = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
             photos = {Path(name).stem for name in pictures if not name.lower().endswith(".png")}
             for name in pictures:
                 is_mask = masks == images and name.lower().endswith(".png")
@@ -88,10 +88,10 @@ class FolderReader(OwnReader):
         try:
             objects = objects_of(mask, self.own.mask)
             file = image
-            with Image.open(image) as opened:
-                width, height = opened.size
+            with Image.open(opened(image)) as header:
+                width, height = header.size
         except UNREADABLE as error:
-            self.leave_out(key, damage(file, error) if file.is_file() else str(error))
+            self.leave_out(key, damage(file, error) if is_file(file) else str(error))
             return
         if not objects or next(iter(objects.values())).shape != (height, width):
             why = "its mask draws no pixel" if not objects else "its mask has another size"
@@ -118,7 +118,8 @@ class FolderReader(OwnReader):
         """What the csv says, where there is one."""
         if not self.own.names:
             return {}
-        path = top / inside(self.own.names)
+        # A table of several shards lies beside them, not in one.
+        path = (top.parent if top.suffix == ENDING else top) / inside(self.own.names)
         file = self.file(path.relative_to(self.root).as_posix())
         rows = csv.DictReader(read_text(file, self.source).splitlines())
         if not {"stem", "expression"} <= set(rows.fieldnames or ()):
@@ -156,7 +157,7 @@ def objects_of(path: Path, how: str) -> dict[int, Mask]:
     Raises:
         one of `UNREADABLE`: it is no image, or damaged, or does not show whether it holds one object or several.
     """
-    with Image.open(path) as image:
+    with Image.open(opened(path)) as image:
         has_values = image.mode in ("P", *DEEP)
         values = np.asarray(image) if has_values else brightness(image)
         is_palette = image.mode == "P"

@@ -1,6 +1,6 @@
 """Boxes in the JSON files that others train on: of ms-swift, LLaVA, Qwen-VL, InternVL and Shikra, see conversations.py.
 
-    train.jsonl, val.jsonl, test.jsonl      or .json, a list; or one file and shares, see own.py
+    train.jsonl, val.jsonl, test.jsonl      or .json, a list, or .tar; or one file and shares, see own.py
     photos/1.jpg                            image paths below the data root, or below own.images
 
 The form is that of the first record that shows one, or own.form. All boxes of a file are held against the sizes of
@@ -20,17 +20,16 @@ from datamodules.readers.conversations import (
     STATED,
     Mention,
     UnusableError,
-    form_of,
     images_of,
     mentions,
 )
-from datamodules.readers.files import json_items, json_lines
 from datamodules.readers.mask_images import UNREADABLE, damage
-from datamodules.readers.official import HOPELESS
 from datamodules.readers.own import Named, OwnReader, other_file
-from datamodules.readers.records import Record, known_format
+from datamodules.readers.own_records import read_records
+from datamodules.readers.records import Record
 from vista.data import Box, InputError, Size
 from vista.geometry import clip_box
+from vista.shards import ENDING, is_file, opened
 from vista.unsound import all_finite, is_number, size_problem
 
 
@@ -51,7 +50,7 @@ class JsonlReader(OwnReader):
     fields = frozenset({"expression", "boxes", "sizes"})
     source = "https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html"
     takes = frozenset({"images", "form", "coordinates", "prompt"})
-    endings = (".jsonl", ".json")
+    endings = (".jsonl", ".json", ENDING)
 
     def _named(self) -> Iterator[Named]:
         own = self.own
@@ -65,12 +64,12 @@ class JsonlReader(OwnReader):
             raise InputError(
                 f"own.prompt is {own.prompt!r}; {{}} stands once in it, for the expression"
             )
-        path = self.place()
-        form, records = self._records(path)
+        path, *others = self.places()
+        form, records = read_records(self, [path, *others], own.form)
         placed: list[Placed] = []
-        for number, record in enumerate(records, start=1):
+        for number, (record, image) in enumerate(records, start=1):
             try:
-                placed += self._placed(number, record, form)
+                placed += self._placed(number, record, form, image)
             except UnusableError as error:
                 self.leave_out(f"record {number}", str(error))
         if not placed:
@@ -80,33 +79,9 @@ class JsonlReader(OwnReader):
         for each in placed:
             yield from self._in_pixels(each, conventions[each.mention.stated], found)
 
-    def _records(self, path: Path) -> tuple[str, list[Record]]:
-        """The form of a file, and its records; what is no record is left out."""
-        items = (
-            json_items(path, self.source)
-            if path.suffix == ".json"
-            else json_lines(path, self.source)
-        )
-        records: list[Record] = []
-        form = self.own.form
-        for number, item in enumerate(items, start=1):
-            record = item if isinstance(item, dict) else {}
-            form = form or form_of(record)
-            records.append(record)
-            if number == HOPELESS and not form:
-                break
-        if not form:
-            known = known_format(records[:1])
-            why = (
-                f"no record shows one of the forms {', '.join(FORMS)}"
-                if records
-                else "it holds nothing"
-            )
-            raise other_file(path, f"{why}, and it looks like {known}" if known else why)
-        return form, records
-
-    def _placed(self, number: int, record: Record, form: str) -> list[Placed]:
-        images = images_of(record, form)
+    def _placed(self, number: int, record: Record, form: str, beside: str) -> list[Placed]:
+        """The mentions of a record; `beside`: the path of its image where both lie in a shard."""
+        images = [beside] if beside else images_of(record, form)
         found = list(mentions(record, form, self.own.prompt))
         if len(images) > 1 and form != "ms-swift":
             raise UnusableError(
@@ -120,7 +95,7 @@ class JsonlReader(OwnReader):
                     f"its image_id is {mention.image}, and it has {len(images)} images"
                 )
             if mention.image not in sizes:
-                path = self.path_of(images[mention.image], self.own.images)
+                path = beside or self.images.path(images[mention.image])
                 stated = record if len(images) == 1 else {}
                 sizes[mention.image] = path, self._size(path, stated)
             image, size = sizes[mention.image]
@@ -141,11 +116,11 @@ class JsonlReader(OwnReader):
             return stated
         file = self.root / path
         self.watch(file.parent)
-        if not file.is_file():
+        if not is_file(file):
             raise UnusableError(f"the image {path} is missing")
         try:
-            with Image.open(file) as opened:
-                return opened.height, opened.width
+            with Image.open(opened(file)) as image:
+                return image.height, image.width
         except UNREADABLE as error:
             raise UnusableError(damage(file, error)) from error
 

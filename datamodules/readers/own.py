@@ -17,10 +17,11 @@ from typing import ClassVar, Self
 
 from datamodules.readers.coco import coco_photos
 from datamodules.readers.coseg import grouped
-from datamodules.readers.files import inside
 from datamodules.readers.mask_images import union
+from datamodules.readers.own_images import OwnImages
 from datamodules.readers.own_settings import ALL, Asked, OwnData, check
 from datamodules.readers.reader import Reader
+from datamodules.readers.remote import paths
 from vista.data import Annotation, Box, InputError, Segmentation, Size
 
 # Why sound records are passed over: this kind of question is not about them, so nothing is lost.
@@ -90,6 +91,7 @@ class OwnReader(Reader):
         if self.asked.groups:
             self.fields = self.fields & {"segmentations", "sizes"}
         self.settings = repr(self.own), repr(self.asked)
+        self.images = OwnImages(self, self.own.images)
         check(self.name, self.own, self.takes, self.splits)
 
     @classmethod
@@ -159,28 +161,17 @@ class OwnReader(Reader):
         """The names of an image: its file, which all sources share, and its number where it is called as COCO's are."""
         return f"file {os.path.realpath(self.root)}/{image}", *coco_photos(image)
 
-    def place(self) -> Path:
-        """The file or folder of the split.
+    def places(self) -> list[Path]:
+        """The file or folder of the split, or all of its shards.
 
         Raises:
-            MissingFileError: it is not there.
+            MissingFileError: one is not there.
+            InputError: a shard behind an address cannot be had.
         """
         named = self.own.files.get(ALL) or self.own.files.get(self.split)
-        if named is not None:
-            return self.file(inside(named))
-        return self.file(*(self.split + ending for ending in self.endings))
-
-    def path_of(self, image: str, *folders: str) -> str:
-        """An image's path below the root; an absolute one must be below it, too.
-
-        Raises:
-            InputError: it leads out of the data root.
-        """
-        root = os.path.abspath(self.root).rstrip("/")
-        if image.startswith(f"{root}/"):
-            return inside(image.removeprefix(f"{root}/"))
-        # A web address has empty parts, so it leads out as well.
-        return inside("/".join([*filter(None, folders), image.removeprefix("./")]))
+        if named is None:
+            return [self.file(*(self.split + ending for ending in self.endings))]
+        return [self.file(path) for path in paths(self.root, named)]
 
     def _of_split(self, named: list[Named]) -> Iterable[Named]:
         """Those whose image is of the split's share."""

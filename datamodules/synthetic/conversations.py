@@ -1,7 +1,7 @@
 """Conversations about a scene, as LLaVA-Instruct has them: several short questions, a description, a comparison.
 
 what color is the large circle?             the large circle is red.
-is there a blue ring?                       no, there is no blue ring.
+is there a blue ring in the image?          no, there is no blue ring in the image.
 describe the image in detail.               the image shows two objects. a large red circle is on the left. ...
 what do the objects have in common?         two of them are red and all of them are circles.
 """

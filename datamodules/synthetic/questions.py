@@ -1,7 +1,7 @@
 """Questions of the generated world, with answers that cannot be guessed from the question.
 
     what color is the large circle?  red          how many squares are there?              2
-    what shape is the red object?    circle       is there a blue ring?                    yes
+    what shape is the red object?    circle       is there a blue ring in the image?       yes
     what size is the left one?       small        is the red circle above the triangle?    no
 
 Answers are held to quotas within a chunk of scenes: for each form of a question the answer that is behind its share is
@@ -29,6 +29,11 @@ from datamodules.synthetic.scene import VALUES, Kind, Scene
 
 PER_SCENE = 5
 YES_NO = {"yes": 1.0, "no": 1.0}
+WHERE = (
+    "",
+    " in the image",
+    " in the picture",
+)  # as people ask, now so and now so, whether a thing is there
 
 
 class Question(NamedTuple):
@@ -120,7 +125,8 @@ def _is_there(scene: Scene, rng: random.Random, quota: Quota) -> Question | None
     if pattern is None:
         return None
     thing = with_article(noun(pattern))
-    return Question(f"is there {thing}?", answer, "is there a", "yes/no", form)
+    text = f"is there {thing}{rng.choice(WHERE)}?"
+    return Question(text, answer, "is there a", "yes/no", form)
 
 
 def _pick(

@@ -12,6 +12,7 @@ from datamodules.commands.options import (
     CheckTaskOptions,
     ConsolidateOptions,
     DataOptions,
+    DemoOptions,
     DoctorOptions,
     ExportOptions,
     PlanOptions,
@@ -25,16 +26,16 @@ from vista.codec.bench.command import codec_bench
 TARGETS = {
     "score": ScoreOptions, "check-task": CheckTaskOptions, "data": DataOptions,
     "consolidate": ConsolidateOptions, "export": ExportOptions, "codec-bench": codec_bench,
-    "plan": PlanOptions, "doctor": DoctorOptions,
+    "plan": PlanOptions, "doctor": DoctorOptions, "demo": DemoOptions,
 }  # fmt: skip
 OWN = tuple(TARGETS)
 FIRST = {"score": ["--predictions", "a"], "check-task": ["res"], "data": ["audit"],
          "consolidate": ["a", "b"], "export": ["--out", "a"],
-         "codec-bench": ["--masks", "a"], "plan": [], "doctor": []}  # fmt: skip
+         "codec-bench": ["--masks", "a"], "plan": [], "doctor": [], "demo": []}  # fmt: skip
 POSITIONS = {"data": {"action": "{audit,verify,show}"}, "consolidate": {"run": "run", "out": "out"}}
 VALUES = {  # of options whose values are not free
     "--format": "vqa", "--methods": "fast", "--multipart": "bridge", "--min_box": "0.5", "--data": "{}",
-    "--data.scoring": "{}", "--dtype": "bfloat16",
+    "--data.scoring": "{}", "--dtype": "bfloat16", "--limits": "{}",
 }  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def test_every_verb_has_a_line():
     lines = run("--help").out.splitlines()
     for verb, summary in VERBS.items():
         assert lines.count(f"    {verb:12s} {summary}") == 1
-    assert len(VERBS) == 13
+    assert len(VERBS) == 14
 
 
 @pytest.mark.parametrize("verb", OWN)
@@ -104,7 +105,16 @@ def options_in(text: str) -> set[str]:
 @pytest.fixture(params=OWN)
 def verb(request, monkeypatch):
     """One of our verbs, whose words are parsed while nothing is done."""
-    from datamodules.commands import check_task, consolidate, data, doctor, export, plan, score
+    from datamodules.commands import (
+        check_task,
+        consolidate,
+        data,
+        demo,
+        doctor,
+        export,
+        plan,
+        score,
+    )
     from vista.codec.bench import command
 
     @functools.wraps(command.codec_bench)  # the parser reads the signature of what it calls
@@ -112,7 +122,7 @@ def verb(request, monkeypatch):
         pass
 
     monkeypatch.setattr(command, "codec_bench", nothing)
-    for module in (check_task, consolidate, data, doctor, export, plan, score):
+    for module in (check_task, consolidate, data, demo, doctor, export, plan, score):
         monkeypatch.setattr(module, "main", lambda options: None)
     return request.param
 

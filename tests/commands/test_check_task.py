@@ -15,6 +15,7 @@ from datamodules.commands import check_task as command
 from datamodules.commands.check_task import SMALL_WORLD, annotations_of, by_hand, check
 from datamodules.commands.configured import read_setup
 from datamodules.commands.contract import check_task
+from datamodules.commands.contract_rewards import REWARD_LAWS
 from datamodules.commands.contract_scores import SCORE_LAWS
 from datamodules.commands.contract_texts import TEXT_LAWS
 from datamodules.commands.options import parse_options
@@ -27,7 +28,7 @@ from vista.metrics.counting import PointingQAMetric
 from vista.metrics.rec import RECMetric
 
 FORMATS = Path(__file__).parents[1] / "formats"
-LAWS = ["regroup", *TEXT_LAWS, *SCORE_LAWS]
+LAWS = ["regroup", *TEXT_LAWS, *SCORE_LAWS, *REWARD_LAWS]
 PLUGIN = """
 from tasks import Task
 from vista.data import Prediction

@@ -77,8 +77,12 @@ def test_replay_gets_its_share(tiny_world):
     assert half["nlvr2"] == 40 and half["vqav2"] + half["res_refcoco"] == pytest.approx(40, abs=1)
     assert half["vqav2"] / half["res_refcoco"] == pytest.approx(320 / 232, abs=0.15)
     assert counts(mixture(tiny_world, tasks=["nlvr2"], replay_tasks=earlier)) == {"nlvr2": 128}
-    same = counts(mixture(tiny_world, tasks=["vqav2"], replay_tasks=["vqav2"], replay=0.5))
-    assert same == {"vqav2": 320}  # a task that is trained on anyway is not replayed
+    also = counts(mixture(tiny_world, tasks=["vqav2"], replay_tasks=["vqav2", "res"], replay=0.5))
+    assert also["vqav2"] == also["res_refcoco"]  # a task that is trained on anyway is not replayed
+    with pytest.raises(
+        InputError, match=r"replay_tasks have no source .* beside those of data.tasks"
+    ):
+        mixture(tiny_world, tasks=["vqav2"], replay_tasks=["vqav2"], replay=0.5).setup("fit")
     with pytest.raises(ValueError, match="at least 0 and below 1, not 1"):
         mixture(tiny_world, replay=1.0)
 

@@ -12,6 +12,7 @@ from vista.metrics.bootstrap import DRAWS, SampledScore, draw, middle, paired, r
 from vista.metrics.evaluator import CorpusEvaluator, Evaluator
 from vista.metrics.nlvr2 import NLVR2Metric
 from vista.metrics.per_sample import Parts, from_records, ratio
+from vista.metrics.rec import RECMetric
 from vista.metrics.res import RESMetric
 
 BOX, OTHER = (0.0, 0.0, 10.0, 10.0), (20.0, 20.0, 30.0, 30.0)
@@ -198,3 +199,19 @@ def test_an_interval_of_a_source_is_clustered_by_its_images():
     assert right == ((100, 100) if len(images) > 1 else None)
     found = sampled_score(Source, lambda a: None)
     assert not found.images and found.score == 0 and found.interval() is None
+
+
+def test_some_samples_of_a_score():
+    """Of each sample by itself; of a part the score, its interval, and none where it has one image."""
+    found = SampledScore(RECMetric(), "mean_iou")
+    true = (0.0, 0.0, 10.0, 10.0)
+    for index, width in enumerate((10.0, 5.0, 2.0, 1.0)):
+        prediction = Prediction(boxes=[(0.0, 0.0, width, 10.0)])
+        found.add(prediction, {"boxes": [true]}, f"image {index // 2}")
+    assert found.of_samples.tolist() == pytest.approx([100.0, 50.0, 20.0, 10.0])
+    part = found.only([0, 2])
+    assert part.score == pytest.approx(60.0) and part.images == ["image 0", "image 1"]
+    low, high = part.interval(100)
+    assert 20 <= low < high <= 100
+    assert found.only([0, 1]).interval(100) is None
+    assert found.score == pytest.approx(45.0), "the whole is as it was"

@@ -18,13 +18,14 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.models.adapters import Adapters, begin, put_on
 from vista.models.encoder import build_encoder
-from vista.models.laid_out import without_memory
+from vista.models.laid_out import all_tensors, fill, without_memory
 from vista.models.llm import build_llm
-from vista.models.merged import MergedWeights, Merging
+from vista.models.merged import MergedWeights
 from vista.models.parts import QFormer
 from vista.models.pixels import pixels_of
+from vista.models.stored import Stored
 from vista.models.vistallm import VistaLLM
-from vista.module import VistaModule, check_sharded_adapters
+from vista.module import VistaModule
 from vista.tokens.batch_types import Example
 from vista.training.checkpoints import (
     open_weights,
@@ -281,12 +282,58 @@ def test_processes_share_adapters(tmp_path):
     mp.spawn(check_shared, (2, tmp_path), nprocs=2)
 
 
-def test_sharded_adapters_on_frozen_bfloat16_are_refused():
-    merging = Merging(32.0, [1])
-    check_sharded_adapters("float32", merging)
-    check_sharded_adapters("bfloat16", None)
-    with pytest.raises(InputError, match=r"cannot be sharded; set --model\.frozen_dtype float32"):
-        check_sharded_adapters("bfloat16", merging)
+def gradients(module: VistaModule, autocast: bool) -> dict[str, Tensor]:
+    """Of all that is trained, once the adapters add something; whole, on every process."""
+    llm = module.model.language_model
+    for name, tensor in all_tensors(llm).items():
+        if "lora_B" in name:
+            draw = torch.Generator().manual_seed(len(name))
+            fill(llm, {name: Stored.of(0.2 * torch.randn(tensor.shape, generator=draw))})
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        loss = module.model(question()).sum()
+    loss.backward()
+    found = {n: p.grad for n, p in module.model.named_parameters() if p.requires_grad}
+    return {
+        name: grad.full_tensor() if isinstance(grad, DTensor) else grad
+        for name, grad in found.items()
+        if grad is not None
+    }
+
+
+def check_bfloat16(rank: int, size: int, folder: Path) -> None:
+    """In each of `size` processes: below adapters, frozen weights of two bytes are sharded, and cost no gradient."""
+    store = dist.FileStore(str(folder / f"store{size}"), size)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    try:
+        for tied in (True, False):
+            exact = build(tied)  # the same weights, and all arithmetic in float32
+            for parameter in exact.model.parameters():
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.bfloat16().float()
+            expected = gradients(exact, autocast=False)
+            alone = gradients(build(tied, frozen_dtype="bfloat16"), autocast=True)
+            module = build(tied, frozen_dtype="bfloat16")
+            shard(module.model, init_device_mesh("cpu", (size,)), bf16=True)
+            module.fill()
+            kinds = {p.dtype for p in module.model.parameters() if not p.requires_grad}
+            assert kinds == {torch.bfloat16}
+            shared = gradients(module, autocast=True)
+            assert shared.keys() == alone.keys() == expected.keys()
+            for name, grad in expected.items():
+                least, norm = 1e-3 * max(g.norm() for g in expected.values()), grad.norm()
+                assert (shared[name] - grad).norm() < 0.05 * norm + least, name
+                assert (alone[name] - grad).norm() < 0.05 * norm + least, name
+    finally:
+        dist.destroy_process_group()
+
+
+def test_adapters_are_sharded_with_a_base_of_two_bytes(tmp_path):
+    check_bfloat16(0, 1, tmp_path)
+
+
+@pytest.mark.slow  # processes; of one: the test above
+def test_processes_share_adapters_and_a_base_of_two_bytes(tmp_path):
+    mp.spawn(check_bfloat16, (2, tmp_path), nprocs=2)
 
 
 def test_a_stage_begins_with_merged_shards(tmp_path):

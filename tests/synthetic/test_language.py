@@ -97,7 +97,7 @@ def answer(question: str, scene: dict[int, Thing]) -> str:
         return getattr(scene[key], match[1])
     if match := re.fullmatch(r"how many (.+) are there\?", question):
         return str(sum(fits(match[1], thing) for thing in scene.values()))
-    if match := re.fullmatch(r"is there an? (.+)\?", question):
+    if match := re.fullmatch(r"is there an? (.+?)(?: in the (?:image|picture))?\?", question):
         return "yes" if any(fits(match[1], thing) for thing in scene.values()) else "no"
     if match := re.fullmatch(r"is (the .+) (left of|right of|above|below) (the .+)\?", question):
         (a,), (b,) = referred(match[1], scene), referred(match[3], scene)

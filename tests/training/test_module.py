@@ -22,7 +22,11 @@ from vista.training.schedule import warmup_cosine
 
 
 def module(
-    words: Tokenizer | None = None, codec: Codec | None = None, width: int = 32, **settings: Any
+    words: Tokenizer | None = None,
+    codec: Codec | None = None,
+    width: int = 32,
+    kind: type[VistaModule] = VistaModule,
+    **settings: Any,
 ) -> VistaModule:
     words = words or tokenizer()
     sizes = {"hidden_size": width, "num_heads": 2, "mlp_size": 32, "num_layers": 1}
@@ -31,7 +35,7 @@ def module(
         num_queries=QUERIES, encoder_hidden_size=width, vocab_size=len(words), **sizes
     )
     llm = build_llm(vocab_size=len(words), **sizes)
-    return VistaModule(encoder, qformer, llm, words, codec or Codec(num_points=4), **settings)
+    return kind(encoder, qformer, llm, words, codec or Codec(num_points=4), **settings)
 
 
 def saved(whole: VistaModule, path: Path) -> Path:

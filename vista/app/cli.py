@@ -40,7 +40,8 @@ from vista.models.towers import width_of
 from vista.printable import say
 from vista.training.checkpoints import read_checkpoint, read_states
 
-MakeCallbacks = Callable[[Path, Path | None], Sequence[Callback]]
+MakeCallbacks = Callable[[Path, Path | None, bool], Sequence[Callback]]
+ONE_ANSWER = Path("answer.png")
 # Of every size and place; a stage says for how many epochs it trains.
 TRAINER_DEFAULTS = {
     "max_epochs": 1, "gradient_clip_val": 1.0, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
@@ -71,12 +72,13 @@ class VistaCLI(StrictCLI):
         Args:
             model: class of the LightningModule.
             data: class of the LightningDataModule.
-            make_callbacks: the callbacks of a run, given its folder.
+            make_callbacks: the callbacks of a run, given its folder, where `predict` writes and whether that is much.
             name: of the run, if `--name` says nothing else.
             arguments: verb and settings, with the paths of config files resolved.
         """
         self.make_callbacks, self.default_name = make_callbacks, name
         self.made: Path | None = None
+        self.questions: list[Any] = []  # of `predict`, where there are many
         groups = {"model": model, "data": data, **PARTS}
         verbs = ("fit", "validate", "test", "predict")
         with ExitStack() as self.in_use:  # folders that this process works in
@@ -123,13 +125,34 @@ class VistaCLI(StrictCLI):
         if subcommand in ("validate", "test"):
             parser.set_defaults({"verbose": False})  # the table of scores is enough
         if subcommand == "predict":
-            images_help = "image files, in the prompt's order"
+            images_help = "image files, in the prompt's order, or folders; tasks of one image are asked about each"
             parser.add_argument("--images", type=list[str], default=[], help=images_help)
+            questions_help = "JSONL with a question a line (image, task, text), in the place of --images and --text"
+            parser.add_argument("--questions", type=str, default="", help=questions_help)
             text_help = "the expression, question or statement"
             parser.add_argument("--text", type=str, default="", help=text_help)
-            out_help = "where the picture goes"
-            parser.add_argument("--out", type=Path, default=Path("answer.png"), help=out_help)
+            out_help = "where the picture goes; of many questions a folder, else answers/: a next call goes on there"
+            parser.add_argument("--out", type=Path, default=ONE_ANSWER, help=out_help)
         return parser
+
+    def _take_questions(self) -> None:
+        """See how many questions are asked.
+
+        Raises:
+            InputError: none, or they cannot be read.
+        """
+        config = self.verb_config
+        if not config.questions and not (config.task and config.images):
+            raise InputError(
+                "predict needs --images FILE ... and --task NAME, and --text for what is asked; or --questions FILE"
+            )
+        task = config.task[0] if len(config.task) == 1 else ""
+        asked: Any = self.datamodule_class
+        self.questions = asked.asked(config.images, config.questions, config.text, task)
+        if self.questions and config.out == ONE_ANSWER:
+            config.out = Path("answers")
+        if self.questions and config.out.suffix == ".png":
+            raise InputError(f"--out is {config.out}; answers to many questions go into a folder")
 
     def _parse_ckpt_path(self) -> None:
         """Leave the checkpoint alone: Lightning would read all of it for hyper-parameters that it does not hold."""
@@ -160,10 +183,8 @@ class VistaCLI(StrictCLI):
             )
         for group, key in FILES:
             config[group][key] = find_file(config[group][key])
-        if self.subcommand == "predict" and not (config.task and config.images):
-            raise InputError(
-                "predict needs --images FILE ... and --task NAME, and --text for what is asked"
-            )
+        if self.subcommand == "predict":
+            self._take_questions()
         if config.task:
             config.data.tasks = list(config.task)
             if self.subcommand != "fit":
@@ -256,7 +277,7 @@ class VistaCLI(StrictCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the callbacks and loggers of the run."""
         config = self.verb_config
-        made = self.make_callbacks(self.folder, config.get("out"))
+        made = self.make_callbacks(self.folder, config.get("out"), bool(self.questions))
         callbacks: list[Callback] = [OneFolder(self.folder), *made]
         given = self._get(self.config_init, "trainer", default={})
         training = self.subcommand == "fit" and not config.trainer.fast_dev_run
@@ -302,6 +323,7 @@ class VistaCLI(StrictCLI):
         """Hand the question to the data."""
         self.datamodule.question_images = list(self.verb_config.images)
         self.datamodule.question_text = self.verb_config.text
+        self.datamodule.questions, self.datamodule.answers = self.questions, self.verb_config.out
 
     def before_test(self) -> None:
         """Say what is scored; a folder that is not a run's keeps the settings beside the answers, for `score`."""

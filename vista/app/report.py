@@ -16,46 +16,10 @@ from rich.table import Table
 from vista.metrics.bootstrap import Interval
 from vista.metrics.evaluator import Evaluator, in_this_process
 from vista.printable import in_one_line
+from vista.reporting.paper import HEADLINES
 from vista.task import Source
 
-# VistaLLM-13B, arXiv:2312.12423, tables 2 to 8. (eval name, metric) -> score. The paper does not say which split of
-# gRefCOCO and of Hateful Memes it reports: they stand beside `val` (Table A.1) and `test_seen`.
-PAPER = {
-    ("caption_coco", "CIDEr"): 128.4,
-    ("vqav2_val", "accuracy"): 77.7,
-    ("rec_refcoco_val", "pr50"): 89.9,
-    ("rec_refcoco_testA", "pr50"): 92.5,
-    ("rec_refcoco_testB", "pr50"): 85.0,
-    ("rec_refcocop_val", "pr50"): 84.1,
-    ("rec_refcocop_testA", "pr50"): 90.3,
-    ("rec_refcocop_testB", "pr50"): 75.8,
-    ("rec_refcocog_val", "pr50"): 86.0,
-    ("rec_refcocog_test", "pr50"): 86.4,
-    ("res_refcoco_val", "mIoU"): 77.2,
-    ("res_refcoco_testA", "mIoU"): 78.7,
-    ("res_refcoco_testB", "mIoU"): 73.9,
-    ("res_refcocop_val", "mIoU"): 71.8,
-    ("res_refcocop_testA", "mIoU"): 74.4,
-    ("res_refcocop_testB", "mIoU"): 65.6,
-    ("res_refcocog_val", "mIoU"): 69.8,
-    ("res_refcocog_test", "mIoU"): 71.9,
-    ("grec_val", "pr_f1"): 54.6,
-    ("gres_val", "gIoU"): 65.1,
-    ("vcr_val", "q_ar"): 79.6,
-    ("pqa_looktwice", "accuracy_any"): 71.4,
-    ("bqa_visual7w", "accuracy"): 85.9,
-    ("textvqa_val", "accuracy"): 53.0,
-    ("iconqa_test", "accuracy"): 47.9,
-    ("hateful_memes_test_seen", "accuracy"): 59.1,
-    ("pope_random", "f1"): 90.5,
-    ("pope_popular", "f1"): 84.8,
-    ("pope_adversarial", "f1"): 82.9,
-    ("nlvr2_dev", "accuracy"): 81.7,
-    ("nlvr2_test1", "accuracy"): 82.1,
-    ("coseg_pascal", "J"): 77.2,
-    ("coseg_msrc", "J"): 90.1,
-    ("coseg_icoseg", "J"): 95.1,
-}
+PAPER = {score: published.large for score, published in HEADLINES.items()}  # VistaLLM-13B
 
 BATCH = 64  # predictions and references that stand in memory at once; masks are large
 

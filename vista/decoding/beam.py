@@ -12,9 +12,10 @@ from torch import Tensor
 
 from vista.decoding.automaton import Automaton
 from vista.decoding.coordinates import NextCoordinates
-from vista.decoding.greedy import legal_log_probs, read_prompts
+from vista.decoding.greedy import read_prompts
 from vista.decoding.hypothesis import Hypothesis, start_hypotheses
 from vista.decoding.kv import KVBatch
+from vista.decoding.live import legal_log_probs
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch_types import Batch
 

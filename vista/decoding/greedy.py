@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from vista.decoding.automaton import Automaton
-from vista.decoding.coordinates import Coordinates, NextCoordinates
+from vista.decoding.coordinates import Coordinates
 from vista.decoding.hypothesis import Hypothesis, start_hypotheses
-from vista.decoding.kv import KVBatch
+from vista.decoding.live import LiveAnswers
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch_types import Batch
 
@@ -28,11 +28,13 @@ class Sampling:
         temperature: logits are divided by it.
         top_p: only the likeliest tokens that together have this probability are drawn.
         seed: each question draws from a stream of its own, so that its answer does not depend on the batch.
+        seeds: of each answer's stream, in the place of the seed.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    seeds: tuple[int, ...] = ()
 
 
 @torch.inference_mode()
@@ -44,6 +46,7 @@ def generate(
     sampling: Sampling | None = None,
     max_rows: int = 64,
     coordinates: Coordinates = "mode",
+    copies: int = 1,
 ) -> list[Hypothesis]:
     """Answer every sample of a batch.
 
@@ -55,44 +58,27 @@ def generate(
         sampling: how tokens are drawn; none: the likeliest is taken.
         max_rows: answers in the making at a time; the other samples wait.
         coordinates: `mode`: the chosen token; `median`: where that is a coordinate, the median of its distribution.
+        copies: answers to each sample, whose prompt is read once; drawn ones differ.
 
     Returns:
-        the answers, in the order of the samples.
+        the answers, in the order of the samples, those to the same one after the other.
     """
-    answers = start_hypotheses(automata, max_new_tokens)
+    answers = start_hypotheses(automata, max_new_tokens, copies)
     prompts = read_prompts(model, batch)
-    draws = None if sampling is None else _Draws(sampling, len(answers))
-    unfinished = [i for i, answer in enumerate(answers) if not answer.done]
+    choose = None if sampling is None else _Draws(sampling, answers)
+    first = answers[::copies]
+    unfinished = [i for i, answer in enumerate(first) if not answer.done]
     # The longest come first, so that none is left over at the end and neighbours need little padding.
-    unfinished.sort(key=lambda i: len(prompts[i]) + answers[i].limit, reverse=True)
+    unfinished.sort(key=lambda i: len(prompts[i]) + first[i].limit, reverse=True)
     waiting = deque(unfinished)
-    rows = KVBatch(model.language_model)
-    live: list[int] = []  # the sample of each row
-    while live or waiting:
-        logits = []
-        if live:
-            logits.append(rows.feed([answers[i].take() for i in live]))
-        free = max_rows - len(live)
+    live = LiveAnswers(model.language_model, coordinates, choose)
+    while live.answers or waiting:
+        new: list[int] = []
+        free = max_rows - len(live.answers)
         # Prompts are read several at a time: a quarter of the rows must be free first.
-        if waiting and (not live or free >= max(1, max_rows // 4)):
-            new = [waiting.popleft() for _ in range(min(len(waiting), free))]
-            starts = []
-            for i in new:
-                forced = rows.embed(answers[i].take())
-                starts.append(torch.cat([prompts[i], forced]))
-            logits.append(rows.add(starts))
-            live += new
-        in_the_making = [answers[i] for i in live]
-        log_probs = legal_log_probs(in_the_making, torch.cat(logits))  # (rows, V)
-        next_coordinates = NextCoordinates(in_the_making, log_probs)
-        tokens = log_probs.argmax(1) if draws is None else draws.draw(log_probs, live)
-        if coordinates == "median":
-            tokens = next_coordinates.read_medians(tokens)
-        _append(in_the_making, log_probs, tokens, next_coordinates.spreads())
-        kept = [row for row, i in enumerate(live) if not answers[i].done]
-        if len(kept) < len(live):
-            rows.select(kept)
-            live = [live[row] for row in kept]
+        if waiting and (not live.answers or free >= max(copies, max_rows // 4)):
+            new = [waiting.popleft() for _ in range(min(len(waiting), max(1, free // copies)))]
+        live.step([(prompts[i], answers[i * copies : (i + 1) * copies]) for i in new])
     return answers
 
 
@@ -102,58 +88,33 @@ def read_prompts(model: VistaLLM, batch: Batch) -> list[Tensor]:
     return [row[keep] for row, keep in zip(model.embed(batch), real, strict=True)]
 
 
-def legal_log_probs(answers: Sequence[Hypothesis], logits: Tensor) -> Tensor:
-    """Log-probabilities among the legal tokens, float (B, V), -inf for the others."""
-    masks = [answer.legal() for answer in answers]
-    # Answers in one state share their mask, which goes to the device once.
-    different = list({id(mask): mask for mask in masks}.values())
-    index = {id(mask): k for k, mask in enumerate(different)}
-    rows = [index[id(mask)] for mask in masks]
-    legal = torch.stack(different).to(logits.device)[rows]  # (B, V)
-    # A table may have more rows than there are tokens.
-    legal_logits = logits[:, : legal.shape[1]].float().masked_fill(~legal, -torch.inf)
-    return legal_logits.log_softmax(1)
-
-
-def _append(
-    answers: Sequence[Hypothesis],
-    log_probs: Tensor,
-    tokens: Tensor,
-    spreads: Tensor,
-) -> None:
-    """Append the tokens that were chosen, int (B,), to their answers."""
-    chosen = log_probs.gather(1, tokens[:, None]).squeeze(1)
-    # In one table, so that a device is waited for once; a double holds every token id.
-    table = torch.stack([tokens.double(), chosen.double(), spreads.double()], dim=1)  # (B, 3)
-    for answer, (token, log_prob, spread) in zip(answers, table.tolist(), strict=True):
-        answer.append(int(token), log_prob, spread)
-
-
 class _Draws:
     """A stream of random numbers for each question."""
 
-    def __init__(self, sampling: Sampling, count: int) -> None:
+    def __init__(self, sampling: Sampling, answers: Sequence[Hypothesis]) -> None:
         self.sampling = sampling
-        seeds = range(sampling.seed, sampling.seed + count)
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        seeds = sampling.seeds or range(sampling.seed, sampling.seed + len(answers))
+        self.generators: dict[int, torch.Generator] = {}  # by the `id` of an answer
+        for seed, answer in zip(seeds, answers, strict=True):
+            self.generators[id(answer)] = torch.Generator().manual_seed(seed)
 
-    def draw(self, log_probs: Tensor, questions: Sequence[int]) -> Tensor:
+    def __call__(self, log_probs: Tensor, answers: Sequence[Hypothesis]) -> Tensor:
         """Draw a token for each row, int (B,).
 
         Args:
             log_probs: float (B, V).
-            questions: whose stream each row draws from.
+            answers: whose stream each row draws from.
         """
         probs = (log_probs / self.sampling.temperature).softmax(1)
-        ranked, order = probs.sort(dim=1, descending=True, stable=True)
-        tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
-        kept = ranked.masked_fill(tail, 0)
-        probs = torch.zeros_like(probs).scatter(1, order, kept)
+        if self.sampling.top_p < 1:
+            ranked, order = probs.sort(dim=1, descending=True, stable=True)
+            tail = ranked.cumsum(1) - ranked >= self.sampling.top_p
+            kept = ranked.masked_fill(tail, 0)
+            probs = torch.zeros_like(probs).scatter(1, order, kept)
         # One uniform number a row is looked up in the probabilities cumulated in the order of the vocabulary: ranks of
         # tokens about as likely would change with the rounding of a batch.
-        uniform = [
-            torch.rand(1, generator=self.generators[i], dtype=torch.float) for i in questions
-        ]
+        streams = [self.generators[id(answer)] for answer in answers]
+        uniform = [torch.rand(1, generator=stream, dtype=torch.float) for stream in streams]
         cumulated = probs.cumsum(1)
         goal = torch.stack(uniform).to(probs.device) * cumulated[:, -1:]  # (B, 1)
         tokens = torch.searchsorted(cumulated, goal, right=True)

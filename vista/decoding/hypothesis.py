@@ -100,14 +100,19 @@ class Hypothesis:
 def start_hypotheses(
     automata: Sequence[Automaton],
     max_new_tokens: int | Sequence[int],
+    copies: int = 1,
 ) -> list[Hypothesis]:
-    """A hypothesis for each sample of a batch.
+    """Hypotheses for each sample of a batch.
 
     Args:
         automata: the compiled grammar of each sample.
         max_new_tokens: longest answer, of all samples or of each; see `Hypothesis`.
+        copies: hypotheses for each sample, one after the other.
     """
     limits = max_new_tokens
     if isinstance(limits, int):
         limits = [limits] * len(automata)
-    return [Hypothesis(automaton, limit) for automaton, limit in zip(automata, limits, strict=True)]
+    started = []
+    for automaton, limit in zip(automata, limits, strict=True):
+        started += [Hypothesis(automaton, limit) for _ in range(copies)]
+    return started

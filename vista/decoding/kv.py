@@ -47,23 +47,26 @@ class KVBatch:
         ids = torch.tensor(token_ids, dtype=torch.long, device=self.device)
         return self.embeddings(ids)
 
-    def add(self, prompts: Sequence[Tensor]) -> Tensor:
+    def add(self, prompts: Sequence[Tensor], copies: int = 1) -> Tensor:
         """Read prompts as new rows, behind those that are there.
 
         Args:
             prompts: embeddings of each, float (t, D), t >= 1.
+            copies: rows of each prompt, which is read once; they stand one after the other.
 
         Returns:
-            logits after the last token of each, float (b, V).
+            logits after the last token of each row, float (b * copies, V).
         """
         # Read alone, so that running rows are not padded to the length of a prompt.
         new = KVBatch(self.llm)
         new.lengths = [0] * len(prompts)
         new.mask = self.mask.new_zeros(len(prompts), 0)
         padded = nn.utils.rnn.pad_sequence(list(prompts), batch_first=True, padding_side="left")
-        logits = new._read(padded, [len(prompt) for prompt in prompts])  # (b, 1, V)
+        logits = new._read(padded, [len(prompt) for prompt in prompts])[:, -1]  # (b, V)
+        if copies > 1:
+            new.select([row for row in range(len(prompts)) for _ in range(copies)])
         self._join(new)
-        return logits[:, -1]
+        return logits.repeat_interleave(copies, dim=0)
 
     def feed(self, chunks: Sequence[Sequence[int]], all_logits: bool = False) -> Tensor:
         """Let every row read some tokens.

@@ -13,6 +13,7 @@ itself. CoSeg's J is a mean over the drawn images of each class, then over class
 
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from itertools import chain
 from math import isclose
@@ -78,6 +79,16 @@ class SampledScore:
             warnings.simplefilter("ignore")
             return self.evaluator.scores(sums)[self.metric]
 
+    def only(self, chosen: Sequence[int]) -> "SampledScore":
+        """The same score of some of its samples, by their places; its interval is that of their images."""
+        part = copy(self)
+        part.__dict__.pop("of_images", None)
+        part.images = [self.images[index] for index in chosen]
+        part.sums = [self.sums[index] for index in chosen]
+        part.parts = Parts(self.parts.rows[list(chosen)], self.parts.combine)
+        part.can_be_drawn = self.can_be_drawn and len(set(part.images)) > 1
+        return part
+
     @cached_property
     def can_be_drawn(self) -> bool:
         """Whether there are several images, and the score is one of what single samples add to totals."""
@@ -115,6 +126,11 @@ class SampledScore:
     def interval(self, draws: int = DRAWS) -> Interval | None:
         """Where 95 % of the draws lie; None where the score cannot be drawn."""
         return middle(resample([self], draws)[0]) if self.can_be_drawn else None
+
+    @property
+    def of_samples(self) -> np.ndarray:
+        """The score of each sample by itself, float (N,)."""
+        return self.parts.combine(self.parts.rows)
 
     @property
     def malformed(self) -> int:

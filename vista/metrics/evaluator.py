@@ -85,13 +85,20 @@ class Evaluator(Metric):
         """
         added: defaultdict[str, float] = defaultdict(float)
         for pred, ref in zip(preds, target, strict=True):
-            usual = {"n": 1, "parse_failures": float(pred.malformed)}
-            increments = {**usual, **self.sample(pred, ref)}
-            for name, value in increments.items():
+            for name, value in self._increments(pred, ref).items():
                 added[name] += value
         # Summed here first: one addition on the device for each batch, not for each sample.
         for name, value in added.items():
             getattr(self, f"sum_{name}").add_(value)
+
+    def _increments(self, pred: Prediction, ref: Reference) -> dict[str, float]:
+        usual = {"n": 1, "parse_failures": float(pred.malformed)}
+        return {**usual, **self.sample(pred, ref)}
+
+    def alone(self, pred: Prediction, ref: Reference) -> dict[str, float]:
+        """The scores of one sample by itself, which is added to nothing."""
+        zeros = dict.fromkeys(self.sums, 0.0)
+        return self.scores(zeros | self._increments(pred, ref))
 
     def compute(self) -> dict[str, Tensor]:
         """The scores, `n` and `parse_failures`, as float64 scalars; all 0 with a warning where there is no sample."""
@@ -132,6 +139,10 @@ class CorpusEvaluator(Evaluator):
         self.store(self.records)
         self.records = []
 
+    def alone(self, pred: Prediction, ref: Reference) -> dict[str, float]:
+        """See `Evaluator.alone`; what was added before is forgotten."""
+        return _afresh(self, pred, ref)
+
     def store(self, records: Sequence[tuple[Any, ...]]) -> None:
         """Keep records beside those that there are."""
         data = torch.frombuffer(bytearray(pickle.dumps(list(records))), dtype=torch.uint8)
@@ -160,6 +171,19 @@ class CorpusEvaluator(Evaluator):
         Where the processes are not together, as in `forward`, each calls it for itself.
         """
         return on_first(function, self.process_group) if self._is_synced else function()
+
+
+def scores_alone(metric: Metric, pred: Prediction, ref: Reference) -> dict[str, float]:
+    """The scores of one sample by itself; what the metric was given before may be forgotten."""
+    if isinstance(metric, Evaluator):
+        return metric.alone(pred, ref)
+    return _afresh(metric, pred, ref)
+
+
+def _afresh(metric: Metric, pred: Prediction, ref: Reference) -> dict[str, float]:
+    metric.reset()
+    metric.update([pred], [ref])
+    return {name: float(value) for name, value in metric.compute().items()}
 
 
 def in_this_process(metric: M) -> M:

@@ -12,7 +12,9 @@ Which tokens lead, and what is done so that the QFormer's cross-attention can us
 * SigLIP, SigLIP 2 of one size: none; normed. The head that pools the patches is left out.
 * DINOv2: class token; with registers and DINOv3: class token and registers; normed. Registers hold what is true of the
   whole image and may be attended to like the class token.
-* CNNs: none; the feature map (B, C, h, w) is read row by row; not normed.
+* CNNs: none; the feature map (B, C, h, w) is read row by row; not normed. An EfficientNet pads at the right and
+  below alone, so that a place looks at the lower right corner of its patch. EfficientNet-Lite is one without gates of
+  channels (`squeeze_expansion_ratio: 0`).
 
 What is not normed is brought to mean 0 and variance 1, token by token, without weights of its own: a factor and a shift
 of each channel are already in the key and value projections of the cross-attention. Without it a few channels that are
@@ -67,6 +69,7 @@ FAMILIES = {  # by `model_type`
     "dinov3_vit": DINO,
     "resnet": CNN,
     "regnet": CNN,
+    "efficientnet": CNN,
     "convnext": Family(normed=False, any_size=True, unused=("layernorm",)),
     "convnextv2": Family(normed=False, any_size=True, unused=("layernorm",)),
 }
@@ -107,6 +110,8 @@ def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
     else:
         tower = AutoModel.from_config(config, dtype=torch.get_default_dtype())
     _without_unused(tower, family)
+    if config.model_type == "efficientnet":
+        _mend_efficientnet(tower)
     if not family.any_size:
         # CLIP compares sizes, though as many patches fit into an image that has no more than them.
         tower.embeddings.image_size = pixels_of(config).size
@@ -125,6 +130,8 @@ def patches_of(tower: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
 def width_of(tower: PreTrainedModel) -> int:
     """Width D of the tokens."""
     config: Any = tower.config
+    if config.model_type == "efficientnet":
+        return int(config.hidden_dim)
     width: int = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
     return width
 
@@ -141,6 +148,16 @@ def _without_unused(tower: Any, family: Family) -> None:
         del tower.encoder.layers[-1]
         unused.append(f"encoder.layers.{len(tower.encoder.layers)}")
     tower.unused_weights = tuple(f"{name}." for name in unused)
+
+
+def _mend_efficientnet(tower: Any) -> None:
+    """No gates where there are none, and first weights that let an image through; transformers' end in nothing."""
+    if tower.config.squeeze_expansion_ratio == 0:
+        for block in tower.encoder.blocks:
+            block.squeeze_excite = nn.Identity()
+    for layer in tower.modules():
+        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d):
+            layer.reset_parameters()
 
 
 def _as_normed_tokens(tower: nn.Module, inputs: object, output: Any) -> Any:

@@ -46,6 +46,7 @@ class TrainingBatch(Batch):
         Tensor  # float (B, T), what a token weighs in the loss; 0 where nothing is learned
     )
     ids: list[str]  # `<source>:<annotation>` of each sample
+    keys: list[tuple[int, int, int, int]]  # epoch, position in it, source and annotation of each
     unusable: int  # samples of which nothing is learned
     problems: list[str]  # a sentence for each file that could not be read
 

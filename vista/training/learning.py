@@ -79,7 +79,9 @@ class LearningModule(EvaluationModule, AccumulatingModule):
     def _mean_over_processes(self, number: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(number.clone(), reduce_op="mean")  # it works in place
 
-    def _log_losses(self, nats: Tensor, weights: Tensor, source_index: Tensor, ends: bool) -> None:
+    def _log_losses(
+        self, nats: Tensor, weights: Tensor, source_index: Tensor, ends: bool, what: str = "loss"
+    ) -> None:
         """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
         sums = torch.stack([nats, weights], dim=1)  # (B, 2)
         self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
@@ -89,7 +91,7 @@ class LearningModule(EvaluationModule, AccumulatingModule):
         totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
         for source, (total, weight) in zip(train_sources(self.trainer), totals, strict=True):
             if weight:
-                self.log(f"train/{source.name}/loss", total / weight)
+                self.log(f"train/{source.name}/{what}", total / weight)
         self.loss_sums.zero_()
 
     def _target_words(self, labels: Tensor) -> Tensor:
