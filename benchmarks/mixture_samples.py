@@ -65,7 +65,9 @@ def write(lengths: list[Lengths], layout: str, seed: int) -> list[Sample]:
         prompt = rng.integers(4, VOCABULARY, each.prompt).tolist()
         answer = rng.integers(4, VOCABULARY, each.answer[layout]).tolist()
         labels = [-100] * (len(prompt) + 2) + answer  # 2: the token that begins, and the image's
-        samples.append(Sample((each.image,), [1, IMAGE, *prompt, *answer], labels, prompt))
+        samples.append(
+            Sample((f"{each.image} of {seed}",), [1, IMAGE, *prompt, *answer], labels, prompt)
+        )
     return samples
 
 

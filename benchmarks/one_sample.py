@@ -93,6 +93,7 @@ def to_loss(root: Path, cache: Path) -> tuple[Way, torch.Tensor]:
     with traced() as way:
         loaded = splits.load({"res_refcoco": source}, "train")
         batch = TrainingSet(loaded, encoding).__getitems__([(0, 0, 0, 0)])
+        batch["pixel_values"] = encoding.transform.normalised(batch["pixel_values"])
         loss = module.training_step(batch, 0)
     return way, loss
 

@@ -5,9 +5,11 @@
 
 Samples have the lengths, and share images, as in the paper's stage 1 (datamodules/commands/mixture_lengths.json, by
 mixture_lengths.py). The usual way gives every sample an image of its own, pads all to the longest and computes the
-logits of every position. Ours encodes an image once for all its samples, sends samples of about one length through the
-LLM together and computes the logits of answers alone; `ratio_compact` adds the compact layout's shorter answers. Loss
-and gradients of both on one batch are compared first. Each figure is the best of some rounds, in CPU-seconds on a CPU.
+logits of every position. `sorted` is the same with the samples of all batches, a pool of four, sorted by length before
+they are cut into batches; `strong` computes logits at answers alone and an image once as well. Ours encodes an image
+once for all its samples, sends samples of about one length through the LLM together and computes the logits of answers
+alone; `ratio_compact` adds the compact layout's shorter answers. Loss and gradients of both on one batch are compared
+first. Each figure is the best of some rounds that take turns, in CPU-seconds on a CPU.
 `packing_efficiency` is the share of our positions that hold a token. The last line printed is one JSON object.
 """
 
@@ -23,6 +25,7 @@ import torch
 from benchmarks.mixture_samples import LAYOUTS, batch_of, draw, write
 from benchmarks.train_models import SIZES, Batch, Bench, Way
 from callbacks.throughput import peak_memory
+from vista.tokens.batch import Sample
 from vista.training.flops import padded_size
 
 
@@ -58,21 +61,19 @@ def packing_efficiency(batches: list[Batch], length_groups: int) -> float:
     return num_tokens / num_positions
 
 
-def measure(way: Way, batches: list[Batch], rounds: int, device: str) -> dict[str, float]:
-    """Samples and tokens a second, each batch in its best round, and the peak of memory."""
+def measure(way: Way, batches: list[Batch], device: str) -> tuple[np.ndarray, float]:
+    """Seconds of each batch in one round, and the peak of memory."""
     forget_peak(device)
-    best = [np.inf] * len(batches)
-    for _ in range(rounds):
-        for i, batch in enumerate(batches):
-            best[i] = min(best[i], seconds_of_step(way, batch, device))
-    seconds = float(np.sum(best))
+    seconds = [seconds_of_step(way, batch, device) for batch in batches]
+    return np.array(seconds), peak_memory(torch.device(device))
+
+
+def speeds(seconds: np.ndarray, batches: list[Batch]) -> dict[str, float]:
+    """Samples and tokens a second, each batch in its best round; seconds are (rounds, batches)."""
+    total = float(seconds.min(axis=0).sum())
     samples = sum(len(batch["input_ids"]) for batch in batches)
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
-    return {
-        "samples_per_s": samples / seconds,
-        "tokens_per_s": tokens / seconds,
-        "peak_gb": peak_memory(torch.device(device)),
-    }
+    return {"samples_per_s": samples / total, "tokens_per_s": tokens / total}
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--batches", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=4, help="the pool that is sorted")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--questions-per-image", type=int, default=4)
     parser.add_argument("--length-groups", type=int, default=8)
@@ -89,11 +90,17 @@ def main() -> None:
     bench = Bench(given.size, given.device, given.length_groups)
     rng = np.random.default_rng(0)
     batches: dict[str, list[Batch]] = {layout: [] for layout in LAYOUTS}
+    pool: list[Sample] = []
     for seed in range(given.batches):
         lengths = draw(given.batch_size, given.questions_per_image, rng)
         for layout in LAYOUTS:
             samples = write(lengths, layout, seed)
             batches[layout].append(batch_of(samples, bench.queries, bench.side, given.device))
+            pool += samples if layout == "paper" else []
+    pool.sort(key=lambda sample: len(sample.input_ids))
+    starts = range(0, len(pool), given.batch_size)
+    parts = [pool[start : start + given.batch_size] for start in starts]
+    batches["sorted"] = [batch_of(part, bench.queries, bench.side, given.device) for part in parts]
     result: dict[str, Any] = {
         "size": given.size,
         "device": given.device,
@@ -103,15 +110,23 @@ def main() -> None:
     }
     if bench.usual is not None:
         result["largest_difference"] = bench.compare(batches["paper"][0])
-    for name, way in bench.ways().items():
-        row = measure(way, batches[way.layout], given.rounds, given.device)
+    ways = bench.ways()
+    given_to = {name: batches["sorted" if way.sorted else way.layout] for name, way in ways.items()}
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    for _ in range(given.rounds):
+        for name, way in ways.items():
+            of_round, result[f"{name}_peak_gb"] = measure(way, given_to[name], given.device)
+            seconds[name].append(of_round)
+    for name in ways:
+        row = speeds(np.array(seconds[name]), given_to[name])
         result |= {f"{name}_{key}": value for key, value in row.items()}
-        speed = f"{row['samples_per_s']:.1f} samples/s, {row['tokens_per_s']:.0f} tokens/s"
+        speed = f"{row['samples_per_s']:.2f} samples/s, {row['tokens_per_s']:.0f} tokens/s"
         print(f"{name}: {speed}", flush=True)
-    if bench.usual is not None:
-        usual = result["usual_samples_per_s"]
-        result["ratio"] = result["ours_samples_per_s"] / usual
-        result["ratio_compact"] = result["ours_compact_samples_per_s"] / usual
+    for other in {"usual", "sorted", "strong"} & ways.keys():
+        against = "" if other == "usual" else f"_{other}"
+        for own in ("ours", "ours_compact"):
+            ratio = result[f"{own}_samples_per_s"] / result[f"{other}_samples_per_s"]
+            result[f"ratio{own.removeprefix('ours')}{against}"] = ratio
     print(json.dumps({name: _rounded(value) for name, value in result.items()}))
 
 

@@ -53,11 +53,12 @@ def transformers_twin(ours: VistaLLM) -> InstructBlipForConditionalGeneration:
 
 
 class Way(NamedTuple):
-    """A way to train: the model, its loss on a batch, and the layout of the answers."""
+    """A way to train: the model, its loss on a batch, the layout of the answers, and whether batches are sorted."""
 
     model: torch.nn.Module
     loss: Callable[[Batch], Tensor]
     layout: str
+    sorted: bool = False
 
 
 class Bench:
@@ -100,6 +101,30 @@ class Bench:
             labels=batch["labels"],
         ).loss
 
+    def strong_loss(self, batch: Batch) -> Tensor:
+        """The same by transformers' parts, as who trains them well: an image once, logits at answers alone."""
+        parts: Any = self.usual
+        patches = parts.vision_model(pixel_values=batch["pixel_values"]).last_hidden_state
+        queries = parts.query_tokens.expand(len(batch["image_index"]), -1, -1)  # (J, L, Dq)
+        seen = batch["instruction_mask"].new_ones(queries.shape[:2])
+        visual = parts.qformer(
+            input_ids=batch["instruction_ids"],
+            attention_mask=torch.cat([seen, batch["instruction_mask"]], dim=1),
+            query_embeds=queries,
+            encoder_hidden_states=patches[batch["image_index"]],
+        ).last_hidden_state[:, : queries.shape[1]]
+        embeds = parts.get_input_embeddings()(batch["input_ids"])  # (B, T, D)
+        is_image = (batch["input_ids"] == IMAGE)[..., None]
+        embeds = embeds.masked_scatter(is_image, parts.language_projection(visual))
+        llm = parts.language_model
+        hidden = llm.get_decoder()(
+            inputs_embeds=embeds, attention_mask=batch["attention_mask"], use_cache=False
+        ).last_hidden_state[:, :-1]
+        target = batch["labels"][:, 1:]
+        learned = target >= 0
+        logits = llm.get_output_embeddings()(hidden[learned])
+        return torch.nn.functional.cross_entropy(logits, target[learned])
+
     def compare(self, batch: Batch) -> float:
         """Largest difference of the losses and of any gradient, in units of the largest gradient of its tensor."""
         assert self.usual is not None
@@ -107,6 +132,8 @@ class Bench:
         our_loss.backward()
         usual_loss.backward()
         differences = [abs(our_loss.item() - usual_loss.item())]
+        with torch.no_grad():
+            differences.append(abs(usual_loss.item() - self.strong_loss(batch).item()))
         usual_grads = _grads(self.usual)
         for name, grad in _grads(self.ours).items():
             scale = grad.abs().max().clamp(min=1e-3)
@@ -124,6 +151,8 @@ class Bench:
         }
         if self.usual is not None:
             ways["usual"] = Way(self.usual, self.usual_loss, "paper")
+            ways["sorted"] = Way(self.usual, self.usual_loss, "paper", sorted=True)
+            ways["strong"] = Way(self.usual, self.strong_loss, "paper", sorted=True)
         return ways
 
 

@@ -67,7 +67,7 @@ class Encoding:
         return replace(sample, sizes=annotation.sizes) if REGIONS & source.task.fields else sample
 
     def images(self, samples: Sequence[Sample], seed: int = 0) -> dict[str, Tensor]:
-        """Tensors (3, S, S) of all images of a batch by file, each read once; an unreadable file becomes grey."""
+        """Images uint8 (3, S, S) of a batch by file, each read once; an unreadable file becomes black."""
         self.shapes = {}
         return {file: self._image(file, seed) for file in files_of(samples)}
 
@@ -79,7 +79,7 @@ class Encoding:
                 return self.transform(image, seed)
             except ImageError as error:
                 self.unreadable[file] = str(error)
-        return torch.zeros(3, self.transform.image_size, self.transform.image_size)
+        return torch.zeros(3, *2 * (self.transform.image_size,), dtype=torch.uint8)
 
     def readable(self, sample: Sample) -> bool:
         """Whether all images of a sample of the batch could be read, and are what its regions were drawn on."""

@@ -3,14 +3,13 @@
 MixtureData(root=Path("data/world"), sources={"rec_refcoco": Source(task="rec", dataset="refcoco", ...)}, ...)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.asked_by_person import ANSWERS, Question, asked, sources_of
@@ -21,9 +20,10 @@ from datamodules.groups import shared_images
 from datamodules.leakage import images_tested, keep_clean, read_tested
 from datamodules.listing import Listing
 from datamodules.missing import check_split, with_images
-from datamodules.order import SHUFFLE, GlobalBatches, Order
+from datamodules.order import GlobalBatches, Order
 from datamodules.questions import EvaluationSet, limit, of_a_person, with_unseen_prompts
 from datamodules.readers import READERS
+from datamodules.resumable import ResumableData
 from datamodules.settings import SampleOrder, Scoring, World
 from datamodules.source import LoadedSource, Source, check_names
 from datamodules.splits import Splits
@@ -42,12 +42,11 @@ from vista.printable import say
 from vista.tokens.batch_types import Batch, EvaluationBatch, TrainingBatch
 from vista.tokens.chat import Template, chat_of
 from vista.tokens.tokenizer import Tokenizer
-from vista.training.resume import Position
 
 T = TypeVar("T")
 
 
-class MixtureData(LightningDataModule):
+class MixtureData(ResumableData):
     """Reads the sources of the chosen tasks and serves batches."""
 
     def __init__(
@@ -104,7 +103,7 @@ class MixtureData(LightningDataModule):
             scoring: how many questions are scored.
             world: the generated world.
         """
-        super().__init__()
+        super().__init__(batch_size)
         if template == "own":
             chat_of(tokenizer)  # refused now, not by the first sample
         self.tokenizer, self.codec, self.sources, self.root = tokenizer, codec, sources, root
@@ -112,7 +111,7 @@ class MixtureData(LightningDataModule):
         self.order, self.scoring, self.world = order, scoring, world
         transform = ImageTransform(image_size, image_mean, image_std)
         self.encoding = Encoding(tokenizer, transform, num_queries, template)
-        self.batch_size, self.max_tokens, self.loss_per = batch_size, max_tokens, loss_per
+        self.max_tokens, self.loss_per = max_tokens, loss_per
         self.num_workers = num_workers
         self.allow_missing, self.drop_test_images = allow_missing, drop_test_images
         # Splits that were read and whose images nobody has looked for yet.
@@ -122,9 +121,6 @@ class MixtureData(LightningDataModule):
         self.question_text = ""
         self.questions: list[Question] = []  # many, in the place of the one
         self.answers = Path()  # folder of those that are answered already
-        self.resumed: Position | None = None  # where training begins, if not at its beginning
-        self.batches: GlobalBatches | None = None
-        self.order_of: dict[str, Any] = {}  # what decides the order of samples
         self.train_sources: list[LoadedSource] = []
         self.eval_sources: list[LoadedSource] = []
         # A split may have fewer questions than there are processes.
@@ -170,7 +166,7 @@ class MixtureData(LightningDataModule):
         """Read all that `setup` opens."""
         claim(self.splits.folder)
         if stage == "fit":
-            self.splits.load(self.choice.trained_on(), "train")
+            self.splits.load(self.choice.trained_on(), "train", written=True)
             if self.drop_test_images:
                 read_tested(self.sources, self.splits.read)
         self.splits.load(self.choice.scored(), "test" if stage == "test" else "val")
@@ -193,7 +189,7 @@ class MixtureData(LightningDataModule):
 
     def _setup_training(self, listing: Listing) -> None:
         """Load the training splits and fix how many samples of each an epoch holds."""
-        self.train_sources = self.splits.load(self.choice.trained_on(), "train")
+        self.train_sources = self.splits.load(self.choice.trained_on(), "train", written=True)
         usable = on_first(partial(self._usable, listing))
         for source, annotations in zip(self.train_sources, usable, strict=True):
             source.annotations = annotations
@@ -260,11 +256,12 @@ class MixtureData(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> dict[str, object]:
-        """Tensors move; annotations and names, which Lightning would copy field by field, stay."""
+        """Tensors move, and images are normalised there; what Lightning would copy field by field stays."""
         moved: dict[str, object] = dict(batch)
         for key, value in moved.items():
             if isinstance(value, torch.Tensor):
                 moved[key] = value.to(device, non_blocking=True)
+        moved["pixel_values"] = self.encoding.transform.normalised(moved["pixel_values"])
         return moved
 
     def train_dataloader(self) -> DataLoader[TrainingBatch]:
@@ -282,56 +279,6 @@ class MixtureData(LightningDataModule):
             self.train_order, self.batch_size, trainer.global_rank, trainer.world_size, epoch, start
         )
         return self._loader(dataset, self.batches)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where a run resumes from the checkpoint that is being saved: at a sample, of batches of any size.
-
-        The samples of a step that is not yet made, or of some of its batches only, come again.
-        """
-        assert self.trainer is not None
-        loop, each = self.trainer.fit_loop, self.trainer.accumulate_grad_batches
-        epochs, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
-        done: int = batches.current.processed  # type: ignore[attr-defined]
-        ended = batches.is_last_batch and done == batches.current.ready
-        place = (epochs, 0) if ended else (max(0, epochs - 1), done - done % each)
-        return {
-            "epoch": place[0],
-            "sample": place[1] * self.batch_size,
-            "step": each * self.batch_size,
-            "order": self.order_of,
-            "shuffle": SHUFFLE,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume there, with a loader that is there already, too.
-
-        Lightning's own counters come too late: the schedule asks for the loader before them. A sharded run restores
-        even this only after its loader was made.
-
-        Raises:
-            InputError: no step of this run begins there, or its samples come in another order.
-        """
-        assert self.trainer is not None
-        if self.trainer.state.fn != "fit":
-            return
-        if state_dict.get("shuffle") != SHUFFLE:
-            raise InputError(
-                "the checkpoint stands in an order of samples that another release has made, and in this one's some "
-                "would come twice; resume it with that release, or begin a new run with --model.init_from"
-            )
-        check_order(state_dict["order"], self.order_of)
-        step = self.trainer.accumulate_grad_batches * self.batch_size
-        sample = state_dict["sample"]
-        if sample % step:
-            raise InputError(
-                f"the checkpoint stands at sample {sample} of its epoch, where no step of {step} samples begins; "
-                f"resume with the {state_dict['step']} samples a step that it was made with "
-                "(--data.batch_size), or with a number that goes into both"
-            )
-        same = state_dict["step"] == step
-        self.resumed = Position(state_dict["epoch"], sample // self.batch_size, same)
-        if self.batches is not None:
-            self.batches.epoch, self.batches.start = self.resumed.epoch, self.resumed.batch
 
     def val_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """One loader for each scored source."""
@@ -356,25 +303,6 @@ class MixtureData(LightningDataModule):
     def _loader(self, dataset: Dataset[T], batches: Iterable[list]) -> DataLoader[T]:
         kind = TimedLoader if self.num_workers else DataLoader
         return kind(dataset, batch_sampler=batches, num_workers=self.num_workers, collate_fn=_as_is)
-
-
-def check_order(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to resume in another order of samples: some would come twice, and others never.
-
-    Args:
-        saved: what decided the order when the checkpoint was made.
-        now: what decides it in this run.
-
-    Raises:
-        InputError: names the first difference.
-    """
-    for name in {**saved, **now}:
-        then, given = (order.get(name, "not there") for order in (saved, now))
-        if then != given:
-            raise InputError(
-                f"{name} is {given}, but it was {then} when the checkpoint was made, and in another order some samples "
-                "would come twice; take it back, or begin a new run with --model.init_from"
-            )
 
 
 def _as_is(batch: T) -> T:

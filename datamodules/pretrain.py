@@ -46,6 +46,7 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """`pixel_values` (3, S, S), `words` (P, W), `box` (P, 4)."""
         annotation = self.annotations[index]
+        pixels = self.transform(load_image(self.root / annotation.images[0]))
         size = height, width = annotation.sizes[0]
         # N objects, P patches of about as many pixels each, W words.
         masks = np.stack([decode_segmentation(s, size) for s in annotation.segmentations])
@@ -61,7 +62,7 @@ class PatchTargets(Dataset[dict[str, Tensor]]):
         scale = np.array([width, height, width, height], np.float32)
         boxes = np.array(annotation.boxes, dtype=np.float32) / scale  # (N, 4)
         return {
-            "pixel_values": self.transform(load_image(self.root / annotation.images[0])),
+            "pixel_values": self.transform.normalised(pixels),
             "words": torch.from_numpy(words.astype(np.float32)),
             "box": torch.from_numpy(boxes[best]),
         }

@@ -18,7 +18,7 @@ from typing import Literal
 from datamodules.compiled import VERSION, Annotations, compiled
 from datamodules.readers import READERS
 from datamodules.readers.reader import Reader
-from datamodules.regrouped import Regrouped
+from datamodules.regrouped import Regrouped, Written, writes_masks
 from datamodules.source import LoadedSource, Source
 from tasks import Task
 from vista.codec.codec import Codec
@@ -75,8 +75,15 @@ class Splits:
         key = digest(name, split, reader.root.resolve(), code, *reader.settings)
         return compiled(self.folder, f"{name}-{split}-{key}", reader)
 
-    def load(self, sources: dict[str, Source], part: Part) -> list[LoadedSource]:
+    def load(
+        self, sources: dict[str, Source], part: Part, written: bool = False
+    ) -> list[LoadedSource]:
         """The splits of some sources as their tasks ask about them: one of each, or those behind the scores of `test`.
+
+        Args:
+            sources: by name.
+            part: which split of each.
+            written: masks are to be learned in many epochs, so that their points are kept, too.
 
         Raises:
             MissingFileError, InputError, SampleError: as `read`, or a task can make nothing of them.
@@ -88,7 +95,7 @@ class Splits:
             splits = source.test if part == "test" else {name: getattr(source, part)}
             for score, split in splits.items():
                 if split:
-                    annotations = self._regrouped(task, self.read(name, source, split))
+                    annotations = self._asked(task, self.read(name, source, split), written)
                     root = source.root or self.root
                     # A split may give less than its data set: where answers are hidden, nothing is scored.
                     scored = task.fields <= self._reader(source, split).fields
@@ -96,14 +103,18 @@ class Splits:
                     loaded.append(LoadedSource(score, asked, root, annotations, scored=scored))
         return loaded
 
-    def _regrouped(self, task: Task, annotations: Annotations) -> Annotations:
-        if type(task).regroup is Task.regroup:
-            return annotations
-        # A task may look at its codec; the name of the reader's file stands for all that is in it.
-        codec = sorted(vars(self.codec).items())
-        key = digest(annotations.file.name, code_of(type(task)), codec)
-        stem = annotations.file.stem.rpartition("-")[0]
-        return compiled(self.folder, f"{stem}-{task.name}-{key}", Regrouped(task, annotations))
+    def _asked(self, task: Task, annotations: Annotations, written: bool) -> Annotations:
+        if type(task).regroup is not Task.regroup:
+            annotations = self._made(task.name, Regrouped(task, annotations))
+        if written and writes_masks(task):
+            annotations = self._made(f"{task.name}_targets", Written(task, annotations))
+        return annotations
+
+    def _made(self, name: str, origin: Regrouped) -> Annotations:
+        # A task may look at its codec; the name of the file before stands for all that is in it.
+        codec, before = sorted(vars(self.codec).items()), origin.annotations.file
+        key = digest(before.name, code_of(type(origin.task)), codec)
+        return compiled(self.folder, f"{before.stem.rpartition('-')[0]}-{name}-{key}", origin)
 
 
 def digest(*parts: object) -> str:

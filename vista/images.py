@@ -1,13 +1,15 @@
 """From an image file to the tensor that the encoder sees.
 
     load_image(root / "coco/val2017/000000000139.jpg")  # uint8 (H, W, 3), RGB, the pixels that were annotated
-    ImageTransform(image_size=224)(image)               # float32 (3, 224, 224)
+    transform = ImageTransform(image_size=224)
+    pixels = transform(image)                           # uint8 (3, 224, 224)
+    transform.normalised(pixels)                        # float32 (3, 224, 224)
 
 The image is resized straight to S x S, as InstructBLIP does, so no letter-box offset exists and coordinates scale by
-S / W and S / H alone. This is the only file that imports albumentations.
+S / W and S / H alone. A loader process gives bytes, a quarter of what floats are; they are normalised where the encoder
+is.
 """
 
-import os
 import warnings
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import torch
 from PIL import Image
 
 from vista.data import Size
+from vista.jitter import Jitter
 from vista.odd_images import BROKEN, FORMATS, ImageError, Picture, header_error, load_tiff, member
 
 # The normalisation of OpenAI's CLIP, which EVA-CLIP and InstructBLIP's image processor keep.
@@ -87,7 +90,7 @@ def same_shape(stated: Size, found: Size) -> bool:
 
 
 class ImageTransform:
-    """Resize straight to a square and normalise, with an albumentations pipeline.
+    """Resize straight to a square; the numbers that the encoder sees.
 
     Shrinking averages over areas and enlarging is bicubic. On 20 COCO images this stays within 1.2 (S=224) and 1.6
     (S=96) grey levels of Pillow's bicubic filter, InstructBLIP's own; cv2's bicubic filter alone, which skips pixels
@@ -107,34 +110,33 @@ class ImageTransform:
         std: tuple[float, float, float] = CLIP_STD,
         augment: bool = False,
     ) -> None:
-        # At import albumentations asks the network for its newest version, and takes a second: import it late.
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-        import albumentations
-
         self.image_size = image_size
-        self.augment = augment
-        resize = albumentations.Resize(
-            image_size, image_size, interpolation=cv2.INTER_CUBIC, area_for_downscale="image"
-        )
-        factor = (0.8, 1.2)
-        jitter = albumentations.ColorJitter(
-            brightness=factor, contrast=factor, saturation=factor, hue=(-0.02, 0.02), p=0.8
-        )
-        normalize = albumentations.Normalize(mean, std)
-        steps = [resize, jitter, normalize] if augment else [resize, normalize]
-        self.pipeline = albumentations.Compose(steps)
+        self.jitter = Jitter() if augment else None
+        # In the order of albumentations' steps, so that the numbers are the same to the last bit.
+        self.mean = 255 * torch.tensor(mean)[:, None, None]
+        self.factor = 1 / (255 * torch.tensor(std)[:, None, None])
 
     def __call__(self, image: np.ndarray, seed: int = 0) -> torch.Tensor:
-        """The image as the encoder sees it.
+        """The image as a square.
 
         Args:
             image: uint8 (H, W, 3), RGB.
             seed: of the augmentation; one per position of the training order, so that a resumed run sees the same.
 
         Returns:
-            float32 (3, S, S).
+            uint8 (3, S, S).
         """
-        if self.augment:
-            self.pipeline.set_random_seed(seed)
-        pixels = self.pipeline(image=image)["image"]  # float32 (S, S, 3)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        side = self.image_size
+        if image.shape[:2] != (side, side):
+            method = cv2.INTER_AREA if side < max(image.shape[:2]) else cv2.INTER_CUBIC
+            image = cv2.resize(image, (side, side), interpolation=method)
+        if self.jitter is not None:
+            image = self.jitter(image, seed)
+        return torch.from_numpy(image).permute(2, 0, 1)
+
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the encoder is shown of uint8 (..., 3, S, S): float32 of the same shape, on the same device."""
+        numbers = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        numbers -= self.mean.to(pixels.device, non_blocking=True)
+        numbers *= self.factor.to(pixels.device, non_blocking=True)
+        return numbers

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from vista.codec.codec import Codec
-from vista.data import Annotation, Turns, neutralise
+from vista.data import WRITTEN, Annotation, Turns, neutralise
 
 NUM_UNSEEN = 5  # the last templates of each list are never trained on
 MARK = re.compile(r"<(expr|question|objs|options|n)>")
@@ -87,7 +87,9 @@ class Prompts(ABC):
 
     def turns(self, annotation: Annotation, rng: np.random.Generator | None = None) -> Turns:
         """Prompt and target of every turn; most tasks have one."""
-        return ((self.prompt(annotation, rng), self.target(annotation)),)
+        written = annotation.extra.get(WRITTEN)
+        target = self.target(annotation) if written is None else written
+        return ((self.prompt(annotation, rng), target),)
 
 
 def expand(line: str) -> list[str]:

@@ -35,6 +35,7 @@ from vista.data import (
     Annotation,
     InputError,
     SampleError,
+    Turns,
     annotation_from_json,
     annotation_to_json,
 )
@@ -391,6 +392,53 @@ def test_regrouping_depends_on_the_codec_and_on_the_official_files(
     content = pickle.loads(refs.read_bytes())  # this test's own file
     refs.write_bytes(pickle.dumps(content[: len(content) // 2]))
     assert load(multipart="largest")[:5] == largest[:5] != load(multipart="largest")
+
+
+MASKS = {name: Source(name, "refcoco", train="train") for name in ("res", "rec")}
+
+
+def test_masks_are_written_once(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample in training draws no mask and chooses no points; its turns are those that it would have."""
+
+    def turns(**settings: Any) -> list[list[Turns]]:
+        loaded = splits(tiny_world, tmp_path).load(MASKS, "train", **settings)
+        rng = np.random.default_rng
+        return [
+            [source.task.turns(each, rng(k)) for k, each in enumerate(source.annotations)]
+            for source in loaded
+        ]
+
+    expected = turns()
+    assert turns(written=True) == expected
+    monkeypatch.setattr(Codec, "masks_to_text", lambda *_: 1 / 0)
+    assert turns(written=True) == expected
+    with pytest.raises(ZeroDivisionError):
+        turns()
+    files = {file.name.rpartition("-")[0] for file in tmp_path.iterdir()}
+    assert files == {"refcoco-train", "refcoco-train-res_targets"}  # a box is written at once
+
+
+def test_what_is_written_depends_on_the_codec(tiny_world: Path, tmp_path: Path) -> None:
+    def target(num_points: int) -> str:
+        codec = Codec(num_points=num_points)
+        (res, _) = Splits(tiny_world, codec, tmp_path).load(MASKS, "train", written=True)
+        ((_, answer),) = res.task.turns(res.annotations[0])
+        assert answer == res.task.target(res.annotations[0])
+        return answer
+
+    assert [target(n).count(",") for n in (4, 8, 4)] == [7, 15, 7]
+
+
+def test_a_mask_that_cannot_be_written_is_named(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Codec, "masks_to_text", lambda *_: 1 / 0)
+    with pytest.raises(
+        SampleError, match=r"^task res, annotation \S+, file coco/\S+: ZeroDivisionError"
+    ):
+        splits(tiny_world, tmp_path).load(MASKS, "train", written=True)
 
 
 def test_one_process_compiles_and_all_open(

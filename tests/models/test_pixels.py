@@ -58,7 +58,8 @@ def shown(folder: Path, config: PreTrainedConfig, **given: int) -> Pixels:
 
 
 def ours(pixels: Pixels, image: np.ndarray) -> torch.Tensor:
-    return ImageTransform(pixels.size, pixels.mean, pixels.std)(image)
+    transform = ImageTransform(pixels.size, pixels.mean, pixels.std)
+    return transform.normalised(transform(image))
 
 
 def grey_levels(pixels: Pixels, difference: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ def test_a_picture_is_kept_as_the_model_sees_it(transform):
     assert str(told["url"]).startswith("data:image/jpeg;base64,")
     kept = pictures.get(str(told["key"]))
     assert kept.size == (64, 64)
-    assert kept.pixels.shape == (3, 32, 32)
+    assert kept.pixels.shape == (3, 32, 32) and kept.pixels.dtype == torch.float32
     assert torch.equal(pictures.get(str(told["key"])).pixels, kept.pixels)
 
 

@@ -50,6 +50,10 @@ class ByHeart(LightningDataModule):
             collate_fn=lambda batch: batch,
         )
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Images as the encoder is shown them, as `MixtureData` gives them."""
+        return {**batch, "pixel_values": self.encoding.transform.normalised(batch["pixel_values"])}
+
 
 def small_module() -> VistaModule:
     torch.manual_seed(0)
@@ -77,7 +81,9 @@ def learn(data: ByHeart, steps: int) -> tuple[VistaModule, float]:
 
 @torch.no_grad()
 def answers(module: VistaModule, data: ByHeart, source: LoadedSource) -> list[str]:
-    batch = EvaluationSet(source, data.encoding).__getitems__(list(range(len(source.annotations))))
+    questions = EvaluationSet(source, data.encoding)
+    batch = questions.__getitems__(list(range(len(source.annotations))))
+    batch = data.on_after_batch_transfer(batch, 0)
     return [p.text for p in module.answer(batch, [source.task] * len(source.annotations))]
 
 

@@ -1,7 +1,7 @@
 """What a resume cannot change: settings that are used once, or that decide what the optimizer remembers.
 
 Everything else is used as it is given: the learning rate, the number of epochs, the batch size (`vista/training/
-resume.py`). What decides the order of samples is compared by the data, which know it (`datamodules/mixture.py`).
+resume.py`). What decides the order of samples is compared by the data, which know it (`datamodules/resumable.py`).
 """
 
 from collections.abc import Mapping

@@ -86,7 +86,8 @@ def even_odd_fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     column = np.minimum(column, width).astype(np.int64)
     # Each row holds an even number of crossings. One at the end of a row is one at the start of the next, so that rows
     # need not be told apart: from crossing to crossing, pixels are on and off in turn.
-    switches = (row * width + column).astype(np.int32 if mask.size < 2**31 else np.int64)  # (K,)
+    narrow = np.int32 if mask.size < 2**31 else np.int64  # sorted twice as fast
+    switches: np.ndarray = (row * width + column).astype(narrow)  # (K,)
     switches.sort()
     if len(switches):
         on = np.zeros(len(switches) - 1, dtype=bool)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vista.codec.swept import IS_SWEPT, SWEPT
+
 MAX_RINGS = 512  # the longest ones; only noise has more
 
 
@@ -92,36 +94,9 @@ def _edge_midpoints(chain: np.ndarray) -> np.ndarray:
     step = closed[1:] - closed[:-1]  # -4..4, one for each of the eight neighbours, 0 for no move
     turn = 9 * step[:-1] + step[1:] + 40  # 0..80, the pair of arrival and departure
     pixel = chain.astype(np.float64).view(np.complex128)  # (K, 1)
-    midpoints = pixel + _SWEPT.take(turn, axis=0)  # (K, 4)
-    edges = midpoints[_IS_SWEPT.take(turn, axis=0)]  # (K',)
+    midpoints = pixel + SWEPT.take(turn, axis=0)  # (K, 4)
+    edges = midpoints[IS_SWEPT.take(turn, axis=0)]  # (K',)
     # The tracer runs the other way round: outer rings counter-clockwise.
     points = edges[::-1].copy().view(np.float64).reshape(-1, 2)
     start = canonical_start(points)
     return np.concatenate((points[start:], points[:start]))
-
-
-def _swept_edges() -> tuple[np.ndarray, np.ndarray]:
-    """For each pair (arrival, departure) of moves the midpoints of the edges swept over, and which of the 4 there are.
-
-    Returns:
-        complex (81, 4) and bool (81, 4).
-    """
-    # Clockwise on screen.
-    around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
-    midpoints = np.full((81, 4), np.nan, dtype=np.complex128)
-    for arrival in around:
-        for departure in around:
-            # From where the tracer came to where it leaves, one neighbour after the other.
-            back = around.index((-arrival[0], -arrival[1]))
-            turns = (back - around.index(departure)) % 8 or 8
-            swept = [around[(back - k) % 8] for k in range(1, turns)]
-            edges = [complex(dx, dy) for dx, dy in swept if dx == 0 or dy == 0]
-            arrived = arrival[0] + 3 * arrival[1]
-            left = departure[0] + 3 * departure[1]
-            pair = 9 * arrived + left + 40  # as `_edge_midpoints` numbers it
-            midpoints[pair, : len(edges)] = edges
-    midpoints[40] = [1, -1j, -1, 1j]  # a lone pixel
-    return 0.5 * midpoints + (0.5 + 0.5j), ~np.isnan(midpoints)
-
-
-_SWEPT, _IS_SWEPT = _swept_edges()

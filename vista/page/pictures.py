@@ -68,7 +68,7 @@ class Pictures:
             raise InputError(too_large(name, self.limits))
         with self._decoding:
             image = self._decode(content, name)
-            pixels = self.transform(image)
+            pixels = self.transform.normalised(self.transform(image))
         return self._keep(Picture(name, (image.shape[0], image.shape[1]), pixels), image)
 
     def _decode(self, content: bytes, name: str) -> np.ndarray:

@@ -121,7 +121,7 @@ def collate(
 
     Args:
         samples: B of them.
-        images: float (3, S, S) of every key that a sample names.
+        images: (3, S, S) of every key that a sample names.
         tokenizer: gives the ids of `<image>` and padding.
         num_queries: visual tokens L per image.
         pad_left: for generation; training pads on the right.

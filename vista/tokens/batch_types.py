@@ -28,7 +28,7 @@ class Example:
 class Batch(TypedDict):
     """What `VistaLLM.forward` reads; made by `vista.tokens.batch.collate`."""
 
-    pixel_values: Tensor  # float (I, 3, S, S)
+    pixel_values: Tensor  # (I, 3, S, S); uint8 until `MixtureData` moves it, then float
     image_index: Tensor  # int (J,), the image of each use
     sample_index: Tensor  # int (J,), the sample of each use
     input_ids: Tensor  # int (B, T), with `<image>` as often as an image has visual tokens
