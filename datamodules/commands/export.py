@@ -20,7 +20,7 @@ from vista.app.settings import defaults, stack
 from vista.app.strict_yaml import Settings
 from vista.app.unnamed import read_unnamed
 from vista.data import InputError
-from vista.models.config_file import differing, unseen_settings
+from vista.models.config_check import differing, unseen_settings
 from vista.models.instructblip import is_instructblip
 from vista.models.pixels import pixels_of
 from vista.models.weights import check_shapes
@@ -77,8 +77,7 @@ def write_folder(path: Path, settings: Settings, folder: Path, dtype: torch.dtyp
         raise InputError(f"{path} lacks {missing[0]!r}; it was not written by a training")
     weights, shapes = open_weights(path)
     tokenizer = Tokenizer.from_json(states["vista"]["tokenizer"])
-    vocabularies = Vocabularies(len(tokenizer), tokenizer.instruction_size)
-    model = bare_model(settings, vocabularies, tokenizer.image_id)
+    model = bare_model(settings, Vocabularies.of(tokenizer), tokenizer.image_id)
     own = {f"{PREFIX}{name}": tensor for name, tensor in model.state_dict().items()}
     check_shapes({name: shapes[name] for name in shapes if name.startswith(PREFIX)}, own)
     for name, then, now in differing(states["vista"]["settings"], unseen_settings(model)):
