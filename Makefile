@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[demo,dev,examples]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[demo,dev,examples,gguf,lora]'
 	@touch $@
 
 lint: setup  ## style and types

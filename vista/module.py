@@ -18,7 +18,7 @@ from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.decoder import Decoder, Decoding
 from vista.models.adapters import Adapters, begin
-from vista.models.config_file import differing, unseen_settings
+from vista.models.config_check import differing, unseen_settings
 from vista.models.coordinates import CoordinateInit, init_coordinates
 from vista.models.laid_out import is_laid_out, keep_frozen_in
 from vista.models.merged import Merging, check_adapters

@@ -27,10 +27,11 @@ from vista.models.laid_out import keep_frozen_in
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
 from vista.models.towers import width_of
-from vista.models.trained import freeze_parts
+from vista.models.trained import freeze_parts, put_on_parts
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import FILES
 from vista.module import VistaModule
+from vista.tokens.llama import COORDINATES, MARKS
 from vista.tokens.tokenizer import Tokenizer
 
 Values: TypeAlias = dict[str, Any]
@@ -61,10 +62,20 @@ class Vocabularies:
     Attributes:
         llm: of the language model.
         qformer: of the QFormer.
+        added: of the language model's, those that are ours.
+        own_words: whether the QFormer has a tokenizer of its own.
     """
 
     llm: int
     qformer: int
+    added: int = len(COORDINATES) + len(MARKS)
+    own_words: bool = True
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "Vocabularies":
+        """Those of a tokenizer."""
+        own_words = tokenizer.instructions is not None
+        return cls(len(tokenizer), tokenizer.instruction_size, len(tokenizer.added_ids), own_words)
 
 
 def read_run(settings: Settings) -> Run:
@@ -144,6 +155,22 @@ def bare_model(settings: Settings, vocabularies: Vocabularies, image_id: int = 0
     freeze_parts(model, values["trainable"])
     keep_frozen_in(model, getattr(torch, values["frozen_dtype"]))
     return model
+
+
+def put_on_adapters(model: VistaLLM, run: Run, vocabularies: Vocabularies) -> None:
+    """Put the adapters of a run on its model on the meta device, in place; where it has none, nothing changes.
+
+    Raises:
+        InputError: peft is not installed, or a layer is named that is not there.
+    """
+    rows = range(
+        vocabularies.llm - vocabularies.added, vocabularies.llm
+    )  # any, as many as there are
+    with torch.device("meta"):
+        put_on_parts(
+            model, run.model["adapters"], run.model["trainable"], rows, vocabularies.own_words
+        )
+    keep_frozen_in(model, getattr(torch, run.model["frozen_dtype"]))
 
 
 def _described(settings: Settings, group: str) -> Settings:

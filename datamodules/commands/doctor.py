@@ -9,7 +9,13 @@ Every process looks for itself. All checks are made, whatever one of them finds;
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from datamodules.commands.bare import Run, Vocabularies, bare_model, read_run, read_tokenizer
+from datamodules.commands.bare import (
+    Run,
+    bare_model,
+    put_on_adapters,
+    read_run,
+    read_tokenizer,
+)
 from datamodules.commands.configured import Setup, read_setup
 from datamodules.commands.health.finding import Finding, examine
 from datamodules.commands.health.machine import look_at_disk, look_at_extras, look_at_loading
@@ -27,7 +33,7 @@ from datamodules.commands.health.together import (
 )
 from datamodules.commands.health.weights import look_at_checkpoint, look_at_weights
 from datamodules.commands.options import DoctorOptions
-from datamodules.commands.plan import USUAL, vocabularies
+from datamodules.commands.plan import vocabularies
 from vista.models.pixels import pixels_of
 from vista.models.vistallm import VistaLLM
 from vista.module import check_frozen_dtype
@@ -82,6 +88,8 @@ class Doctor:
             self.check(
                 "checkpoint", lambda: look_at_checkpoint(setup, run, tokenizer, model, resumed)
             )
+        if run.model["adapters"].targets:  # weights and checkpoints were compared without them
+            self.check("adapters", lambda: self._put_on_adapters(run, model))
         self.check("disk", lambda: look_at_disk(checkpoint_bytes(model, run.model["optimization"])))
         self.check("loading", lambda: look_at_loading(run, size, world, local))
 
@@ -103,9 +111,15 @@ class Doctor:
 
     def _build(self) -> Iterator[Finding]:
         assert self.setup is not None
-        sizes: Vocabularies = vocabularies(self.tokenizer) if self.tokenizer else USUAL
-        self.model = bare_model(self.setup.settings, sizes)
+        self.model = bare_model(self.setup.settings, vocabularies(self.tokenizer))
         yield Finding("model", f"{sum(p.numel() for p in self.model.parameters()):,} parameters")
+
+    def _put_on_adapters(self, run: Run, model: VistaLLM) -> Iterator[Finding]:
+        put_on_adapters(model, run, vocabularies(self.tokenizer))
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        yield Finding(
+            "adapters", f"{trained:,} parameters are trained, those of adapters among them"
+        )
 
     def _order(self) -> Iterator[Finding]:
         assert self.setup is not None and self.run is not None

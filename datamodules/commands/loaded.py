@@ -20,7 +20,7 @@ from vista.app.unnamed import read_unnamed
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.decoding.coordinates import Coordinates
-from vista.models.config_file import differing, unseen_settings
+from vista.models.config_check import differing, unseen_settings
 from vista.models.laid_out import without_memory
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import check_shapes
@@ -86,8 +86,7 @@ def model_of(
         raise InputError(f"{path} lacks {missing[0]!r}; it was not written by a training")
     weights, shapes = open_weights(path)
     tokenizer = Tokenizer.from_json(states["vista"]["tokenizer"])
-    vocabularies = Vocabularies(len(tokenizer), tokenizer.instruction_size)
-    model = build(settings, vocabularies, tokenizer.image_id)
+    model = build(settings, Vocabularies.of(tokenizer), tokenizer.image_id)
     own = {f"{PREFIX}{name}": tensor for name, tensor in model.state_dict().items()}
     check_shapes({name: shapes[name] for name in shapes if name.startswith(PREFIX)}, own)
     for name, then, now in differing(states["vista"]["settings"], unseen_settings(model)):

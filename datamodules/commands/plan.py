@@ -10,6 +10,7 @@ from datamodules.commands.bare import (
     Run,
     Vocabularies,
     bare_model,
+    put_on_adapters,
     read_run,
     read_tokenizer,
 )
@@ -25,6 +26,7 @@ from datamodules.commands.cost import (
 from datamodules.commands.mixture_lengths import MixtureLengths, mixture_lengths
 from datamodules.commands.options import PlanOptions
 from vista.data import InputError, MissingFileError
+from vista.models.merged import LORA_A
 from vista.models.vistallm import VistaLLM
 from vista.module import check_frozen_dtype
 from vista.printable import say
@@ -56,6 +58,7 @@ def main(options: PlanOptions) -> None:
     check_frozen_dtype(run.model["frozen_dtype"], run.trainer["precision"])
     tokenizer = tokenizer_if_there(setup)
     model = bare_model(setup.settings, vocabularies(tokenizer))
+    put_on_adapters(model, run, vocabularies(tokenizer))
     say(*of_parts(model))
     if tokenizer is None:
         say(
@@ -81,9 +84,7 @@ def tokenizer_if_there(setup: Setup) -> Tokenizer | None:
 
 def vocabularies(tokenizer: Tokenizer | None) -> Vocabularies:
     """Rows of the embeddings."""
-    if tokenizer is None:
-        return USUAL
-    return Vocabularies(len(tokenizer), tokenizer.instruction_size)
+    return USUAL if tokenizer is None else Vocabularies.of(tokenizer)
 
 
 def sharing_of(run: Run, options: PlanOptions) -> Sharing:
@@ -118,7 +119,10 @@ def of_parts(model: VistaLLM) -> Iterator[str]:
     for name, part in (*model.named_children(), ("all", model)):
         total = sum(p.numel() for p in part.parameters())
         trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
-        yield f"{name:20s} {total:>16,}  {100 * trained / max(1, total):.0f} %"
+        share = 100 * trained / max(1, total)
+        adapted = any(LORA_A in own for own, _ in part.named_parameters())
+        how = " by adapters" if adapted and part is not model else ""
+        yield f"{name:20s} {total:>16,}  {share:.{2 if 0 < share < 1 else 0}f} %{how}"
 
 
 def of_mixture(mixture: MixtureLengths) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 import pytest
@@ -21,6 +22,7 @@ from vista.training.checkpoints import read_checkpoint
 # name -> tower, language model, tokenizer
 BACKBONES = {
     "siglip_qwen3": ("siglip", "qwen3", "qwen"),
+    "dinov2_qwen3": ("dinov2", "qwen3", "qwen"),
     "dinov2_smollm2": ("dinov2_registers", "smollm2", "smollm2"),
 }
 SOURCES = {
@@ -126,3 +128,21 @@ def test_folders_alone_are_trained_scored_and_asked(backbones: Backbones, root: 
     # Another stage takes its weights by name.
     printed = done(*command, "--name=next", "--model.init_from=rest", "--trainer.fast_dev_run=true")
     assert printed.count("runs/rest/checkpoints/") == 4  # a line for each part
+
+
+@pytest.mark.slow  # fifty steps, scores and an answer of each
+def test_fifty_steps_teach(backbones: Backbones, root: Path) -> None:
+    """Random weights from transformers' own configs; by the config of their folders alone."""
+    longer = [
+        "--data.order.epoch_samples=400",
+        "--data.batch_size=8",
+        "--trainer.log_every_n_steps=1",
+    ]
+    done("fit", "--config", backbones.config, *longer, *FEW, "--name=fifty")
+    seen = [row["train/loss"] for row in losses(Path("runs/fifty"))]
+    print(backbones.tower, backbones.llm, mean(seen[:5]), mean(seen[-5:]))
+    assert len(seen) == 50 and mean(seen[-5:]) < 0.7 * mean(seen[:5])
+    assert "coseg" in done("test", "--ckpt_path=fifty", *FEW)
+    image = next((root / "coco/val2017").iterdir())
+    asked = ["predict", "--ckpt_path=fifty", "--task=rec", "--text", "the red circle"]
+    assert done(*asked, "--images", image, "--out=rec.png").strip()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -171,6 +172,21 @@ def test_an_extra_that_the_config_asks_for(place):
     there = find_spec("bitsandbytes")
     found = [line for line in faults(examine(place)) if "extra bitsandbytes" in line]
     assert bool(found) is (there is None)
+
+
+def test_adapters_are_counted_and_need_peft(place):
+    """A checkpoint with adapters has no moments of the weights below them, and so needs less room."""
+    whole = re.search(r"5 checkpoints of ([\d.]+) GB", examine(place).out)
+    adapters = {"targets": {"llm": ["all"]}, "rank": 2}
+    settings = yaml.safe_load(place.read_text()) | {"model": {"adapters": adapters}}
+    place.write_text(yaml.safe_dump(settings))
+    outcome = examine(place)
+    if find_spec("peft") is None:
+        assert any("fault: extra peft" in line for line in faults(outcome))
+        return
+    assert not faults(outcome) and "ok     adapters " in outcome.out
+    small = re.search(r"5 checkpoints of ([\d.]+) GB", outcome.out)
+    assert float(small[1]) < float(whole[1])
 
 
 def test_a_fault_of_ours_shows_its_traceback_and_stops_nothing(place, monkeypatch):

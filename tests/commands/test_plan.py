@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from transformers import (
     InstructBlipConfig,
     InstructBlipQFormerConfig,
@@ -81,6 +82,36 @@ def test_frozen_weights_in_half_precision_take_half(working_folder, monkeypatch)
     (working_folder / "full.yaml").write_text("trainer: {precision: 32-true}\n")
     outcome = run("plan", *words, "--config", "full.yaml")
     assert outcome.code == 2 and "needs --trainer.precision bf16-mixed" in outcome.err
+
+
+def test_adapters_on_one_card(working_folder, monkeypatch):
+    """Stage 1 at 7B: the LLM in two bytes a number, no gradient or moment of it, and a card of 80 GB is enough."""
+    pytest.importorskip("peft")
+    monkeypatch.chdir(working_folder)
+    one = {
+        "data": {"batch_size": 8},
+        "trainer": {"accelerator": "gpu", "accumulate_grad_batches": 32},
+    }
+    (working_folder / "one.yaml").write_text(yaml.safe_dump(one))
+    stack = [
+        word
+        for name in ("stage1", "vicuna_7b", "coinit", "lora", "one.yaml")
+        for word in ("--config", name)
+    ]
+    outcome = run("plan", *stack, "--cards", "1", "--card_gb", "80")
+    assert outcome.code == 0, outcome.err
+    found = dict(re.findall(r"^    (\w+) +([\d.]+)", outcome.out, re.MULTILINE))
+    size = {kind: float(number) for kind, number in found.items()}
+    # Rank 16 on four matrices of D x D and three of D x 11,008 in 32 layers, 993 rows of two tables; the QFormer whole.
+    adapters = 32 * 16 * (4 * 2 * 4096 + 3 * (4096 + 11008)) + 2 * 993 * 4096
+    assert re.search(
+        r"^language_model +6,7\d\d,\d{3},\d{3}  0\.\d\d % by adapters$", outcome.out, re.MULTILINE
+    )
+    trained = size["gradients"] * 1e9 / 4
+    assert trained - adapters == pytest.approx(0.19e9, rel=0.1)  # of the QFormer and the projection
+    assert size["optimizer"] == pytest.approx(2 * size["gradients"], abs=0.02)
+    assert size["weights"] == pytest.approx(2 * (6.75 + 0.986) + 4 * trained / 1e9, abs=0.1)
+    assert re.search(r"^    all +[\d.]+  fits into 80$", outcome.out, re.MULTILINE)
 
 
 def test_a_config_of_the_weights_must_be_there(tmp_path, monkeypatch):

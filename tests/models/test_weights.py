@@ -11,7 +11,7 @@ from transformers import InstructBlipConfig, LlamaConfig, LlamaForCausalLM
 
 from tests.tiny import QUERIES, tiny_model, tokenizer
 from vista.data import InputError, MissingFileError
-from vista.models.config_file import unseen_settings
+from vista.models.config_check import unseen_settings
 from vista.models.encoder import build_encoder
 from vista.models.laid_out import is_laid_out, without_memory
 from vista.models.llm import build_llm

@@ -169,9 +169,7 @@ def test_own_template_is_what_transformers_renders(family: str) -> None:
         for piece, i in zip(pieces, ids, strict=True)
     )
     # What transformers trims or doubles around an answer is a space.
-    assert written.replace(" ", "") == str(text).replace(" ", "").replace(
-        "yes", f"yes{'' if tokenizer.fast.eos_token in str(text) else tokenizer.fast.eos_token}"
-    )
+    assert written.replace(" ", "") == str(text).replace(" ", "")
     if tokenizer.begin:
         assert ids.count(tokenizer.begin[0]) == 1 and ids[0] == tokenizer.begin[0]
     if family in BYTE_LEVEL:
@@ -181,6 +179,27 @@ def test_own_template_is_what_transformers_renders(family: str) -> None:
             messages[:1], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         assert one == backend.encode(str(asked), add_special_tokens=False).ids
+
+
+def test_an_answer_ends_as_the_template_ends_a_turn(family: str, tmp_path: Path) -> None:
+    """Gemma's does with `<end_of_turn>`, not with its end of a text; without a template it is the end of a text."""
+    ends = {"llama3": "<|eot_id|>", "gemma": "<end_of_turn>", "llama2": "</s>", "mistral": "</s>"}
+    tokenizer = MADE[family][0]
+    assert tokenizer.fast.convert_ids_to_tokens(tokenizer.eos_id) == ends.get(family, "<|im_end|>")
+    assert tokenizer.eos_id in tokenizer.special_ids
+    (save_family(family, tmp_path) / "chat_template.jinja").unlink()
+    assert Tokenizer(tmp_path).eos_id == tokenizer.fast.eos_token_id
+
+
+def test_a_checkpoint_holds_the_template(family: str) -> None:
+    tokenizer = MADE[family][0]
+    carried = Tokenizer.from_json(tokenizer.to_json())
+    assert carried.eos_id == tokenizer.eos_id
+    conversation = Example((), (("the red circle?", "yes"), ("what is it?", "a circle")))
+    ids, others = (
+        encode_example(conversation, each, "own").input_ids for each in (tokenizer, carried)
+    )
+    assert ids == others
 
 
 @settings(max_examples=15)

@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import QUERIES, picture, tiny_model, tokenizer
+from vista.models.adapters import Adapters, put_on
 from vista.models.llm import build_llm
 from vista.models.vistallm import VistaLLM
 from vista.tokens.batch import collate, encode_example
@@ -51,6 +52,15 @@ def test_a_case_worked_by_hand():
     # Its 3 queries: these six, two of cross-attention, and the projection; keys and values of 17 patches, which pass no
     # gradient on.
     assert unit.use == 3 * 2 * 3 * (6 + 2 + 1) * square + 2 * 2 * 17 * 2 * square
+
+
+def test_adapters_leave_the_gradients_of_weights_out():
+    """As a frozen LLM behind a trained QFormer: two operations forward, two for the gradient that is passed on."""
+    pytest.importorskip("peft")
+    frozen, adapted = tiny_model(), tiny_model()
+    frozen.language_model.requires_grad_(False)
+    put_on(adapted.language_model, Adapters(), ["all"], tokenizer().added_ids)
+    assert unit_flops(adapted) == unit_flops(frozen)
 
 
 def test_an_llm_takes_six_operations_a_weight_and_token():

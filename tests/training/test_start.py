@@ -1,5 +1,6 @@
 """What a model begins with: the same weights whether it is whole or shared, and wherever they come from."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +14,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from tests.tiny import QUERIES, ask, tokenizer
+from vista.app.parts import laid_out
 from vista.codec.codec import Codec
 from vista.data import InputError
 from vista.models.encoder import build_encoder
-from vista.models.laid_out import is_laid_out, without_memory
+from vista.models.laid_out import is_laid_out
 from vista.models.llm import build_llm
 from vista.models.parts import QFormer
 from vista.module import VistaModule
@@ -66,18 +68,25 @@ def build(weights: Path | None, seed: int = 0, **settings: Any) -> VistaModule:
     return VistaModule(encoder, qformer, llm, words, codec, weights=weights, **settings)
 
 
-def build_shared(size: int, weights: Path, **settings: Any) -> VistaModule:
-    """The same, its parts with weights laid out, shared by processes, and filled."""
+def build_laid_out(weights: Path | None, **settings: Any) -> VistaModule:
+    """The same, its parts laid out that have weights in files, or an earlier stage's."""
     torch.manual_seed(0)
     words = tokenizer()
-    with without_memory():
-        encoder = build_encoder(image_size=32, num_layers=2, weights=weights, **SIZES)
-    qformer = QFormer(QUERIES, num_layers=2, encoder_hidden_size=32, vocab_size=len(words), **SIZES)
-    with without_memory():
-        llm = build_llm(len(words), num_layers=2, tie_embeddings=False, weights=weights, **SIZES)
-    module = VistaModule(
-        encoder, qformer, llm, words, Codec(num_points=4), weights=weights, **settings
+    part: Any = partial(laid_out, "init_from" in settings)
+    encoder = part(build_encoder, image_size=32, num_layers=2, weights=weights, **SIZES)
+    qformer = part(
+        QFormer, QUERIES, num_layers=2, encoder_hidden_size=32, vocab_size=len(words), **SIZES
     )
+    assert is_laid_out(qformer) == ("init_from" in settings)
+    sizes = SIZES | {"num_layers": 2, "tie_embeddings": False}
+    llm = part(build_llm, len(words), weights=weights, **sizes)
+    codec = Codec(num_points=4)
+    return VistaModule(encoder, qformer, llm, words, codec, weights=weights, **settings)
+
+
+def build_shared(size: int, weights: Path, **settings: Any) -> VistaModule:
+    """The same, shared by processes, and filled."""
+    module = build_laid_out(weights, **settings)
     assert is_laid_out(module.model)
     shard(module.model, init_device_mesh("cpu", (size,)))
     module.fill()
@@ -127,6 +136,12 @@ def test_a_stage_begins_with_what_the_one_before_has_learned(folder):
     expected = torch.load(folder / "stage.ckpt", weights_only=True)["state_dict"]
     for stage in ("stage.ckpt", "shards.ckpt"):
         for name, tensor in build(None, init_from=folder / stage).state_dict().items():
+            assert torch.equal(tensor, expected[name])
+        # Where no part has weights of its own, none is drawn before.
+        drawn = build_laid_out(None, init_from=folder / stage)
+        assert all(is_laid_out(part) for part in (drawn.model.qformer, drawn.model.language_model))
+        drawn.fill()
+        for name, tensor in drawn.state_dict().items():
             assert torch.equal(tensor, expected[name])
 
 

@@ -164,7 +164,8 @@ class VistaCLI(StrictCLI):
 
     def instantiate_classes(self) -> None:
         """Build all, parts whose weights are in files without memory: `VistaModule.configure_model` fills them."""
-        parts = [(laid_out, part, True) for part in WITH_WEIGHTS.values()]
+        build = partial(laid_out, self.verb_config.model.init_from is not None)
+        parts = [(build, part, True) for part in WITH_WEIGHTS.values()]
         # Lightning calls it by this name, and has nothing to say about how parts are built.
         self.parser.instantiate_classes = partial(self.parser.instantiate, instantiators=parts)
         super().instantiate_classes()

@@ -31,9 +31,18 @@ SHOWN: dict[str, Callable[[PreTrainedModel], Any]] = {
 }
 
 
-def laid_out(kind: type[PreTrainedModel], *args: Any, **settings: Any) -> PreTrainedModel:
-    """A part, without memory where its weights are in a file; what has no file is drawn, and whole in every process."""
-    if settings.get("weights") is None:
+def laid_out(
+    begun: bool, kind: type[PreTrainedModel], *args: Any, **settings: Any
+) -> PreTrainedModel:
+    """A part, without memory where its weights are in files; what has none is drawn, and whole in every process.
+
+    Args:
+        begun: whether all weights are those of an earlier stage.
+        kind: of the part.
+        args: of the kind.
+        settings: of the kind.
+    """
+    if settings.get("weights") is None and not begun:
         return kind(*args, **settings)
     with without_memory():
         return kind(*args, **settings)

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from transformers import InstructBlipVisionConfig, PreTrainedConfig, PreTrainedModel
 
-from vista.models.config_file import Values, check_given, described
+from vista.models.config_check import check_given
+from vista.models.config_file import Values, described
 from vista.models.initialize import grid_sinusoids, initialize
 from vista.models.pixels import Pixels, pixels_of, read_processor, set_pixels, usual_pixels
 from vista.models.towers import EVA_CLIP, build_tower, family_of, patches_of

@@ -23,7 +23,8 @@ from transformers import (
 from transformers.initialization import no_init_weights
 
 from vista.data import InputError
-from vista.models.config_file import check_given, described
+from vista.models.config_check import check_given
+from vista.models.config_file import described
 from vista.models.initialize import initialize
 from vista.models.weights import load_part
 

@@ -11,7 +11,8 @@ from transformers.models.instructblip.configuration_instructblip import Instruct
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
 from vista.data import InputError
-from vista.models.config_file import Values, check_given, described, part_config
+from vista.models.config_check import check_given
+from vista.models.config_file import Values, described, part_config
 from vista.models.initialize import initialize
 from vista.models.weights import load_part
 

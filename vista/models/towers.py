@@ -164,6 +164,9 @@ def _as_normed_tokens(tower: nn.Module, inputs: object, output: Any) -> Any:
     """A feature map as tokens, and tokens normed."""
     hidden: torch.Tensor = output.last_hidden_state
     if hidden.ndim == 4:
+        if hidden.requires_grad:
+            # Of one image, torch's batch norm reads the gradient in the order of its memory (findings/).
+            hidden.register_hook(torch.Tensor.contiguous)
         hidden = hidden.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, h * w, C)
     output.last_hidden_state = nn.functional.layer_norm(hidden, hidden.shape[-1:])
     return output

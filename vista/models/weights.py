@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from vista.data import InputError
-from vista.models.config_file import check_config
+from vista.models.config_check import check_config
 from vista.models.drawn import drawn, grown
 from vista.models.hub import local
 from vista.models.laid_out import fill, is_laid_out, laying_out, with_memory

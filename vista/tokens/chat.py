@@ -2,25 +2,22 @@ r"""The chat template of the LLM's own tokenizer, `data.template: own`: what sta
 
     <|im_start|>user\n | <image> Is it red? | <|im_end|>\n<|im_start|>assistant\n      and then the answer
 
-The template is rendered once for each number of turns, with words in the place of questions and answers; transformers
-runs it in a sandbox. Questions never go through it, so that none can name a control token.
+The template is rendered once for each number of turns (`chat_frames.py`). Questions never go through it, so that none
+can name a control token.
 """
 
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
-from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from vista.data import InputError
+from vista.tokens.chat_frames import frames
 from vista.tokens.tokenizer import Tokenizer
 
 Template = Literal["plain", "vicuna_v1", "own"]
-# What a template may ask for: no thoughts before an answer (Qwen 3), the same date every day (LLaMA 3).
-FIXED: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 
 
 @lru_cache(maxsize=8)
@@ -78,35 +75,5 @@ class ChatTemplate:
     def _around(self, num_turns: int) -> list[str]:
         """What stands before and after each question."""
         if num_turns not in self._frames:
-            self._frames[num_turns] = self._render(num_turns)
+            self._frames[num_turns] = frames(self._fast, num_turns)
         return self._frames[num_turns]
-
-    def _render(self, num_turns: int) -> list[str]:
-        messages = []
-        for turn in range(num_turns):
-            messages.append({"role": "user", "content": f"Question{turn}."})
-            messages.append({"role": "assistant", "content": f"Answer{turn}."})
-        asked = messages[:-1]
-        try:
-            rendered = self._fast.apply_chat_template(
-                asked, tokenize=False, add_generation_prompt=True, **FIXED
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise InputError(f"the chat template cannot be rendered: {error}") from error
-        frames, text = [], str(rendered)
-        for message in asked:
-            frame, found, text = text.partition(message["content"])
-            if not found:
-                raise InputError(
-                    f"the chat template leaves out what the {message['role']} says; set data.template to plain"
-                )
-            frames.append(frame)
-        frames.append(text)
-        end = str(self._fast.eos_token)
-        # Our answers end with the end token and begin with a space by themselves.
-        before = [
-            frame.lstrip(" ").removeprefix(end) if k else frame
-            for k, frame in enumerate(frames[::2])
-        ]
-        after = [frame.rstrip(" ") for frame in frames[1::2]]
-        return list(chain.from_iterable(zip(before, after, strict=True)))

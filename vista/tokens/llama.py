@@ -118,13 +118,18 @@ def fast_to_json(fast: PreTrainedTokenizerFast) -> dict[str, Any]:
     """The tokenizer as plain containers."""
     names = [name for name in _SPECIAL if getattr(fast, name) is not None]
     special = {name: str(getattr(fast, name)) for name in names}
-    return {"special": special, "tokenizer": json.loads(fast.backend_tokenizer.to_str())}
+    template = {"chat_template": fast.chat_template} if fast.chat_template else {}
+    tokenizer = json.loads(fast.backend_tokenizer.to_str())
+    return {"special": special, "tokenizer": tokenizer, **template}
 
 
 def fast_from_json(state: dict[str, Any]) -> PreTrainedTokenizerFast:
     """The tokenizer of `fast_to_json`."""
     backend = Tokenizer.from_str(json.dumps(state["tokenizer"]))
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **state["special"])
+    template = state.get("chat_template")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, chat_template=template, **state["special"]
+    )
 
 
 def visible_bytes(fast: PreTrainedTokenizerFast) -> list[bytes]:

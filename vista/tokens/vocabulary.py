@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from vista.data import InputError
 from vista.tokens.byte_level import PLAIN_BRACKET, SPACE, is_byte_level, writes_bos
+from vista.tokens.chat_frames import end_of_turn
 from vista.tokens.instructions import InstructionTokenizer
 from vista.tokens.llama import (
     MARKS,
@@ -46,6 +47,7 @@ class Vocabulary:
     Attributes:
         number_ids: the ids of 0, 1, ..., 999 inside a bracket.
         begin: the token before a text, if the LLM has one.
+        eos_id: the token that ends an answer, that of the LLM's own chat template where it has one.
         special_ids: control tokens, which write nothing.
         added_ids: coordinates and marks, which no LLM knows of itself.
 
@@ -101,7 +103,7 @@ class Vocabulary:
         has_begin = not self.byte_level or writes_bos(self.fast)
         self.begin = [vocabulary[str(self.fast.bos_token)]] if has_begin else []
         self.bos_id = self.begin[0] if self.begin else None
-        self.eos_id = vocabulary[str(self.fast.eos_token)]
+        self.eos_id = vocabulary[end_of_turn(self.fast)]
         self.pad_id = vocabulary[str(self.fast.pad_token)]
         space = SPACE if self.byte_level else "▁"
         self.open_id, self.bare_open_id = vocabulary[f"{space}["], vocabulary["["]

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
+from vista.models.merged import plain_names
 from vista.models.pixels import pixels_of
 from vista.models.towers import build_tower
 from vista.models.vistallm import VistaLLM, length_groups
@@ -54,6 +55,8 @@ class UnitFlops:
 def unit_flops(model: VistaLLM) -> UnitFlops:
     """Count on the meta device; parts that are frozen in the model are frozen there.
 
+    Adapters are not counted: of a model of 7 billion parameters they are a few thousandths.
+
     A pass costs the sum of all its parts, so that one more image or token shows what it costs.
     """
     bare = _without_weights(model)
@@ -89,8 +92,9 @@ def _without_weights(model: VistaLLM) -> VistaLLM:
             AutoModelForCausalLM.from_config(model.language_model.config),
             model.image_token_id,
         )
+    own = plain_names(name for name, _ in model.named_parameters())
     for name, parameter in bare.named_parameters():
-        parameter.requires_grad_(model.get_parameter(name).requires_grad)
+        parameter.requires_grad_(model.get_parameter(own[name]).requires_grad)
     return bare.train()
 
 

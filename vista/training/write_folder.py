@@ -63,6 +63,7 @@ class FolderWriter:
             InputError: a number is too large for the type.
         """
         own = None if tokenizer.instructions is None else tokenizer.instructions.to_json()
+        self.model.language_model.config.eos_token_id = tokenizer.eos_id  # where its answers end
         instructions = instruction_tokenizer(tokenizer.fast, own)
         names = [name for name in self.shapes if name not in self.tied]
         if is_instructblip(self.model):

@@ -22,7 +22,7 @@ PER_CORE = 4  # loader processes of a core: they wait for the disk most of the t
 # Optional packages, what they are for, and the words in settings that ask for them.
 EXTRAS = {
     "torchvision": ("image processors of transformers' fast kind", ("processor",)),
-    "peft": ("LoRA", ("lora",)),
+    "peft": ("LoRA", ("adapters",)),
     "bitsandbytes": ("weights in four bits", ("qlora", "nf4", "quantization")),
 }
 

@@ -12,7 +12,7 @@ from datamodules.commands.health.finding import Finding, fault
 from vista.app.runs import find_checkpoint, find_file, run_of
 from vista.app.strict_yaml import Settings, read_config
 from vista.data import InputError
-from vista.models.config_file import differing
+from vista.models.config_check import differing
 from vista.models.vistallm import VistaLLM
 from vista.models.weights import Filling, check_shapes, load_part, load_queries
 from vista.module import text_settings
