@@ -41,8 +41,8 @@ def make_page(options: DemoOptions) -> Page:
         InputError: there is no such model, or it is damaged.
     """
     load_entry_points()
-    for path in options.plugin:
-        load_plugin(path)
+    for plugin in options.plugin:
+        load_plugin(plugin)
     path = find_checkpoint(options.ckpt_path or newest_or_own())
     say(f"checkpoint: {path}")
     loaded = load(path, settings_of(path, options.config))
