@@ -138,7 +138,7 @@ def test_copies(tab):
     assert len(coco["annotations"]) == 1
 
 
-def test_broken_files_are_sentences_on_the_page(tab):
+def test_broken_files_are_sentences_on_the_page(tab, tmp_path):
     files = {
         "huge.png": (
             png_header(60_000, 60_000),
@@ -148,7 +148,8 @@ def test_broken_files_are_sentences_on_the_page(tab):
         "long.png": (bytes(30_000_000), "long.png is too large: more than 20 MB"),
     }
     for name, (content, sentence) in files.items():
-        tab.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": content}])
+        (tmp_path / name).write_bytes(content)
+        tab.set_input_files("#files", tmp_path / name)
         tab.locator("#problem", has_text=sentence).wait_for()
     assert tab.locator("figure").count() == 0
     upload(tab, "large red circle")
