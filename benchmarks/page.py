@@ -8,6 +8,7 @@ Needs Debian's Chromium and playwright. Seconds from the click on `Ask` to the f
 
 import argparse
 import json
+import re
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,7 @@ def asked_in(tab: Any) -> tuple[float, float]:
     tab.click("#anew")
     begin = time.perf_counter()
     tab.click("#ask")
-    tab.wait_for_function("(document.querySelector('.answer')?.textContent ?? '...') !== '...'")
+    tab.locator(".answer", has_text=re.compile("[^. ]")).wait_for()
     first = time.perf_counter() - begin
     tab.wait_for_selector(".turn button")
     return first, time.perf_counter() - begin

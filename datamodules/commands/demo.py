@@ -4,6 +4,7 @@ python main.py demo                             the newest run, else the weights
 python main.py demo --ckpt_path exported        a run, a checkpoint or a folder of `export`
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import tasks  # noqa: F401  (makes them known)
@@ -15,6 +16,7 @@ from vista.app.runs import find_checkpoint, newest_or_own
 from vista.data import InputError
 from vista.page.answerer import Answerer
 from vista.page.page import Page
+from vista.page.server import HOST, listen, server_of
 from vista.printable import say
 
 
@@ -24,10 +26,8 @@ def main(options: DemoOptions) -> None:
     Raises:
         InputError: gradio is missing, the port is taken, or the model cannot be loaded.
     """
-    try:
-        from vista.page.server import HOST, listen, server_of
-    except ImportError as error:
-        raise InputError("the page needs gradio: pip install 'vistallm[demo]'") from error
+    if find_spec("gradio") is None:
+        raise InputError("the page needs gradio: pip install 'vistallm[demo]'")
     listening = listen(options.port)  # before the model: a port that is taken is said at once
     page = make_page(options)
     say(f"{page.name} answers at http://{HOST}:{listening.getsockname()[1]} (end it by Ctrl-C)")
@@ -41,8 +41,8 @@ def make_page(options: DemoOptions) -> Page:
         InputError: there is no such model, or it is damaged.
     """
     load_entry_points()
-    for path in options.plugin:
-        load_plugin(path)
+    for plugin in options.plugin:
+        load_plugin(plugin)
     path = find_checkpoint(options.ckpt_path or newest_or_own())
     say(f"checkpoint: {path}")
     loaded = load(path, settings_of(path, options.config))

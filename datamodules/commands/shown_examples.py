@@ -23,10 +23,10 @@ def shown_examples() -> list[ShownExample]:
     group = [_scene(names, seed=2 + k) for k, names in enumerate(GROUPS)]
     one = [_file(scene, "shapes.png")]
     several = [_file(each, f"group_{k}.png") for k, each in enumerate(group, 1)]
-    square = next(item for item in scene.objects if item.kind.shape == "square")
-    corners = [(number / SIDE) for number in square.box]
+    circle = next(item for item in scene.objects if item.kind.shape == "circle")
+    corners = [number / SIDE for number in circle.box]
     box = {"kind": "box", "image": 0, "points": [corners[:2], corners[2:]]}
-    point = {"kind": "point", "image": 0, "points": [[square.x / SIDE, square.y / SIDE]]}
+    point = {"kind": "point", "image": 0, "points": [[circle.x / SIDE, circle.y / SIDE]]}
     return [
         ShownExample("The mask of an object", "res", "the large red circle", one),
         ShownExample("The box of an object", "rec", "the blue square", one),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 import pytest
@@ -10,6 +11,7 @@ from datamodules.commands.demo import make_page
 from datamodules.commands.options import DemoOptions
 from tests.tiny import ROOT
 from vista.page.page import Page
+from vista.page.server import HOST, listen, server_of
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +19,9 @@ def page() -> Page:
     return make_page(DemoOptions(ckpt_path=str(ROOT / "weights")))
 
 
-@pytest.fixture(scope="session")
-def url(page: Page) -> Iterator[str]:
-    pytest.importorskip("gradio")
-    from vista.page.server import HOST, listen, server_of
-
+@contextmanager
+def served(page: Page) -> Iterator[str]:
+    """The address of a server of the page."""
     listening = listen(0)
     server = server_of(page)
     Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
@@ -29,3 +29,10 @@ def url(page: Page) -> Iterator[str]:
         time.sleep(0.05)
     yield f"http://{HOST}:{listening.getsockname()[1]}/"
     server.should_exit = True
+
+
+@pytest.fixture(scope="session")
+def url(page: Page) -> Iterator[str]:
+    pytest.importorskip("gradio")
+    with served(page) as address:
+        yield address

@@ -30,7 +30,7 @@ def coco_of(
     images = []
     for number, (name, (height, width)) in enumerate(zip(names, sizes, strict=True), 1):
         images.append({"id": number, "file_name": name, "height": height, "width": width})
-    annotations = []
+    annotations: list[Record] = []
     for shape in shapes:
         if shape["kind"] in ("open", "empty"):
             continue

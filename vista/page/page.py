@@ -99,7 +99,11 @@ class Page:
             raise InputError("there is no such example")
         example = self.examples[number]
         pictures = [self.pictures.add(content, name) for name, content in example.pictures]
-        asked = {"task": example.task, "words": example.words, "regions": list(example.regions)}
+        asked: dict[str, object] = {
+            "task": example.task,
+            "words": example.words,
+            "regions": list(example.regions),
+        }
         return asked | {"pictures": pictures}
 
     def ask(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,26 +12,27 @@ It is reached from this machine alone, and asks no other one.
 
 import socket
 from pathlib import Path
-from typing import Any
-
-import gradio
-import uvicorn
-from fastapi import Body, FastAPI, Request
-from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
-from starlette.concurrency import run_in_threadpool
+from typing import TYPE_CHECKING, Any
 
 from vista.data import InputError
 from vista.page.guard import Guard
 from vista.page.page import Page
 from vista.page.pictures import too_large
 
+if TYPE_CHECKING:  # of the extra `demo`, which need not be installed to look at this file
+    from fastapi import FastAPI
+    from uvicorn import Server
+
 HOST = "127.0.0.1"
 STATIC = Path(__file__).parent / "static"
 
 
-def make_app(page: Page) -> FastAPI:
+def make_app(page: Page) -> "FastAPI":
     """The application: routes of the page, gradio below `/gradio`, files of `static/`."""
+    import gradio
+    from fastapi import FastAPI
+    from fastapi.staticfiles import StaticFiles
+
     limits = page.limits
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, lengths={"/pictures": limits.upload}, other=limits.body)
@@ -44,7 +45,11 @@ def make_app(page: Page) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, page: Page) -> None:
+def _add_routes(app: "FastAPI", page: Page) -> None:
+    from fastapi import Body, Request
+    from fastapi.responses import JSONResponse
+    from starlette.concurrency import run_in_threadpool
+
     @app.exception_handler(InputError)
     def say(request: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=400)
@@ -92,8 +97,8 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def server_of(page: Page) -> uvicorn.Server:
+def server_of(page: Page) -> "Server":
     """What serves a page: `run(sockets=[...])` does until the process is told to stop."""
-    return uvicorn.Server(
-        uvicorn.Config(make_app(page), log_level="warning", timeout_graceful_shutdown=2)
-    )
+    from uvicorn import Config, Server
+
+    return Server(Config(make_app(page), log_level="warning", timeout_graceful_shutdown=2))

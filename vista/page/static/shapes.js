@@ -31,17 +31,20 @@ export function shapeElement(shape, index, size, tag) {
   const group = svg("g", { "data-shape": index, tabindex: 0, role: "img", "aria-label": label });
   const dot = shape.kind === "point" || shape.points.length === 1;
   const line = dot || shape.kind === "open" ? " line" : "";
-  group.append(svg("path", { class: "rim", d, "stroke-linecap": "round", "stroke-width": dot ? 13 : 5 }));
-  group.append(svg("path", { class: `shape${line}${dot ? " dot" : ""}`, d, stroke: color, fill: color }));
-  if (tag && shape.points.length) {
-    const [x, y] = shape.points[0];
-    const text = svg("text", { class: "tag", x: x * size[0], y: y * size[1], "font-size": size[0] / 25 });
-    text.style.fontSize = `${Math.max(size[0], size[1]) / 24}px`;
-    text.style.strokeWidth = `${Math.max(size[0], size[1]) / 120}px`;
-    text.textContent = index + 1;
-    group.append(text);
-  }
+  const round = dot ? " dot" : "";
+  group.append(svg("path", { class: `rim${round}`, d }));
+  group.append(svg("path", { class: `shape${line}${round}`, d, stroke: color, fill: color }));
+  if (tag && shape.points.length) group.append(tagElement(index + 1, shape.points[0], size));
   return group;
+}
+
+// A short text at a point.
+export function tagElement(content, [x, y], size) {
+  const text = svg("text", { class: "tag", x: x * size[0], y: y * size[1] });
+  text.style.fontSize = `${Math.max(...size) / 24}px`;
+  text.style.strokeWidth = `${Math.max(...size) / 120}px`;
+  text.textContent = content;
+  return text;
 }
 
 // The corners of a shape that is looked at, each linked to its two numbers; with their spreads where they are known.
@@ -51,13 +54,12 @@ export function cornerElements(shape, index, size, spreads) {
     const [cx, cy] = [x * size[0], y * size[1]];
     const [rx, ry] = spreads[point] ?? [0, 0];
     if (rx || ry) {
-      const at = { class: "spread", cx, cy, rx: rx * size[0], ry: ry * size[1], "data-of": point };
-      at.display = "none";
-      parts.push(svg("ellipse", at));
+      const [across, down] = [rx * size[0], ry * size[1]];
+      parts.push(svg("ellipse", { class: "spread", cx, cy, rx: across, ry: down, "data-of": point, display: "none" }));
     }
-    const of = { class: "dot", d: `M${cx} ${cy}h0`, stroke: colorOf(index) };
-    parts.push(svg("path", { ...of, stroke: "#000000", "stroke-width": 12 }));
-    parts.push(svg("path", { ...of, "data-shape": index, "data-point": point }));
+    const dot = { class: "dot", d: `M${cx} ${cy}h0` };
+    parts.push(svg("path", { ...dot, class: "dot under" }));
+    parts.push(svg("path", { ...dot, stroke: colorOf(index), "data-shape": index, "data-point": point }));
   });
   return parts;
 }

@@ -1,6 +1,6 @@
 // A picture with what is drawn over it: regions by hand, by pointer or by keys, and the shapes of an answer.
 
-import { cornerElements, pathOf, shapeElement, svg } from "./shapes.js";
+import { cornerElements, pathOf, shapeElement, svg, tagElement } from "./shapes.js";
 
 const STEP = { plain: 0.02, shift: 0.1, alt: 0.002 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -161,12 +161,7 @@ export class Stage {
     const parts = numbered.flatMap(([number, region]) => {
       const path = svg("path", { class: "shape drawn", d: pathOf(region.kind, region.points, this.size) });
       if (region.kind === "point") path.classList.add("dot");
-      const [x, y] = region.points[0];
-      const tag = svg("text", { class: "tag", x: x * this.size[0], y: y * this.size[1] });
-      tag.style.fontSize = `${Math.max(...this.size) / 24}px`;
-      tag.style.strokeWidth = `${Math.max(...this.size) / 120}px`;
-      tag.textContent = `#${number}`;
-      return [path, tag];
+      return [path, tagElement(`#${number}`, region.points[0], this.size)];
     });
     this.regions.replaceChildren(...parts);
   }
