@@ -5,8 +5,11 @@ what nobody gives is the tiny size.
 """
 
 from pathlib import Path
+from typing import Any
 
+from torch import nn
 from transformers import PreTrainedConfig
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.instructblip.configuration_instructblip import InstructBlipQFormerConfig
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
@@ -40,6 +43,7 @@ class QFormer(InstructBlipQFormerModel):
         max_positions: int | None = None,
         weights: Path | None = None,
         architecture: Path | None = None,
+        projector: bool = False,
     ) -> None:
         """Build the QFormer.
 
@@ -59,9 +63,12 @@ class QFormer(InstructBlipQFormerModel):
             weights: safetensors file or folder to start from; none: random.
             architecture: folder whose `config.json` describes the QFormer, in the place of the one beside the weights;
                 it needs no weights.
+            projector: in the place of all layers one linear map of each token of the encoder, of which there must be
+                `num_queries`; the instruction is not read. The paper's ablation without tokenizer (Table 9).
 
         Raises:
-            InputError: what `config.json` says is not what is given, or describes no QFormer.
+            InputError: what `config.json` says is not what is given, or describes no QFormer; or it describes one, or
+                weights are given, where there is a projector.
             MissingFileError: `architecture` holds no `config.json`, or `weights` no weights.
         """
         given = {
@@ -76,12 +83,43 @@ class QFormer(InstructBlipQFormerModel):
         config.vocab_size = max(config.vocab_size, vocab_size)
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        if projector:
+            check_no_folder(folder)
+            config.num_hidden_layers = 0
         super().__init__(config)
+        self.projector: nn.Linear | None = None
+        if projector:
+            for unused in ("embeddings", "layernorm", "encoder"):
+                setattr(self, unused, nn.Identity())
+            self.projector = nn.Linear(encoder_hidden_size, config.hidden_size)
         self.num_queries = _num_queries(folder, num_queries)
         if weights is not None:
             load_part(self, weights, QFORMER)
         else:
             initialize(self, config.hidden_size)
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        """As transformers' own; or the tokens of the encoder by the projector, each beside its query."""
+        if self.projector is None:
+            return super().forward(*args, **inputs)
+        tokens, queries = inputs["encoder_hidden_states"], inputs["query_embeds"]
+        if tokens.shape[1] != queries.shape[1]:
+            raise InputError(
+                f"a projector needs a query for each token of the encoder: set --qformer.num_queries {tokens.shape[1]}"
+            )
+        return BaseModelOutput(last_hidden_state=self.projector(tokens) + queries)
+
+
+def check_no_folder(folder: Path | None) -> None:
+    """Refuse weights where there is nothing of a QFormer that could have them.
+
+    Raises:
+        InputError: a folder is named.
+    """
+    if folder is not None:
+        raise InputError(
+            f"--qformer.projector takes no weights, and {folder} is named; set it to null"
+        )
 
 
 def _checked(
