@@ -1,6 +1,7 @@
 """`benchmarks/ablations.py`: its arithmetic, its page, and that every arm's configs are understood."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +19,8 @@ from benchmarks.ablations import (
 from tasks import Task
 from tests.tiny import FLAGS, ROOT, run
 from vista.app.runs import find_config
+from vista.data import InputError
+from vista.models.parts import QFormer
 from vista.training.checkpoints import read_checkpoint
 
 LARGE = [("no_tokenizer_7b",), ("no_pretraining_7b",)]
@@ -97,6 +100,13 @@ def test_each_step_of_growing_data_has_the_tasks_before_it():
     for fewer, more in pairwise(steps):
         assert more[: len(fewer)] == fewer and len(more) > len(fewer)
     assert not [task for task in steps[-1] if Task.known[task].multi_image]
+
+
+def test_a_projector_takes_no_weights():
+    with pytest.raises(
+        InputError, match=r"--qformer\.projector takes no weights, and weights is named"
+    ):
+        QFormer(projector=True, weights=Path("weights"))
 
 
 def test_without_tokenizer_a_model_trains(tiny_world, tmp_path, monkeypatch):

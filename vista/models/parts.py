@@ -5,17 +5,15 @@ what nobody gives is the tiny size.
 """
 
 from pathlib import Path
-from typing import Any
 
-from torch import nn
 from transformers import PreTrainedConfig
-from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.instructblip.configuration_instructblip import InstructBlipQFormerConfig
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
 
 from vista.data import InputError
 from vista.models.config_file import Values, check_given, described, part_config
 from vista.models.initialize import initialize
+from vista.models.projector import become_projector
 from vista.models.weights import load_part
 
 # What a BERT's layers share with those of a QFormer.
@@ -71,6 +69,8 @@ class QFormer(InstructBlipQFormerModel):
                 weights are given, where there is a projector.
             MissingFileError: `architecture` holds no `config.json`, or `weights` no weights.
         """
+        if projector:
+            check_no_folder(architecture or weights)
         given = {
             "hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "mlp_size": mlp_size,
             "cross_attention_every": cross_attention_every, "max_positions": max_positions,
@@ -84,30 +84,15 @@ class QFormer(InstructBlipQFormerModel):
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         if projector:
-            check_no_folder(folder)
             config.num_hidden_layers = 0
         super().__init__(config)
-        self.projector: nn.Linear | None = None
         if projector:
-            for unused in ("embeddings", "layernorm", "encoder"):
-                setattr(self, unused, nn.Identity())
-            self.projector = nn.Linear(encoder_hidden_size, config.hidden_size)
+            become_projector(self, encoder_hidden_size)
         self.num_queries = _num_queries(folder, num_queries)
         if weights is not None:
             load_part(self, weights, QFORMER)
         else:
             initialize(self, config.hidden_size)
-
-    def forward(self, *args: Any, **inputs: Any) -> Any:
-        """As transformers' own; or the tokens of the encoder by the projector, each beside its query."""
-        if self.projector is None:
-            return super().forward(*args, **inputs)
-        tokens, queries = inputs["encoder_hidden_states"], inputs["query_embeds"]
-        if tokens.shape[1] != queries.shape[1]:
-            raise InputError(
-                f"a projector needs a query for each token of the encoder: set --qformer.num_queries {tokens.shape[1]}"
-            )
-        return BaseModelOutput(last_hidden_state=self.projector(tokens) + queries)
 
 
 def check_no_folder(folder: Path | None) -> None:
