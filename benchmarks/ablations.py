@@ -30,9 +30,17 @@ from vista.geometry import decode_segmentation
 from vista.metrics.overlap import mask_iou, union_mask
 from vista.tokens.tokenizer import Tokenizer
 
-METHODS = ("uniform", "adaptive", "adaptive_refine", "fast")
-POINTS = ("points16", "points32")
+METHODS = ("uniform", "adaptive")
+POINTS = ("points8", "points16", "points24", "points32")
+# Figure 4 of the paper, and the methods that hold more.
 ARMS = [f"{method}+{points}" for points, method in product(POINTS, METHODS)]
+ARMS += [
+    f"{method}+{points}" for points, method in product(POINTS[1::2], ("adaptive_refine", "fast"))
+]
+PARTS = [
+    "no_tokenizer",
+    "scratch_encoder",
+]  # Tables 9 and F.1; those of the paper's size are no arms of the tiny one
 # Without these: compact brackets, decisions weigh alike.
 CROSS = ("", "+paper", "+token", "+paper+token")
 EPOCHS = 2  # of stage1.yaml; the first one is sorted

@@ -144,6 +144,8 @@ def changed(
         room: what is left for pictures.
     """
     one, other = first.answered[score], second.answered[score]
+    if (one.ranks == other.ranks).all():  # only a score that is not ranked by has changed
+        return ""
     moved = sorted(places, key=lambda place: float(other.ranks[place] - one.ranks[place]))
     ends = {f"{first.name} is better": moved[:EACH], f"{second.name} is better": moved[::-1][:EACH]}
     parts = []

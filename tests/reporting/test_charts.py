@@ -25,7 +25,8 @@ def test_lines_stand_where_their_values_are():
 
 
 def test_one_point_is_a_chart():
-    assert "polyline" in line_chart([Line("a", [(1, 2.0)])], "steps")
+    chart = line_chart([Line("a", [(1, 2.0)]), Line("b", [(k, 1.0) for k in range(50)])], "steps")
+    assert chart.count("<circle") == 1, "of many points none is marked"
 
 
 def test_thinning_keeps_the_last_step_and_the_mean():

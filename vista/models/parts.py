@@ -14,6 +14,7 @@ from vista.data import InputError
 from vista.models.config_check import check_given
 from vista.models.config_file import Values, described, part_config
 from vista.models.initialize import initialize
+from vista.models.projector import become_projector
 from vista.models.weights import load_part
 
 # What a BERT's layers share with those of a QFormer.
@@ -41,6 +42,7 @@ class QFormer(InstructBlipQFormerModel):
         max_positions: int | None = None,
         weights: Path | None = None,
         architecture: Path | None = None,
+        projector: bool = False,
     ) -> None:
         """Build the QFormer.
 
@@ -60,11 +62,16 @@ class QFormer(InstructBlipQFormerModel):
             weights: safetensors file or folder to start from; none: random.
             architecture: folder whose `config.json` describes the QFormer, in the place of the one beside the weights;
                 it needs no weights.
+            projector: in the place of all layers one linear map of each token of the encoder, of which there must be
+                `num_queries`; the instruction is not read. The paper's ablation without tokenizer (Table 9).
 
         Raises:
-            InputError: what `config.json` says is not what is given, or describes no QFormer.
+            InputError: what `config.json` says is not what is given, or describes no QFormer; or it describes one, or
+                weights are given, where there is a projector.
             MissingFileError: `architecture` holds no `config.json`, or `weights` no weights.
         """
+        if projector:
+            check_no_folder(architecture or weights)
         given = {
             "hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "mlp_size": mlp_size,
             "cross_attention_every": cross_attention_every, "max_positions": max_positions,
@@ -77,12 +84,28 @@ class QFormer(InstructBlipQFormerModel):
         config.vocab_size = max(config.vocab_size, vocab_size)
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        if projector:
+            config.num_hidden_layers = 0
         super().__init__(config)
+        if projector:
+            become_projector(self, encoder_hidden_size)
         self.num_queries = _num_queries(folder, num_queries)
         if weights is not None:
             load_part(self, weights, QFORMER)
         else:
             initialize(self, config.hidden_size)
+
+
+def check_no_folder(folder: Path | None) -> None:
+    """Refuse weights where there is nothing of a QFormer that could have them.
+
+    Raises:
+        InputError: a folder is named.
+    """
+    if folder is not None:
+        raise InputError(
+            f"--qformer.projector takes no weights, and {folder} is named; set it to null"
+        )
 
 
 def _checked(

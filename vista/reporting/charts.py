@@ -12,6 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 24  # room around a chart of lines
 RADIUS = 140  # of the radar
 MIDDLE_X, MIDDLE_Y = 330, 175  # of it, in a picture that has room for words at its sides
 MOST_POINTS = 400  # of a line: a longer training is thinned
+MOST_DOTS = 12  # points of a line that are marked: of one alone nothing else would be seen
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 Point = tuple[float, float]
 
@@ -68,10 +69,12 @@ def line_chart(lines: Sequence[Line], label: str, marks: Sequence[float] = ()) -
             f'<path class="grid" stroke-dasharray="3" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
         )
     for index, line in enumerate(lines):
-        path = _joined(map(place, thinned(line.points)))
-        drawn.append(
-            f'<polyline {stroke(index)} points="{path}"><title>{escape(line.name)}</title></polyline>'
-        )
+        places = [place(point) for point in thinned(line.points)]
+        title = f"<title>{escape(line.name)}</title>"
+        drawn.append(f'<polyline {stroke(index)} points="{_joined(places)}">{title}</polyline>')
+        if len(places) <= MOST_DOTS:
+            dots = "".join(f'<circle r="3" cx="{x:.1f}" cy="{y:.1f}"/>' for x, y in places)
+            drawn.append(f'<g fill="{color(index)}">{dots}</g>')
     drawn.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">{x0:g}</text>')
     drawn.append(
         f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{x1:g} {escape(label)}</text>'
