@@ -111,8 +111,7 @@ class ImageTransform:
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 
-        self.image_size = image_size
-        self.augment = augment
+        self.image_size, self.augment = image_size, augment
         resize = albumentations.Resize(
             image_size, image_size, interpolation=cv2.INTER_CUBIC, area_for_downscale="image"
         )
