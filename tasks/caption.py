@@ -5,6 +5,7 @@
 COCO captions (https://cocodataset.org, arXiv:1504.00325), scored as its evaluation server does.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from math import ceil
 
@@ -25,6 +26,7 @@ class Caption(Task):
     name = "caption"
     datasets = frozenset({"coco"})
     fields = frozenset({"captions"})
+    answer_fields = frozenset({"captions"})
     headline = "CIDEr"
     halfway = 200.0  # so a point of CIDEr counts for half a percent at most
     baseline_name = "best constant caption"
@@ -52,6 +54,11 @@ class Caption(Task):
     def reference(self, annotation: Annotation) -> Reference:
         """All captions of the image."""
         return {"id": annotation.id, "captions": list(annotation.captions)}
+
+    def submission(self, answers: Iterable[tuple[Annotation, Prediction]]) -> tuple[str, str]:
+        """The list of image ids and captions that COCO's caption server takes."""
+        rows = [{"image_id": int(a.id), "caption": prediction.answer} for a, prediction in answers]
+        return ".json", json.dumps(rows)
 
     def evaluator(self) -> CaptionMetric:
         """COCO's caption scores."""
