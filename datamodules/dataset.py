@@ -90,8 +90,7 @@ class Encoding:
         unreadable = [file for file in files_of(samples) if file in self.unreadable]
         # Missing files were named when the run began.
         named = [self.unreadable[file] for file in unreadable if is_file(Path(file))]
-        misshapen = chain.from_iterable(map(self._misshapen, samples))
-        return [*named, *dict.fromkeys(misshapen)]
+        return [*named, *dict.fromkeys(chain.from_iterable(map(self._misshapen, samples)))]
 
     def _misshapen(self, sample: Sample) -> list[str]:
         """A sentence for each image on which the regions of a sample lie elsewhere."""

@@ -5,6 +5,7 @@
 COCO captions (https://cocodataset.org, arXiv:1504.00325), scored as its evaluation server does.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from math import ceil
 
@@ -27,6 +28,7 @@ class Caption(Task):
     name = "caption"
     datasets = frozenset({"coco"})
     fields = frozenset({"captions"})
+    answer_fields = frozenset({"captions"})
     headline = "CIDEr"
     halfway = 200.0  # so a point of CIDEr counts for half a percent at most
     baseline_name = "best constant caption"
@@ -65,6 +67,11 @@ class Caption(Task):
         """CIDEr of one caption, as a share of the 1000 that are the most."""
         caption = "" if prediction.malformed else strip_markup(prediction.answer)
         return self.cider(caption, reference["captions"])
+
+    def submission(self, answers: Iterable[tuple[Annotation, Prediction]]) -> tuple[str, str]:
+        """The list of image ids and captions that COCO's caption server takes."""
+        rows = [{"image_id": int(a.id), "caption": prediction.answer} for a, prediction in answers]
+        return ".json", json.dumps(rows)
 
     def evaluator(self) -> CaptionMetric:
         """COCO's caption scores."""

@@ -28,20 +28,22 @@ class REC(Task):
     baseline_name = "a random object's true box"
 
     def target(self, annotation: Annotation) -> str:
-        """`[x0, y0, x1, y1]`."""
-        return self.codec.box_to_text(annotation.boxes[0], size_of(annotation))
+        """`[x0, y0, x1, y1]`; empty for an expression that fits nothing."""
+        return self.codec.boxes_to_text(annotation.boxes[:1], size_of(annotation))
 
     def grammar(self, annotation: Annotation) -> Grammar:
-        """One bracket of four numbers."""
-        return (Regions(numbers=4, num_bins=self.codec.num_bins),)
+        """One bracket of four numbers; none, too, where the data set has expressions that fit nothing."""
+        none = may_be_none(annotation)
+        return (Regions(numbers=4, none=none, num_bins=self.codec.num_bins),)
 
     def parse(self, text: str, annotation: Annotation) -> Prediction:
-        """The boxes of the text, xyxy in pixels."""
+        """The boxes of the text, xyxy in pixels; words without coordinates mean none where that is an answer."""
         boxes, malformed = self.codec.parse_boxes(text, size_of(annotation))
-        return Prediction(text=text, boxes=boxes, malformed=malformed or len(boxes) != 1)
+        one = len(boxes) == 1 or (not boxes and may_be_none(annotation))
+        return Prediction(text=text, boxes=boxes, malformed=malformed or not one)
 
     def reference(self, annotation: Annotation) -> Reference:
-        """The annotated box."""
+        """The annotated box, or none."""
         return {"boxes": list(annotation.boxes)}
 
     def evaluator(self) -> Evaluator:
@@ -54,10 +56,15 @@ class REC(Task):
         boxes: dict[str, list[Box]] = defaultdict(list)  # of each image, in the order of the file
         for a in annotations:
             # Several expressions name one object.
-            if a.boxes[0] not in boxes[a.images[0]]:
-                boxes[a.images[0]].append(a.boxes[0])
+            boxes[a.images[0]] += [box for box in a.boxes[:1] if box not in boxes[a.images[0]]]
         predictions = []
         for a in annotations:
             objects = boxes[a.images[0]]
-            predictions.append(Prediction(boxes=[objects[rng.integers(len(objects))]]))
+            chosen = [objects[rng.integers(len(objects))]] if objects else []
+            predictions.append(Prediction(boxes=chosen))
         return predictions
+
+
+def may_be_none(annotation: Annotation) -> bool:
+    """Whether an annotation is of a data set in which some expressions fit nothing, so that no box is an answer."""
+    return bool(annotation.extra.get("may_be_none"))

@@ -46,7 +46,9 @@ class RES(Task):
         """The annotated mask, and what the codec makes of it for the paper-style score."""
         mask = self._mask(annotation)  # bool (H, W)
         redrawn, _ = self.codec.parse_masks(self.codec.mask_to_text(mask), mask.shape)
-        return {"mask": mask, "target_mask": union_mask(redrawn, mask.shape)}
+        ignored = annotation.extra.get("ignored")  # an RLE of ReasonSeg
+        drawn = decode_segmentation(ignored, size_of(annotation)) if ignored else None
+        return {"mask": mask, "target_mask": union_mask(redrawn, mask.shape), "ignored": drawn}
 
     def evaluator(self) -> Evaluator:
         """Overlap of masks at the original size."""

@@ -1,7 +1,8 @@
-"""Files inside tar shards (webdataset's layout): a path that leads through a `.tar` names one of its members.
+"""Files inside files: a path that leads through a tar shard (webdataset's layout) names one of its members.
 
     load_image(Path("my_data/shards/train-000003.tar/0001.jpg"))
     names_in(Path("my_data/shards/train-000003.tar"))       # ["0001.jpg", "0001.json", ...]
+    load_image(Path("groundingme/data/test-00000-of-00004.parquet/17"))     # the image of a row, see in_parquet.py
 
 Where each member lies is looked up once and kept beside the shard, sorted and memory-mapped, so that any member is read
 by itself: the order of training is that of files, and no process holds the names of millions of images.
@@ -9,6 +10,7 @@ by itself: the order of training is that of files, and no process holds the name
 
 import io
 import os
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,9 +22,11 @@ from uuid import uuid4
 import pyarrow as pa
 
 from vista.errors import InputError, MissingFileError
+from vista.in_parquet import image_of_row, num_rows
 from vista.tar import members
 
-ENDING = ".tar"
+ENDING, PARQUET = ".tar", ".parquet"
+OUTER = re.compile(r"(?<=\.tar)/|(?<=\.parquet)/")
 LARGEST = 1 << 28  # bytes of a member that is read: no image or record has more
 FORM = "1"  # raise it when the same shard gives another index
 SCHEMA = pa.schema([("name", pa.binary()), ("offset", pa.int64()), ("size", pa.int64())])
@@ -53,6 +57,8 @@ def opened(path: Path) -> Path | Packed:
     if led is None:
         return path
     shard, name = led
+    if shard.suffix == PARQUET:
+        return Packed(path, image_of_row(shard, name))
     found = _index(shard).find(name)
     if found is None:
         raise MissingFileError(f"there is no {name} in the shard {shard}")
@@ -70,7 +76,12 @@ def opened(path: Path) -> Path | Packed:
 def is_file(path: Path) -> bool:
     """Whether there is such a file, or such a member of a shard; an InputError where the shard cannot be used."""
     led = through(str(path))
-    return path.is_file() if led is None else _index(led[0]).find(led[1]) is not None
+    if led is None:
+        return path.is_file()
+    shard, name = led
+    if shard.suffix == PARQUET:
+        return name in _below(shard, "")
+    return _index(shard).find(name) is not None
 
 
 def names_in(folder: Path) -> list[str]:
@@ -109,16 +120,16 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def through(path: str) -> tuple[Path, str] | None:
     """The shard that a path leads through, and the name of the member; None where it leads through none."""
-    start = path.find(f"{ENDING}/")
-    while start >= 0:
-        end = start + len(ENDING)
-        if os.path.isfile(path[:end]):
-            return Path(path[:end]), path[end + 1 :]
-        start = path.find(f"{ENDING}/", end)
+    for match in OUTER.finditer(path):
+        if os.path.isfile(path[: match.start()]):
+            return Path(path[: match.start()]), path[match.end() :]
     return None
 
 
 def _below(shard: Path, start: str) -> list[str]:
+    """What follows `start` in the names of a shard that begin so, sorted."""
+    if shard.suffix == PARQUET:
+        return [] if start else [str(row) for row in range(num_rows(shard))]
     return [name.removeprefix(start) for name in _index(shard).below(start)]
 
 

@@ -19,7 +19,8 @@ from rich.table import Table
 from datamodules.commands.configured import Setup
 from datamodules.commands.options import ScoreOptions
 from datamodules.commands.result_files import Answer
-from datamodules.commands.score import answers_in, choose_score, predict, read_scored, setup_of
+from datamodules.commands.score import answers_in, predict, read_scored
+from datamodules.commands.score_names import choose_score, setup_of
 from datamodules.source import LoadedSource
 from vista.app.intervals import sampled_score
 from vista.app.runs import RUNS

@@ -45,6 +45,7 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("iconqa", "test"): ("samples", 6_316),
     ("hateful_memes", "dev_seen"): ("samples", 500),
     ("hateful_memes", "test_seen"): ("samples", 1_000),
+    ("groundingme", "test"): ("samples", 1_005),
     ("pope", "random"): ("samples", 3_000),
     ("pope", "popular"): ("samples", 3_000),
     ("pope", "adversarial"): ("samples", 3_000),

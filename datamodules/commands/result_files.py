@@ -26,6 +26,7 @@ from datamodules.commands.system_answers import (
     of_ref_l4,
 )
 from datamodules.readers.files import json_items
+from tasks.rec import may_be_none
 from vista.data import Annotation, InputError
 from vista.predictions import numbered_lines
 
@@ -169,10 +170,10 @@ def _from_coco(path: Path, annotations: Sequence[Annotation], task: str) -> Iter
     for region in of_coco(_items(path), annotations):
         answers.setdefault(region.id, _of_region(region, [])).regions.append(region)
     yield from answers.values()
-    if task in NONE_IS_AN_ANSWER:
-        for annotation in annotations:
-            if annotation.id not in answers:
-                yield Answer(str(path), annotation.id, "")
+    for annotation in annotations:
+        none = task in NONE_IS_AN_ANSWER or may_be_none(annotation)
+        if none and annotation.id not in answers:
+            yield Answer(str(path), annotation.id, "")
 
 
 def _from_ref_l4(path: Path, annotations: Sequence[Annotation]) -> Iterator[Answer]:

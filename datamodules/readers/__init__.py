@@ -8,6 +8,7 @@ from datamodules.readers.coseg_groups import CoSegGroupsReader
 from datamodules.readers.flickr30k_entities import Flickr30kEntitiesReader
 from datamodules.readers.folder import FolderReader
 from datamodules.readers.grefcoco import GRefCOCOReader
+from datamodules.readers.groundingme import GroundingMEReader
 from datamodules.readers.groupwise_res import AttCoSegReader, GroupwiseRESReader
 from datamodules.readers.hateful_memes import HatefulMemesReader
 from datamodules.readers.iconqa import IconQAReader
@@ -17,6 +18,7 @@ from datamodules.readers.nlvr2 import NLVR2Reader
 from datamodules.readers.pointingqa import LocalQAReader, LookTwiceReader
 from datamodules.readers.pope import POPEReader
 from datamodules.readers.reader import Reader
+from datamodules.readers.reasonseg import ReasonSegReader
 from datamodules.readers.ref_l4 import RefL4Reader
 from datamodules.readers.refcoco_m import RefCOCOMReader
 from datamodules.readers.refer import RefCOCOgReader, RefCOCOPlusReader, RefCOCOReader
@@ -37,6 +39,7 @@ READERS: dict[str, type[Reader]] = {
     "flickr30k_entities": Flickr30kEntitiesReader,
     "folder": FolderReader,
     "grefcoco": GRefCOCOReader,
+    "groundingme": GroundingMEReader,
     "groupwise_res": GroupwiseRESReader,
     "hateful_memes": HatefulMemesReader,
     "iconqa": IconQAReader,
@@ -46,6 +49,7 @@ READERS: dict[str, type[Reader]] = {
     "looktwice": LookTwiceReader,
     "nlvr2": NLVR2Reader,
     "pope": POPEReader,
+    "reasonseg": ReasonSegReader,
     "ref_l4": RefL4Reader,
     "refcoco": RefCOCOReader,
     "refcoco_m": RefCOCOMReader,

@@ -4,6 +4,7 @@ https://cocodataset.org (annotations CC BY 4.0); Karpathy's split: https://cs.st
 Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; Chen et al., Microsoft COCO Captions, 2015.
 
     coco/annotations/captions_train2017.json     {"images": [...], "annotations": [...]}
+    coco/annotations/image_info_test2014.json    images alone: the captions of `test2014` are hidden
     coco/annotations/instances_train2017.json    the same, and "categories"
     coco/dataset_coco.json                       Karpathy's split of the 2014 release
     coco/train2017/000000000009.jpg              2014: coco/train2014/COCO_train2014_000000000009.jpg
@@ -28,6 +29,7 @@ from vista.data import Annotation, Size
 from vista.unsound import shown
 
 SOURCE = "https://cocodataset.org/#download"
+HIDDEN = "test2014"  # its captions are not published
 FLICKR_ID = re.compile(r"/(\d+)_\w+\.jpg$")
 # split -> Karpathy's names of its parts
 KARPATHY = {
@@ -51,11 +53,13 @@ class CocoReader(Reader):
 
     name = "coco"
     fields = frozenset({"captions", "sizes"})
-    splits: tuple[str, ...] = ("train2017", "val2017", "train2014", "val2014", *KARPATHY)
+    splits: tuple[str, ...] = ("train2017", "val2017", "train2014", "val2014", HIDDEN, *KARPATHY)
     source = SOURCE
 
     def __init__(self, root: Path | str, split: str) -> None:
         super().__init__(root, split)
+        if split == HIDDEN:
+            self.fields = self.fields - {"captions"}
         if split in KARPATHY:
             self.fields = frozenset({"captions"})
             self.source = (
@@ -66,9 +70,10 @@ class CocoReader(Reader):
         if self.split in KARPATHY:
             yield from self._karpathy()
             return
-        file = Official(self, self.file(f"coco/annotations/captions_{self.split}.json"))
+        name = "image_info" if self.split == HIDDEN else "captions"
+        file = Official(self, self.file(f"coco/annotations/{name}_{self.split}.json"))
         captions: dict[int, list[str]] = defaultdict(list)
-        for record in file.records("annotations", CAPTION):
+        for record in file.records("annotations", CAPTION) if self.split != HIDDEN else ():
             captions[record["image_id"]].append(record["caption"])
         for image in file.records("images", NAMED):
             path = image_path(self, image["file_name"], image["id"])
@@ -100,7 +105,7 @@ class CocoReader(Reader):
         kept = tuple(caption for caption in captions if caption.strip())
         if len(kept) < len(captions):
             self.leave_out(image_id, f"{len(captions) - len(kept)} of its captions are empty")
-        if kept:
+        if kept or self.split == HIDDEN:
             yield Annotation(
                 id=str(image_id),
                 images=(path,),

@@ -11,6 +11,7 @@ import yaml
 
 from datamodules.readers import READERS
 from datamodules.source import LoadedSource, Source, check_source
+from datamodules.splits import Splits
 from tasks import Task
 from tasks.vcr import ANSWERS
 from tests.tiny import run
@@ -19,6 +20,7 @@ from vista.codec.codec import Codec
 from vista.data import Annotation, Prediction
 from vista.draw import save_png
 from vista.metrics.vcr import leaderboard
+from vista.predictions import write_submission
 
 FORMATS = Path(__file__).parents[1] / "formats"
 SOURCES = {
@@ -115,6 +117,28 @@ def test_score_makes_the_same_files_of_the_answers(answered, capsys):
     assert outcome.code == 0, outcome.err
     assert submissions(folder / "predictions") == made
     assert outcome.out.count(NOTHING) == 2 * len(HIDDEN)  # a line and a row of the table each
+
+
+def test_captions_go_to_cocos_server(tmp_path):
+    """As https://cocodataset.org/#format-results has it: image_id is a number, caption a text, one of each image."""
+    source = Source("caption", "coco", test={"caption_coco_test": "test2014"})
+    check_source("caption", source)
+    splits = Splits(FORMATS, Codec(), tmp_path)
+    (asked,) = splits.load({"caption": source}, "test")
+    assert not asked.scored and [a.id for a in asked.annotations] == ["1", "16"]
+    assert [a.images for a in asked.annotations] == [
+        ("coco/test2014/COCO_test2014_000000000001.jpg",),
+        ("coco/test2014/COCO_test2014_000000000016.jpg",),
+    ]
+    assert asked.question(asked.annotations[0])[0][1] == ""
+    file = write_submission(
+        tmp_path / "caption_coco_test", asked, lambda a: asked.task.parse(f"a cat  {a.id}", a)
+    )
+    assert file is not None and file.name == "caption_coco_test.submission.json"
+    assert json.loads(file.read_text()) == [
+        {"image_id": 1, "caption": "a cat 1"},
+        {"image_id": 16, "caption": "a cat 16"},
+    ]
 
 
 def test_vcr_is_asked_for_the_reason_of_each_answer():

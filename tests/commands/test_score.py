@@ -12,7 +12,8 @@ import yaml
 from datamodules import missing
 from datamodules.commands.configured import read_setup
 from datamodules.commands.result_files import read_answers
-from datamodules.commands.score import by_id, choose_score, read_scored, score
+from datamodules.commands.score import by_id, read_scored, score
+from datamodules.commands.score_names import choose_score
 from datamodules.readers import READERS
 from datamodules.source import LoadedSource
 from tasks import Task

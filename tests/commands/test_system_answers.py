@@ -21,6 +21,7 @@ SOURCES = {
     "grec": {"task": "grec", "dataset": "grefcoco", "test": {"grec_val": "val"}},
     "pope": {"task": "pope", "dataset": "pope", "test": {"pope_random": "random"}},
     "caption": {"task": "caption", "dataset": "coco", "test": {"caption_coco": "val2017"}},
+    "refusal": {"task": "rec", "dataset": "groundingme", "test": {"refusal_test": "test"}},
 }
 
 
@@ -206,6 +207,16 @@ def test_a_region_that_is_none_is_said_in_one_sentence(questions, scores, name, 
         result = {"segmentation": {"size": [2, 2], "counts": [4]}}
     with pytest.raises(InputError, match=sentence):
         scores(name, "coco", [{"image_id": annotations[0].id, **result}])
+
+
+def test_no_result_is_a_refusal_where_some_expressions_fit_nothing(questions, scores):
+    _, annotations = questions("refusal_test")
+    results = [
+        {"image_id": a.id, "bbox": xywh(a.boxes[0]), "score": 1.0} for a in annotations if a.boxes
+    ]
+    assert len(results) == len(annotations) - 1
+    found = scores("refusal_test", "coco", results)
+    assert found["test/refusal_test/pr50"] == found["test/refusal_test/n_acc"] == 100.0
 
 
 def test_predictions_of_ref_l4(questions, scores):

@@ -4,6 +4,9 @@
 
 Strict, as shikras/shikra `mllm/dataset/single_image_dataset/rec.py` @ff79a4c. SeqTR, PolyFormer and Ferret take >= 0.5,
 MDETR's evaluator GIoU >= 0.5. https://github.com/lichengunc/refer
+
+Where some expressions fit nothing (GroundingME), no box is right there, with an IoU of 1, as in
+lirang04/GroundingME `evaluate.py`; `n_acc` is the share of them that is refused, as in GREC.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,16 +24,20 @@ def rec_iou(boxes: Sequence[Box], truth: Box) -> float:
 
 
 class RECMetric(Evaluator):
-    """Precision at 0.5 and mean IoU. Reference: `{"boxes": [xyxy]}`; prediction: `boxes`, pixels.
+    """Precision at 0.5 and mean IoU. Reference: `{"boxes": [xyxy]}`, none for an expression that fits nothing.
 
-    Keys: `pr50`, `mean_iou`.
+    Prediction: `boxes`, pixels; none and not malformed means "there is no such object". Keys: `pr50`, `mean_iou`, and
+    `n_acc` where there are expressions that fit nothing.
     """
 
     def __init__(self) -> None:
-        super().__init__("iou", "above_50")
+        super().__init__("iou", "above_50", "empty", "empty_right")
 
     def sample(self, pred: Prediction, ref: Reference) -> dict[str, float]:
         """The IoU of one expression."""
+        if not ref["boxes"]:
+            right = float(not pred.malformed and not pred.boxes)
+            return {"iou": right, "above_50": right, "empty": 1, "empty_right": right}
         # More boxes than one are no answer to "which one": they earn nothing, whichever is right.
         iou = 0.0 if pred.malformed else rec_iou(pred.boxes, ref["boxes"][0])
         return {"iou": iou, "above_50": float(iou > 0.5)}
@@ -38,7 +45,10 @@ class RECMetric(Evaluator):
     def scores(self, total: Mapping[str, float]) -> dict[str, float]:
         """Means over all expressions."""
         n = total["n"]
-        return {
+        scores = {
             "pr50": percent(total["above_50"], n),
             "mean_iou": percent(total["iou"], n),
         }
+        if total["empty"]:
+            scores["n_acc"] = percent(total["empty_right"], total["empty"])
+        return scores

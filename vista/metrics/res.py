@@ -18,7 +18,8 @@ THRESHOLDS = (50, 60, 70, 80, 90)
 class RESMetric(Evaluator):
     """mIoU, oIoU and precisions. Prediction: `masks` (their union counts), bool (H, W) at the original size.
 
-    Reference: `{"mask": bool (H, W), "target_mask": bool (H, W)}`, the latter being the serialised target drawn again.
+    Reference: `{"mask": bool (H, W), "target_mask": bool (H, W)}`, the latter being the serialised target drawn again;
+    and `ignored`, bool (H, W), where some pixels count for nothing.
     Keys: `mIoU`, `oIoU`, `pr50`, `pr60`, `pr70`, `pr80`, `pr90`, `paper_style_mIoU`.
 
     Args:
@@ -39,6 +40,8 @@ class RESMetric(Evaluator):
         """IoU, intersection and union of one expression; a malformed answer is the empty mask."""
         # Parts written apart are one answer.
         mask = union_mask([] if pred.malformed else pred.masks, ref["mask"].shape)
+        if ref.get("ignored") is not None:
+            mask = mask & ~ref["ignored"]
         shared, union = mask_intersection_and_union(mask, ref["mask"])
         iou = shared / union if union else 0.0
         above = {f"above_{x}": float(iou >= x / 100) for x in THRESHOLDS}
