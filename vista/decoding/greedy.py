@@ -84,8 +84,8 @@ def generate(
             starts = []
             for i in [waiting.popleft() for _ in range(min(len(waiting), count))]:
                 own = range(i * copies, (i + 1) * copies)
-                forced = [answers[k].take() for k in own][0]  # the same for all of them
-                starts.append(torch.cat([prompts[i], rows.embed(forced)]))
+                forced = [answers[k].take() for k in own]  # the same for all of them
+                starts.append(torch.cat([prompts[i], rows.embed(forced[0])]))
                 live += own
             logits.append(rows.add(starts, copies))
         in_the_making = [answers[i] for i in live]
