@@ -171,8 +171,7 @@ class TrainingSet(Dataset[TrainingBatch]):
         batch = collate(kept, images, self.encoding.tokenizer, self.encoding.num_queries)
         weights = (batch["labels"] != IGNORE).float()
         if self.loss_per == "decision":
-            by_source = [self.loss_weights[source] for source in sources]
-            weigh_tokens(weights, roles, by_source)
+            weigh_tokens(weights, roles, [self.loss_weights[source] for source in sources])
         return {
             **batch,
             "source_index": torch.tensor(sources),

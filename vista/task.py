@@ -134,7 +134,7 @@ class Task(Prompts):
     def evaluator(self) -> Metric:
         """A fresh metric with `update(preds, target)` and a flat dict from `compute()`, as any `Evaluator` is."""
 
-    def prepare_rewards(self, annotations: Sequence[Annotation]) -> None:  # noqa: B027 (most need nothing)
+    def prepare_rewards(self, annotations: Sequence[Annotation]) -> None:
         """Learn of the training set what rewards depend on, such as how rare each word is."""
 
     def reward(self, prediction: Prediction, reference: Reference) -> float:

@@ -7,6 +7,7 @@ would be learned as well.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
@@ -65,7 +66,7 @@ def _has_regions(case: Case) -> bool:
 def _require_monotone(case: Case, right: float) -> None:
     """Upper halves and quarters of what right answers draw earn no more than the whole, on average."""
     earned = [right, *(_mean_reward(case, _upper(case.right_preds, part)) for part in (0.5, 0.25))]
-    for more, less in zip(earned, earned[1:], strict=False):
+    for more, less in pairwise(earned):
         if less > more + 1e-6:
             found = ", ".join(f"{reward:.2f}" for reward in earned)
             raise BrokenLaw(f"whole regions, halves and quarters have rewards of {found}")

@@ -290,6 +290,23 @@ def test_unreadable_samples_must_earn_nothing(setup, color):
     )
 
 
+def test_rewards_that_pay_for_something_else(setup, color):
+    """What is no share, what pays malformed answers, what pays words alike, what pays less of a region more."""
+    res = Task.known["res"]
+    for kind, reward, sentence in (
+        (color, lambda *_: 2.0, "reward gives 2.0, not a number from 0 to 1"),
+        (color, lambda *_: 0.5, "malformed answers have a reward of 0.50; expected is 0"),
+        (color, lambda *_: 0.0, "right answers have a reward of 0.00; expected is more than 0.80"),
+        (color, lambda _, pred, ref: float(not pred.malformed or pred.text != ""), "garbage"),
+        (res, lambda _, pred, ref: 1 - pred.masks[0].mean() if pred.masks else 0.0, "halves"),
+    ):
+        task = type("Bad", (kind,), {"reward": reward})
+        found = broken(setup, task, [comb(n) for n in range(6)] if kind is res else None)
+        if sentence == "garbage":
+            sentence = "to everything has a reward of 1.00; expected is 0.50 at most"
+        assert list(found) == ["rewards"] and sentence in found["rewards"], found
+
+
 def noted(setup, task, annotations):
     """What cannot be judged, by law; nothing is broken."""
     findings = check(setup, task, annotations)

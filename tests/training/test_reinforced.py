@@ -1,4 +1,4 @@
-"""Stage 3 in a trainer: all processes in step, the same samples after a kill, several updates a batch, what is refused."""
+"""Stage 3 in a trainer: processes in step, the same answers after a kill, several updates a batch, what is refused."""
 
 import os
 import subprocess
@@ -102,8 +102,8 @@ class Drawn(Callback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         if len(self.answers) <= trainer.global_step - self.began:
             self.answers.append([answer.token_ids for answer in pl_module.rollout.answers])
-            self.rewards.append(float(pl_module.rollout.rewards.mean()))
-        self.moved.append(float(trainer.callback_metrics.get("train/moved", 0)))
+            self.rewards.append(float(pl_module.rewards.mean()))
+        self.moved.append(float(trainer.callback_metrics.get("train/beyond_clip", 0)))
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.began = trainer.global_step
@@ -152,9 +152,9 @@ def test_the_reward_rises():
         reinforced(settings, fast), Epochs(["pope"], range(4)), epochs=40, callbacks=[drawn]
     )
     assert len(drawn.rewards) == 40 == trainer.global_step
-    assert sum(drawn.rewards[:5]) / 5 < 0.75 and sum(drawn.rewards[-5:]) / 5 > 0.95
+    assert drawn.rewards[0] < 0.8 and sum(drawn.rewards[-5:]) / 5 > 0.95, drawn.rewards
     logged = trainer.callback_metrics
-    for name in ("reward", "pope/reward", "no_signal", "length", "entropy", "moved", "loss"):
+    for name in ("reward", "pope/reward", "no_signal", "length", "entropy", "beyond_clip", "loss"):
         assert f"train/{name}" in logged
     assert logged["train/reward"] > 0.9 and logged["train/no_signal"] > 0.5
     assert logged["speed/drawn_per_s"] > 0 and logged["speed/learned_per_s"] > 0
@@ -210,8 +210,8 @@ def test_a_new_stage_is_held_to_its_own_beginning(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "trainer", "sentence"),
     [
-        ({"group": 1}, {}, "group is 1: answers are compared, take 2 or more"),
-        ({"group": 2}, {"accumulate_grad_batches": 2}, "several batches a step are not there"),
+        ({"group": 1}, {}, "answers are compared: --model.reinforcement.group must be 2 or more"),
+        ({"group": 2}, {"accumulate_grad_batches": 2}, "a step is one batch"),
     ],
 )
 def test_what_is_not_there_is_refused(settings, trainer, sentence):

@@ -1,16 +1,18 @@
 """Groups of answers: drawn under the grammar, and as likely when they are learned from as when they were drawn."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from tests.tiny import QUERIES, ask, picture, tiny_model, tokenizer
 from tests.decoding.test_greedy import GRAMMARS, LIMIT, QUESTIONS
+from tests.tiny import QUERIES, ask, picture, tiny_model, tokenizer
 from vista.decoding.automaton import END
 from vista.decoding.grammar import compile_grammar
 from vista.decoding.greedy import generate
 from vista.tokens.batch import collate, encode_example
 from vista.tokens.batch_types import Example
-from vista.training.rollouts import draw_answers, free_positions, questions_of, token_log_probs
+from vista.training.rollouts import draw_answers, questions_of, token_log_probs
 
 GROUP = 3
 AUTOMATA = [compile_grammar(grammar, tokenizer()) for grammar in GRAMMARS]
@@ -18,12 +20,13 @@ ASKED = [QUESTIONS[k % len(QUESTIONS)] for k in range(len(GRAMMARS))]
 SEEDS = [(0, 5, position) for position in range(len(GRAMMARS))]
 
 
-def draw(model, which=range(len(GRAMMARS)), temperature=1.0):
+def draw(model, which=None, temperature=1.0):
+    which = range(len(GRAMMARS)) if which is None else which
     batch = ask(*(ASKED[k] for k in which))
     automata = [AUTOMATA[k] for k in which]
     seeds = [SEEDS[k] for k in which]
     limits = [LIMIT] * len(automata)
-    return batch, draw_answers(model, batch, automata, limits, GROUP, temperature, seeds)
+    return draw_answers(model, batch, automata, limits, seeds, GROUP, temperature)
 
 
 @pytest.mark.parametrize("groups", [1, 3])
@@ -31,8 +34,8 @@ def test_tokens_are_as_likely_as_when_they_were_drawn(groups):
     """Forced ones have no probability; rows of any grammar, length and number of images in one batch."""
     model = tiny_model()
     model.length_groups = groups
-    batch, answers = draw(model)
-    found = token_log_probs(model, batch, answers, GROUP, 1.0)
+    rollout = draw(model)
+    answers, found = rollout.answers, token_log_probs(model, rollout)
     for index, answer in enumerate(answers):
         own = found.log_probs[found.answer == index]
         assert own.tolist() == pytest.approx(answer.log_probs, abs=2e-5)
@@ -45,14 +48,15 @@ def test_tokens_are_as_likely_as_when_they_were_drawn(groups):
 def test_a_temperature_is_of_drawing_and_of_the_policy():
     """At 0.5 log-probabilities are those of the doubled logits; entropies are the distributions' own."""
     model = tiny_model()
-    batch, answers = draw(model, temperature=0.5)
-    assert [a.token_ids for a in answers] != [a.token_ids for a in draw(model)[1]]
+    rollout = draw(model, temperature=0.5)
+    answers = rollout.answers
+    assert [a.token_ids for a in answers] != [a.token_ids for a in draw(model).answers]
     with torch.no_grad():
-        found = token_log_probs(model, batch, answers, GROUP, 0.5)
+        found = token_log_probs(model, rollout)
         head = model.language_model.get_output_embeddings()
         original = head.forward  # its weights are those of the inputs, too
         head.forward = lambda hidden: 2 * original(hidden)
-        doubled = token_log_probs(model, batch, answers, GROUP, 1.0)
+        doubled = token_log_probs(model, replace(rollout, temperature=1.0))
     assert torch.allclose(found.log_probs, doubled.log_probs, atol=1e-5)
     assert torch.allclose(found.entropies, doubled.entropies, atol=1e-5)
     box = [k for k in range(len(answers)) if k // GROUP == 1]
@@ -63,21 +67,19 @@ def test_a_temperature_is_of_drawing_and_of_the_policy():
 def test_answers_depend_on_their_own_seeds_alone():
     """In another batch, and beside other questions, the same ones are drawn; those of a group differ."""
     model = tiny_model()
-    _, together = draw(model)
+    together = draw(model).answers
     for k in range(len(GRAMMARS)):
-        _, alone = draw(model, [k])
-        ids = [answer.token_ids for answer in alone]
+        ids = [answer.token_ids for answer in draw(model, [k]).answers]
         assert ids == [a.token_ids for a in together[k * GROUP : (k + 1) * GROUP]]
     assert len({tuple(a.token_ids) for a in together[GROUP : 2 * GROUP]}) == GROUP
 
 
 def test_all_that_is_drawn_is_legal():
-    _, answers = draw(tiny_model(), temperature=2.0)
-    for answer in answers:
+    rollout = draw(tiny_model(), temperature=2.0)
+    for answer, open_tokens in zip(rollout.answers, rollout.open_tokens, strict=True):
         ended = answer.state == END
         assert ended == answer.automaton.accepts(answer.token_ids)
-        open_tokens = [position for position, _ in free_positions(answer)]
-        assert all(legal[answer.token_ids[p]] for p, legal in free_positions(answer))
+        assert all(legal[answer.token_ids[position]] for position, legal in open_tokens)
         assert len(open_tokens) == len(answer.log_probs)
 
 

@@ -1,8 +1,9 @@
 """CIDEr of one caption, against how often words occur in a training set.
 
-    CiderOfOne([["a red circle"], ["a blue circle"]])("a red circle", ["a red circle"])     0.44, "circle" weighs nothing
+    CiderOfOne([["a red circle"], ["a blue circle"]])("a red circle", ["a red circle"])
 
-The score of a whole set takes its document frequencies from that set (`vista/metrics/caption.py`): one caption has none.
+Words that every image has, as `a` and `circle` here, weigh nothing. The score of a whole set takes its document
+frequencies from that set (`vista/metrics/caption.py`): one caption has none.
 """
 
 import math

@@ -19,6 +19,7 @@ class LearningModule(EvaluationModule, AccumulatingModule):
     """The half of `VistaModule` that learns."""
 
     learned_words: Tensor  # bool (V,): which words were ever a target
+    logged = "loss"  # what the sums of a source are
 
     def __init__(
         self,
@@ -79,9 +80,7 @@ class LearningModule(EvaluationModule, AccumulatingModule):
     def _mean_over_processes(self, number: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(number.clone(), reduce_op="mean")  # it works in place
 
-    def _log_losses(
-        self, nats: Tensor, weights: Tensor, source_index: Tensor, ends: bool, what: str = "loss"
-    ) -> None:
+    def _log_losses(self, nats: Tensor, weights: Tensor, source_index: Tensor, ends: bool) -> None:
         """Mean loss of each source since it was logged last, over all processes; in the steps that Lightning logs."""
         sums = torch.stack([nats, weights], dim=1)  # (B, 2)
         self.loss_sums.index_add_(0, source_index, sums.to(self.loss_sums))
@@ -91,7 +90,7 @@ class LearningModule(EvaluationModule, AccumulatingModule):
         totals = self.trainer.strategy.reduce(self.loss_sums.clone(), reduce_op="sum").tolist()
         for source, (total, weight) in zip(train_sources(self.trainer), totals, strict=True):
             if weight:
-                self.log(f"train/{source.name}/{what}", total / weight)
+                self.log(f"train/{source.name}/{self.logged}", total / weight)
         self.loss_sums.zero_()
 
     def _target_words(self, labels: Tensor) -> Tensor:
@@ -107,8 +106,7 @@ class LearningModule(EvaluationModule, AccumulatingModule):
             self.learned_words[unseen] = True
             return
         names = {self.tokenizer.decode([word]) or str(word) for word in unseen.tolist()}
-        new = names - self.new_words
-        if new:
+        if new := names - self.new_words:
             self.new_words |= new
             self.print(
                 f"warning: the frozen LLM is asked to say words it was never trained on: {sorted(new)}"

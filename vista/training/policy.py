@@ -3,9 +3,9 @@
     rewards of one question's answers [1, 0, 0, 0]    rloo [1, -1/3, -1/3, -1/3]    grpo [3/4, -1/4, -1/4, -1/4]
 
 RLOO (Ahmadian et al., 2024, arXiv:2402.14740) takes the mean of the other answers from each reward: the gradient's
-expectation is that of the mean reward. GRPO (Shao et al., 2024, arXiv:2402.03300) takes the mean of all, here without its
-division by the deviation and by an answer's length, as Dr. GRPO does (Liu et al., 2025, arXiv:2503.20783): (k - 1) / k of
-the same. `best` is no policy gradient but rejection sampling: the best answer of each group becomes its target.
+expectation is that of the mean reward. GRPO (Shao et al., 2024, arXiv:2402.03300) takes the mean of all, here without
+its division by the deviation and by an answer's length, as Dr. GRPO (Liu et al., 2025, arXiv:2503.20783): (k - 1) / k
+of the same. `best` is no policy gradient but rejection sampling: the best answer of each group becomes its target.
 """
 
 from dataclasses import dataclass
