@@ -48,7 +48,9 @@ def main() -> None:
     print(found["continued"], flush=True)
     found["losses"] = trained(args.data.resolve(), args.steps, args.batch)
     print(found["losses"], flush=True)
-    _command("export", "--ckpt_path", "runs/smol", "--out", "runs/smol/exported")
+    _command(
+        "export", "--ckpt_path", "runs/smol", "--out", "runs/smol/exported", "--dtype", "float32"
+    )
     photograph = next(args.data.glob("coco/val2017/*.jpg"))
     answers = {
         model: [answer(model, task, text, photograph) for task, text in ASKED.items()]
