@@ -214,7 +214,7 @@ const empty = by("empty");
 await trying(async () => {
   state.about = await talk.about();
   const { model, bins, tasks, free, examples } = state.about;
-  by("model").textContent = `the model ${model}; coordinates in ${bins} bins; nothing leaves this machine`;
+  by("model").textContent = `model: ${model} · coordinates in ${bins} bins · nothing leaves this machine`;
   by("task").append(new Option("free words", free));
   for (const task of tasks) by("task").append(new Option(`${task.name}: ${task.does}`, task.name));
   examples.forEach((title, number) => by("examples").append(new Option(title, number)));
