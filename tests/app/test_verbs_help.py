@@ -41,7 +41,7 @@ def test_every_verb_has_a_line():
     lines = run("--help").out.splitlines()
     for verb, summary in VERBS.items():
         assert lines.count(f"    {verb:12s} {summary}") == 1
-    assert len(VERBS) == 13
+    assert len(VERBS) == 14
 
 
 @pytest.mark.parametrize("verb", OWN)
