@@ -11,8 +11,9 @@ import math
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote
 
 import numpy as np
@@ -102,13 +103,10 @@ class ManyAnswers(Callback):
         part = file.with_suffix(".part")  # written aside and renamed: a kill here must lose none
         part.write_text("".join(map(as_line, records)), encoding="utf-8", errors="backslashreplace")
         part.replace(file)
-        results = [result for record in records for result in coco_results(record)]
+        results = list(chain.from_iterable(map(coco_results, records)))
         (self.folder / "coco_results.json").write_text(json.dumps(results) + "\n")
-        before = (
-            f", {len(records) - self.count} of them from before"
-            if len(records) > self.count
-            else ""
-        )
+        earlier = len(records) - self.count
+        before = f", {earlier} of them from before" if earlier > 0 else ""
         say(f"{len(records)} answers{before}: {self.folder / ANSWERS}")
 
 
@@ -120,21 +118,23 @@ def picture_name(identifier: str) -> str:
     return f"{name}.png"
 
 
-def regions_of(prediction: Prediction) -> dict[str, Any]:
+def regions_of(prediction: Prediction) -> Record:
     """Boxes xyxy in pixels, and masks as COCO's RLE, where there are any."""
-    boxes = [[round(value, 2) for value in box] for box in prediction.boxes]
-    masks = [rle_of(mask) for mask in prediction.masks]
-    found = {"boxes": boxes, "masks": masks}
-    return {name: regions for name, regions in found.items() if regions}
+    found: Record = {}
+    if prediction.boxes:
+        found["boxes"] = np.round(prediction.boxes, 2).tolist()
+    if prediction.masks:
+        found["masks"] = [rle_of(mask) for mask in prediction.masks]
+    return found
 
 
-def rle_of(mask: Mask) -> dict[str, Any]:
+def rle_of(mask: Mask) -> Record:
     """A mask as COCO's compressed run lengths."""
     rle = coco_masks.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode()}
 
 
-def coco_results(record: Record) -> Iterator[dict[str, Any]]:
+def coco_results(record: Record) -> Iterator[Record]:
     """The boxes and masks of an answer as COCO's results; `score` is the mean probability of its words."""
     identifier = record["id"]
     common = {

@@ -10,6 +10,7 @@ A line of the file names `image` or `images`, relative to the file, and may leav
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from datamodules.source import LoadedSource, nearest
@@ -56,7 +57,7 @@ def asked(images: Sequence[str], file: str, text: str, task: str) -> list[Questi
     """
     if file:
         return list(_from_lines(Path(file), task))
-    paths = [path for name in images for path in expanded(name)]
+    paths = list(chain.from_iterable(map(expanded, images)))
     about_several = task in Task.known and Task.known[task].multi_image
     if about_several or (list(images) == paths and len(paths) < 2):
         return []

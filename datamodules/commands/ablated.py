@@ -37,14 +37,21 @@ def settings_of(run: ReportedRun) -> dict[str, Any]:
 
 def _arm(run: ReportedRun, settings: Mapping[str, Any], bound: float | None) -> Arm:
     codec, data, trainer = (settings.get(group) or {} for group in ("codec", "data", "trainer"))
-    done = run.folder and run.folder / "done.json"
-    samples = None
-    if done and done.is_file():
-        steps = json.loads(done.read_text())["step"]
-        samples = steps * (data.get("batch_size") or 1) // max(1, trainer.get("max_epochs") or 1)
+    steps, epochs = _steps(run), trainer.get("max_epochs") or 1
+    samples = steps and steps * (data.get("batch_size") or 1) // max(1, epochs)
     method, points = codec.get("method") or "adaptive", codec.get("num_points") or 32
     tasks = len(data.get("tasks") or [])
     return Arm(run.scores, method, points, parts_of(settings), samples, tasks, bound)
+
+
+def _steps(run: ReportedRun) -> int | None:
+    """Steps of a finished run, None where it does not say."""
+    try:
+        return (
+            int(json.loads((run.folder / "done.json").read_text())["step"]) if run.folder else None
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def bound_of(answered: Answered | None) -> float | None:

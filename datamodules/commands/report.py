@@ -82,7 +82,9 @@ def page(
 ) -> str:
     """The page, its tables by the section that they stand in; `ablations` are their charts, HTML."""
     room = Room(MOST_PICTURES)
-    html = {title: [to_html(each) for each in some if each.rows] for title, some in tables.items()}
+    html: dict[str, list[str]] = {}
+    for title, some in tables.items():
+        html[title] = [to_html(table) for table in some if table.rows]
     note = f"<p class=note>{escape(OF_2026)}</p>"
     sections = [
         Section("Scores", [*html["Scores"], folded(OTHERS, "".join(html[OTHERS])), note]),

@@ -19,7 +19,7 @@ from vista.reporting.page import figure, folded
 from vista.reporting.radars import own_radar, paper_radar
 from vista.reporting.scores import RunScores, Scored, number, shown
 from vista.reporting.slices import ORDER, TITLES
-from vista.reporting.tables import Table, escape
+from vista.reporting.tables import Table, escape, without_empty
 
 MOST_STAGES = 9  # before a run
 MOST_LETTERS = 200_000  # of a config
@@ -105,9 +105,10 @@ def _slice(answered: Answered, places: Sequence[int]) -> str:
 
 
 def _slice_table(title: str, rows: Sequence[tuple[str, str, dict[str, str]]]) -> Table:
-    kinds = [kind for kind in ORDER if any(kind in cells for _, _, cells in rows)]
-    lines = [[score, run, *(cells.get(kind, "") for kind in kinds)] for score, run, cells in rows]
-    return Table(title, ["score", "run", *kinds], lines)
+    lines = []
+    for score, run, cells in rows:
+        lines.append([score, run, *(cells.get(kind, "") for kind in ORDER)])
+    return without_empty(Table(title, ["score", "run", *ORDER], lines), keep=2)
 
 
 def compare(first: ReportedRun, second: ReportedRun) -> dict[str, Difference]:

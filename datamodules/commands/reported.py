@@ -183,13 +183,28 @@ def _written(folder: Path | None) -> tuple[str, dict[str, Any]]:
         if file and file.is_file():
             try:
                 content: dict[str, Any] = json.loads(file.read_text())
-                content["table"], content["all"]
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise InputError(
-                    f"{file} is no table of scores ({error!r}); `test` writes it anew"
-                ) from error
+                sound = all(map(_is_row, content["table"])) and all(
+                    map(_is_number, content["all"].values())
+                )
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                sound = False
+            if not sound:
+                raise InputError(f"{file} is no table of scores; `{stage}` writes it anew")
             return stage, content
     return "test", {}
+
+
+def _is_row(row: dict[str, object]) -> bool:
+    """Whether a row has what is shown of it; a folder may be a stranger's."""
+    texts = all(isinstance(row[name], str) for name in ("name", "metric", "what"))
+    given = [row[name] for name in ("score", "baseline", "n", "parse_failures")]
+    interval = row.get("interval") or []
+    given += interval if isinstance(interval, list) else [None]
+    return texts and len(given) in (4, 6) and all(v is None or _is_number(v) for v in given)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def _chosen(rows: Mapping[str, Row], options: ReportOptions) -> dict[str, Row]:

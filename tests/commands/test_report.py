@@ -151,15 +151,53 @@ def test_what_is_wrong_is_said_in_one_sentence(words, sentence, tmp_path, monkey
         report(*words)
 
 
-def test_a_table_of_scores_that_is_none(tmp_path, monkeypatch):
+ROW = {
+    "name": "rec_x",
+    "metric": "pr50",
+    "score": 1.0,
+    "baseline": None,
+    "what": "",
+    "n": 1,
+    "parse_failures": 0,
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{",
+        '{"table": []}',
+        json.dumps({"table": [{**ROW, "score": "1"}], "all": {}}),
+        json.dumps({"table": [{**ROW, "interval": [1]}], "all": {}}),
+        json.dumps({"table": [ROW], "all": {"test/rec_x/pr50": "high"}}),
+    ],
+)
+def test_a_table_of_scores_that_is_none(content, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/a").mkdir(parents=True)
-    (tmp_path / "runs/a/scores_test.json").write_text("[]")
-    with pytest.raises(InputError, match=r"scores_test.json is no table of scores"):
+    (tmp_path / "runs/a/scores_test.json").write_text(content)
+    with pytest.raises(InputError, match=r"scores_test.json is no table of scores; `test` writes"):
         report("--runs", "a")
-    (tmp_path / "runs/a/scores_test.json").unlink()
+
+
+def test_a_run_of_which_nothing_is_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/a").mkdir(parents=True)
     with pytest.raises(InputError, match="nothing is known of runs/a"):
         report("--runs", "a")
+
+
+def test_scores_alone_are_a_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/a").mkdir(parents=True)
+    (tmp_path / "runs/a/done.json").write_text("no JSON")
+    row = {**ROW, "name": "rec_refcoco_val", "interval": [0.5, 2.0], "paper": 89.9}
+    content = {"table": [row], "all": {"test/rec_refcoco_val/mean_iou": 3.0}}
+    (tmp_path / "runs/a/scores_test.json").write_text(json.dumps(content))
+    report("--runs", "a")
+    page = (tmp_path / "report.html").read_text()
+    assert "1.0 [0.5, 2.0]" in page and "Table 3a" in page and "(generated world)" not in page
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")

@@ -5,7 +5,6 @@ Which arm of an ablation a run is, its config says. A figure of the paper is giv
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from vista.reporting.charts import Line, line_chart
 from vista.reporting.page import figure
@@ -67,7 +66,7 @@ class Arm:
         return None if scored is None else scored.value
 
 
-def parts_of(settings: Mapping[str, Any]) -> str:
+def parts_of(settings: Mapping[str, dict[str, object] | None]) -> str:
     """Tokenizer and encoder of a run, in words."""
     qformer, encoder = (settings.get(group) or {} for group in ("qformer", "encoder"))
     tokenizer = "tokenizer"
@@ -80,7 +79,7 @@ def parts_of(settings: Mapping[str, Any]) -> str:
 
 def differ(arms: Sequence[Arm], *of: Callable[[Arm], object]) -> bool:
     """Whether runs differ in any of these respects."""
-    return any(len({respect(arm) for arm in arms}) > 1 for respect in of)
+    return any(len(set(map(respect, arms))) > 1 for respect in of)
 
 
 def ablation_tables(arms: Sequence[Arm]) -> list[Table]:

@@ -1,7 +1,10 @@
 """Charts as SVG that stands in a page: lines over steps, and the radar of Figure 1; in the colours of `vista.draw`."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from math import cos, floor, log10, pi, sin
+from operator import itemgetter
+from statistics import fmean as mean
 from typing import NamedTuple
 
 from vista.draw import COLORS
@@ -52,7 +55,7 @@ def line_chart(lines: Sequence[Line], label: str, marks: Sequence[float] = ()) -
         label: of the x axis.
         marks: where on it a vertical line stands.
     """
-    points = [point for line in lines for point in line.points]
+    points = list(chain.from_iterable(line.points for line in lines))
     if not points:
         return ""
     across, upward = zip(*points, strict=True)
@@ -137,7 +140,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     """At most `MOST_POINTS` points, each the mean of neighbours."""
     step = -(-len(points) // MOST_POINTS)
     groups = [points[start : start + step] for start in range(0, len(points), step)]
-    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+    return [(group[-1][0], mean(map(itemgetter(1), group))) for group in groups]
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:

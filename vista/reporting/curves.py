@@ -30,7 +30,7 @@ def read_curves(run: Path) -> Curves:
             for value in event.summary.value:
                 if value.HasField("simple_value") and isfinite(value.simple_value):
                     found.setdefault(value.tag, {})[event.step] = value.simple_value
-    return {tag: [(float(x), y) for x, y in sorted(own.items())] for tag, own in found.items()}
+    return {tag: sorted(own.items()) for tag, own in found.items()}
 
 
 def _events(path: Path) -> Iterator[Event]:

@@ -1,11 +1,12 @@
 """What the radars of a report show: the paper's Figure 1, and what was measured, beside its baselines."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from vista.reporting.charts import Spoke
 from vista.reporting.paper import PUBLISHED, RADAR
-from vista.reporting.scores import UNSEEN, RunScores, Scored
+from vista.reporting.scores import Key, RunScores, Scored, seen
 
 Shape: TypeAlias = tuple[str, list[float | None]]  # a name, and a value on every axis
 Radar: TypeAlias = tuple[list[Spoke], list[Shape]]
@@ -30,10 +31,9 @@ def paper_radar(runs: Sequence[RunScores]) -> Radar:
 
 def own_radar(runs: Sequence[RunScores]) -> Radar:
     """The headlines that were measured, from nothing to the best of the runs; the baseline is a shape of its own."""
-    keys = dict.fromkeys(
-        key for run in runs for key in run.headlines if not key[0].endswith(UNSEEN)
-    )
-    found = {key: [run.headlines.get(key) for run in runs] for key in keys}
+    found: dict[Key, list[Scored | None]] = {}
+    for key in seen(chain.from_iterable(run.headlines for run in runs)):
+        found[key] = [run.headlines.get(key) for run in runs]
     spokes, baselines = [], list[float | None]()
     for (score, metric), scores in found.items():
         known = [each for each in scores if each is not None]

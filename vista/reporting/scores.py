@@ -6,6 +6,7 @@ numbers stand beside official benchmarks only; a score on the generated world ha
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, product
 
 from vista.metrics.bootstrap import Interval
 from vista.reporting.paper import PUBLISHED
@@ -86,20 +87,25 @@ def score_tables(
         runs: side by side, each a column.
         tasks: all names.
     """
-    measured = [key for run in runs for key in run.headlines if not key[0].endswith(UNSEEN)]
+    measured = seen(chain.from_iterable(run.headlines for run in runs))
     shown = dict.fromkeys([*measured, *PUBLISHED, *_more(runs, tasks)])
     grouped: dict[Key, list[Key]] = {}
     for score, metric in shown:
         grouped.setdefault((task_of(score, tasks), metric), []).append((score, metric))
     known, unknown = list[Table](), list[Table]()
     for (task, _), keys in grouped.items():
-        measured_any = any(run.has(key) for run in runs for key in keys)
+        measured_any = any(run.has(key) for run, key in product(runs, keys))
         (known if measured_any else unknown).append(_table(task, keys, runs))
     return known, unknown
 
 
+def seen(keys: Iterable[Key]) -> list[Key]:
+    """Those in the prompts of evaluation alone."""
+    return [key for key in keys if not key[0].endswith(UNSEEN)]
+
+
 def _more(runs: Sequence[RunScores], tasks: Collection[str]) -> list[Key]:
-    others = [key for run in runs for key in run.others if not key[0].endswith(UNSEEN)]
+    others = seen(chain.from_iterable(run.others for run in runs))
     return [key for key in others if key[1] in MORE.get(task_of(key[0], tasks), ())]
 
 

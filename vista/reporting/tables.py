@@ -38,7 +38,8 @@ class Table:
 
 def without_empty(table: Table, keep: int = 1) -> Table:
     """The table without columns that have no cell, but for the first `keep` ones."""
-    filled = [k < keep or any(row[k] for row in table.rows) for k in range(len(table.head))]
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.head)
+    filled = [k < keep or any(column) for k, column in enumerate(columns)]
     rows = [list(compress(row, filled)) for row in table.rows]
     return Table(table.title, list(compress(table.head, filled)), rows, table.notes)
 
