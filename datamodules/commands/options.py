@@ -115,6 +115,7 @@ class OthersOptions(SourceOptions):
         device: such as cpu or cuda; auto: a GPU if there is one.
         dtype: of the weights, such as bfloat16; auto: as they are saved.
         timeout: seconds for which a reply of an endpoint is waited for.
+        mask_decoder: of PaliGemma, the file of its mask decoder (vae-oid.npz); without it no masks are asked for.
         data: what is scored.
     """
 
@@ -129,6 +130,7 @@ class OthersOptions(SourceOptions):
     device: str = "auto"
     dtype: str = "auto"
     timeout: float = 120.0
+    mask_decoder: str = ""
     data: ScoredData = ScoredData()
 
 

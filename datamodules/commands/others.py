@@ -109,7 +109,12 @@ def make_model(options: OthersOptions) -> Answering:
     from vista.others.huggingface import load_model
 
     if options.answers_by == "hf":
-        return load_model(options.model, options.device, options.dtype)
+        model = load_model(options.model, options.device, options.dtype)
+        if options.mask_decoder:
+            model.family = model.family.with_mask_decoder(Path(options.mask_decoder))
+        return model
+    if options.mask_decoder:
+        raise InputError("--mask_decoder is for a model of --answers_by hf")
     if not (options.url and options.family):
         raise InputError(
             "--answers_by url needs --url http://HOST/v1, --model NAME, and --family MODEL_TYPE, whose conventions "
@@ -132,6 +137,7 @@ def subject_of(options: OthersOptions, model: Answering) -> dict[str, object]:
         "family": model.family.name,
         "dtype": options.dtype,
         "max_new_tokens": options.max_new_tokens,
+        **({"mask_decoder": options.mask_decoder} if options.mask_decoder else {}),
     }
 
 

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -162,6 +163,14 @@ class Family(ABC):
     def read_points(self, text: str, size: Size) -> list[Point] | None:
         """Points in pixels, as `read_boxes`."""
         return None
+
+    def with_mask_decoder(self, file: Path) -> "Family":
+        """The same family with the decoder of its masks in a file.
+
+        Raises:
+            InputError: it has none, or the file is not what it should be.
+        """
+        raise InputError(f"{self.name} has no mask decoder; --mask_decoder is for PaliGemma")
 
     def read_polygons(self, text: str, size: Size) -> list[Polygon] | None:
         """Outlines in pixels, as `read_boxes`."""

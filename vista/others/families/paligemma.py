@@ -9,13 +9,17 @@ they are asked for where its file is named. https://ai.google.dev/gemma/docs/pal
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
+from vista.codec.rings import find_rings
 from vista.data import Box, Size
-from vista.others.family import PLACE, CannotAsk, Point, Question, clamped, whole
+from vista.others.family import PLACE, CannotAsk, Point, Polygon, Question, clamped, whole
 from vista.others.marks import Marked
+from vista.others.mask_decoder import CODES, NUM_TOKENS, MaskDecoder
 
 _LOC = re.compile(r"<loc(\d{4})>")
+_CODE = re.compile(r"<seg(\d{3})>")
 PREFIXES = {"caption": "caption en", "reg": "caption {}", "box": "detect {}", "boxes": "detect {}"}
 
 
@@ -27,8 +31,8 @@ class PaliGemma(Marked):
     asked = frozenset({"words", "box", "boxes"})
     takes = frozenset({"a box"})
     reasons: ClassVar[Mapping[str, str]] = {
-        "mask": "its masks need a decoder's weights, which transformers does not hold",
-        "masks": "its masks need a decoder's weights, which transformers does not hold",
+        "mask": "its masks need a decoder's weights, vae-oid.npz, named by --mask_decoder",
+        "masks": "its masks need a decoder's weights, vae-oid.npz, named by --mask_decoder",
         "a point": "it was taught boxes, no points",
         "several images": "it was taught with one image",
         "several turns": "it was taught to answer one question",
@@ -49,6 +53,10 @@ class PaliGemma(Marked):
         looked_for = question.expression or words
         prefix = PREFIXES.get(kind, "answer en {}")
         return f"<image>{prefix.format(words if kind == 'words' else looked_for)}"
+
+    def with_mask_decoder(self, file: Path) -> "PaliGemmaMasks":
+        """The same, and it draws masks."""
+        return PaliGemmaMasks(MaskDecoder(file), self.processor)
 
     def limits(self, size: Size) -> Point:
         """1023 is the far edge."""
@@ -78,3 +86,40 @@ class PaliGemma(Marked):
         """One box of four tokens."""
         y0, x0, y1, x1 = (float(number) for number in _LOC.findall(inside))
         return whole([self.box_of((x0, y0, x1, y1), size)])
+
+
+class PaliGemmaMasks(PaliGemma):
+    """PaliGemma with the decoder of its masks."""
+
+    model_types = ()  # it is made of the other one
+    asked = PaliGemma.asked | {"mask", "masks"}
+    drawn = re.compile(
+        rf"((?:<loc\d{{4}}>){{4}})((?:<seg\d{{3}}>){{{NUM_TOKENS}}})(?:\s?[^<>;]{{0,200}}\s*;?)"
+    )
+
+    def __init__(self, decoder: MaskDecoder, processor: Any = None) -> None:
+        """Keep the decoder and the processor."""
+        super().__init__(processor)
+        self.decoder = decoder
+
+    def ask(self, question: Question) -> str:
+        """`segment` and what is looked for; the rest as without a decoder."""
+        if question.kind in ("mask", "masks"):
+            words = " ".join(question.text.replace("<image>", "").split())
+            return f"<image>segment {question.expression or words}"
+        return super().ask(question)
+
+    def read_polygons(self, text: str, size: Size) -> list[Polygon] | None:
+        """The outlines of all masks; None where a token is alone, off the code book, or a box has no area."""
+        rest = self.drawn.sub("", text)
+        if "<loc" in rest or "<seg" in rest:
+            return None
+        found: list[Polygon] = []
+        for place, tokens in self.drawn.findall(text):
+            boxes = self.boxes_in(place, size)
+            codes = [int(code) for code in _CODE.findall(tokens)]
+            if not boxes or max(codes) >= CODES:
+                return None
+            rings = find_rings(self.decoder.mask(codes, boxes[0], size))
+            found += [ring.points.tolist() for ring in rings if not ring.hole]
+        return found
