@@ -11,6 +11,7 @@ turn that is asked, so that its words guide the image tokenizer. (With the marks
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import isfinite
 from typing import Any
 
@@ -84,7 +85,7 @@ def _check(question: Question, limits: Limits) -> None:
     number = len(question.pictures)
     if not number:
         raise InputError("add a picture first, or choose an example")
-    lengths = [len(text) for turn in question.turns for text in turn]
+    lengths = [len(text) for text in chain.from_iterable(question.turns)]
     for what, count, most in (
         ("pictures", number, limits.images),
         ("characters in the words", len(question.words), limits.words),
@@ -113,7 +114,7 @@ def region_text(region: Region, size: Size, codec: Codec) -> str:
         columns, rows = zip(*points, strict=True)
         return codec.box_to_text((min(columns), min(rows), max(columns), max(rows)), size)
     if region.kind == "mask":
-        outline = [number for point in points for number in point]
+        outline = list(chain.from_iterable(points))
         text = codec.mask_to_text(decode_segmentation([outline], size))
         if text:
             return text
