@@ -29,7 +29,7 @@ points, boxes or masks, all of them written as text. {parameters:,} parameters, 
 
     python main.py predict --ckpt_path FOLDER --images a.png --text "the red circle" --task res
     python main.py test --ckpt_path FOLDER
-    python main.py fit --config stage2.yaml --model.init_from FOLDER
+    python main.py fit --config FOLDER/config.yaml --model.init_from FOLDER
 
 {transformers}
 
