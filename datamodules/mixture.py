@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -257,7 +257,7 @@ class MixtureData(ResumableData):
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> dict[str, object]:
         """Tensors move, and images are normalised there; what Lightning would copy field by field stays."""
-        moved: dict[str, object] = dict(batch)
+        moved: dict[str, Any] = dict(batch)
         for key, value in moved.items():
             if isinstance(value, torch.Tensor):
                 moved[key] = value.to(device, non_blocking=True)

@@ -30,7 +30,6 @@ Reference: TypeAlias = dict[str, Any]  # raw truth of a sample, as its evaluator
 Turns: TypeAlias = tuple[tuple[str, str], ...]  # prompt and target of each turn of a conversation
 
 WRITTEN = "written_target"  # in `Annotation.extra`: what its task answers, where it was written once for all epochs
-
 _TOKEN_NAMES = re.compile(r"<(?=(?:image|bsep|msep|\|[0-9]+\||/?s|unk|pad)>)")
 _SEPARATOR_OR_NAME = re.compile(rf"((?<=\] )<[bm]sep>(?= \[))|{_TOKEN_NAMES.pattern}")
 

@@ -6,8 +6,7 @@
     transform.normalised(pixels)                        # float32 (3, 224, 224)
 
 The image is resized straight to S x S, as InstructBLIP does, so no letter-box offset exists and coordinates scale by
-S / W and S / H alone. A loader process gives bytes, a quarter of what floats are; they are normalised where the encoder
-is.
+S / W and S / H alone. Loader processes give bytes, a quarter of floats, which are normalised where the encoder is.
 """
 
 import warnings

@@ -416,6 +416,10 @@ def test_masks_are_written_once(
     assert turns(written=True) == expected
     with pytest.raises(ZeroDivisionError):
         turns()
+    res, rec = splits(tiny_world, tmp_path).load(MASKS, "train", written=True)
+    with_targets, plain = pictures(res.annotations), pictures(rec.annotations)
+    assert with_targets.names.equals(plain.names)  # by which test images are told
+    assert with_targets.scene.tolist() == plain.scene.tolist()
     files = {file.name.rpartition("-")[0] for file in tmp_path.iterdir()}
     assert files == {"refcoco-train", "refcoco-train-res_targets"}  # a box is written at once
 
