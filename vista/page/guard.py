@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Callable[..., Awaitable[Any]], Send], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
 HOSTS = ("localhost", "127.0.0.1")
 # A browser that keeps this asks no other machine, whatever a page of this server says.
 HEADERS = {
@@ -30,16 +31,14 @@ class Guard:
         """
         self.app, self.lengths, self.other = app, lengths, other
 
-    async def __call__(
-        self, scope: Scope, receive: Callable[..., Awaitable[Any]], send: Send
-    ) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or turn it away."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         status = self._refusal(scope)
 
-        async def send_guarded(message: MutableMapping[str, Any]) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message["headers"] = [*message.get("headers", []), *own]
@@ -51,7 +50,7 @@ class Guard:
         else:
             await self.app(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope) -> int:
+    def _refusal(self, scope: Message) -> int:
         """The status that turns a request away, 0 for none."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
 
 from vista.codec.codec import Codec
 from vista.data import Annotation, InputError
@@ -17,6 +16,7 @@ from vista.page.coco import coco_of
 from vista.page.pictures import Pictures
 from vista.page.question import (
     FREE,
+    Told,
     annotation_of,
     read_question,
     turns_of,
@@ -27,7 +27,6 @@ from vista.task import Task
 from vista.tokens.batch import Sample, encode_example
 from vista.tokens.batch_types import Example
 
-Data: TypeAlias = dict[str, Any]  # of JSON
 PAUSE = 0.08  # seconds between two looks at an answer in the making; eyes need no more
 SHORTEST = 16  # tokens that must be left for an answer
 
@@ -107,16 +106,16 @@ class Page:
         }
         return asked | {"pictures": pictures}
 
-    def ask(self, data: Data) -> Iterator[Data]:
+    def ask(self, data: Told) -> Iterator[Told]:
         """An answer as it is written: its text and shapes, at last how sure the model was; or one sentence."""
-        told: Data = {}
+        told: Told = {}
         try:
             for told in self._answer(data):
                 yield told
         except InputError as error:
             yield told | {"error": str(error)}
 
-    def _answer(self, data: Data) -> Iterator[Data]:
+    def _answer(self, data: Told) -> Iterator[Told]:
         question = read_question(data, self.limits)
         task = self.tasks.get(question.task)
         if task is None:
@@ -150,13 +149,13 @@ class Page:
             raise InputError("the conversation is longer than the model reads; begin a new one")
         return Hypothesis(automaton, wanted)
 
-    def _told(self, tokens: list[int], task: Task, annotation: Annotation) -> Data:
+    def _told(self, tokens: list[int], task: Task, annotation: Annotation) -> Told:
         text = self.answerer.tokenizer.decode(tokens)
         prediction = task.parse(text, annotation)
         shapes = shapes_of(text, images_of(task, annotation, prediction), self.codec)
         return {"text": text, "shapes": shapes, "malformed": prediction.malformed}
 
-    def coco(self, data: Data) -> dict[str, object]:
+    def coco(self, data: Told) -> dict[str, object]:
         """The regions of an answer as COCO JSON; `data` is the question with the answer's `text`.
 
         Raises:
@@ -187,7 +186,7 @@ def _described(task: Task) -> dict[str, object]:
     }
 
 
-def _measured(answer: Hypothesis) -> Data:
+def _measured(answer: Hypothesis) -> Told:
     """How sure the model was: mean probability of its free tokens, and the spread of each coordinate in bins."""
     spreads = [round(spread, 1) for spread in answer.spreads]
     return {"done": True, "confidence": math.exp(answer.confidence), "spreads": spreads}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import isfinite
-from typing import Any
+from typing import Any, TypeAlias
 
 from vista.codec.codec import Codec
 from vista.data import Annotation, InputError, Size, Turns, neutralise, neutralise_answer
@@ -21,6 +21,7 @@ from vista.geometry import decode_segmentation
 from vista.page.limits import Limits
 from vista.task import Task
 
+Told: TypeAlias = dict[str, Any]  # JSON, between the browser and the server
 FREE = "llava"  # the task of free words
 WORKED = (
     1000  # pixels of the longer side on which regions are worked out: as many as there are bins
@@ -50,7 +51,7 @@ class Question:
     turns: Turns
 
 
-def read_question(data: Any, limits: Limits) -> Question:
+def read_question(data: Told, limits: Limits) -> Question:
     """What a browser has sent.
 
     Raises:
@@ -67,14 +68,14 @@ def read_question(data: Any, limits: Limits) -> Question:
     return question
 
 
-def _read_region(data: Any) -> Region:
+def _read_region(data: Told) -> Region:
     points = [(_share(x), _share(y)) for x, y in data["points"]]
     if len(points) < _LEAST[data["kind"]]:
         raise ValueError
     return Region(data["kind"], int(data["image"]), points)
 
 
-def _share(value: Any) -> float:
+def _share(value: float | str) -> float:
     share = float(value)
     if not isfinite(share):
         raise ValueError
@@ -85,7 +86,7 @@ def _check(question: Question, limits: Limits) -> None:
     number = len(question.pictures)
     if not number:
         raise InputError("add a picture first, or choose an example")
-    lengths = [len(text) for text in chain.from_iterable(question.turns)]
+    lengths = map(len, chain.from_iterable(question.turns))
     for what, count, most in (
         ("pictures", number, limits.images),
         ("characters in the words", len(question.words), limits.words),

@@ -12,12 +12,13 @@ It is reached from this machine alone, and asks no other one.
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vista.data import InputError
 from vista.page.guard import Guard
 from vista.page.page import Page
 from vista.page.pictures import too_large
+from vista.page.question import Told
 
 if TYPE_CHECKING:  # of the extra `demo`, which need not be installed to look at this file
     from fastapi import FastAPI
@@ -72,7 +73,7 @@ def _add_routes(app: "FastAPI", page: Page) -> None:
         return page.example(number)
 
     @app.post("/coco")
-    def coco(data: dict[str, Any] = Body()) -> dict[str, object]:  # noqa: B008 (FastAPI's way)
+    def coco(data: Told = Body()) -> dict[str, object]:  # noqa: B008 (FastAPI's way)
         return page.coco(data)
 
 
