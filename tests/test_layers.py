@@ -118,6 +118,7 @@ ALLOWED = {
     "vista.training.model_folder": ("vista.training", "vista.data", "vista.tokens"),
     "vista.training.write_folder": ("vista.training", "vista.data", "vista.models", "vista.tokens"),
     "vista.training.learning": OF_STEPS,
+    "vista.training.rollouts": OF_STEPS,
     "vista.module": tuple(
         f"vista.{room}"
         for room in (

@@ -303,7 +303,7 @@ def test_rewards_that_pay_for_something_else(setup, color):
         task = type("Bad", (kind,), {"reward": reward})
         found = broken(setup, task, [comb(n) for n in range(6)] if kind is res else None)
         if sentence == "garbage":
-            sentence = "to everything has a reward of 1.00; expected is 0.50 at most"
+            sentence = "to everything has a reward of 1.00; expected is 0.80 at most"
         assert list(found) == ["rewards"] and sentence in found["rewards"], found
 
 
