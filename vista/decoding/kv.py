@@ -64,7 +64,7 @@ class KVBatch:
         padded = nn.utils.rnn.pad_sequence(list(prompts), batch_first=True, padding_side="left")
         logits = new._read(padded, [len(prompt) for prompt in prompts])[:, -1]  # (b, V)
         if copies > 1:
-            new.select([row for row in range(len(prompts)) for _ in range(copies)])
+            new.select([row // copies for row in range(len(prompts) * copies)])
         self._join(new)
         return logits.repeat_interleave(copies, dim=0)
 

@@ -108,7 +108,7 @@ def token_log_probs(model: VistaLLM, rollout: Rollout) -> FreeTokens:
     longest = [max(lengths[k * group : (k + 1) * group]) for k in range(len(prompts))]
     parts = []
     for some in length_groups(longest, model.length_groups):
-        rows = [question * group + k for question in some for k in range(group)]
+        rows = [some[k // group] * group + k % group for k in range(len(some) * group)]
         cache = KVBatch(model.language_model)
         first = cache.add([prompts[question] for question in some], group)  # (rows, V)
         read = [rollout.answers[row].token_ids for row in rows]
