@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -112,7 +113,7 @@ PROBES = {
 def best(name: str, rows: list[dict[str, float]]) -> dict[str, float]:
     """The best round of each figure."""
     pick = max if name == "loader" else min
-    return {key: pick(row[key] for row in rows) for key in rows[0]}
+    return {key: pick(map(itemgetter(key), rows)) for key in rows[0]}
 
 
 def main() -> None:
