@@ -49,6 +49,8 @@ class ReinforcedModule(VistaModule):
         self.reinforcement = reinforcement
         self.logged = "reward" if reinforcement.group else "loss"
         self.rollout: Rollout | None = None  # of the step that is under way
+        self.drawn: Tensor | None = None  # log-probabilities before its first update, float (F,)
+        self.at_start: Tensor | None = None  # the same under the weights at the start
         self.start: list[Tensor] | None = None  # trained weights at the start of the stage
 
     def on_train_start(self) -> None:
@@ -104,8 +106,7 @@ class ReinforcedModule(VistaModule):
         )  # fmt: skip
         self.rewards = torch.tensor(self._rewards(asked), device=self.device)  # (P, k)
         self.usable = (batch["loss_weights"].sum(1) > 0).float()  # (P,)
-        self.drawn: Tensor | None = None  # log-probabilities before the first update, float (F,)
-        self.at_start: Tensor | None = None  # the same under the weights at the start
+        self.drawn = self.at_start = None
         self._log_rewards(batch["source_index"])
         self.seconds = perf_counter() - began, perf_counter()
 
