@@ -135,6 +135,11 @@ def test_several_files_in_half_precision_and_once_more(exported, tmp_path, monke
     assert theirs.language_model.dtype == torch.float16
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(exported):
+    modes = {file.stat().st_mode for file in exported.iterdir() if file.is_file()}
+    assert len(modes) == 1
+
+
 def test_settings_stand_once(exported):
     config = yaml.safe_load((exported / "config.yaml").read_text())
     assert not {"encoder", "qformer", "llm", "tokenizer", "codec"} & config.keys()

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -120,7 +120,7 @@ class EncoderPretraining(LightningModule):
             return
         self.out.parent.mkdir(parents=True, exist_ok=True)
         weights = {name: value.contiguous() for name, value in self.encoder.state_dict().items()}
-        save_file(weights, self.out, {"config": config_text(self.encoder)})
+        self.out.write_bytes(save(weights, {"config": config_text(self.encoder)}))
 
     def configure_optimizers(self) -> Any:
         """AdamW under a cosine with warm-up."""

@@ -5,6 +5,7 @@ written, in the type that is asked for.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,5 @@ def _save(tensors: dict[str, Tensor], file: Path) -> None:
     """Write a file with its sum; transformers wants the format to be named."""
     save_file(tensors, file, metadata={"format": "pt"})
     files.sum_file(file).write_text(f"{files.sum_of(file)}  {file.name}\n")
+    # safetensors lets nobody else read what it writes, whatever the umask says.
+    shutil.copymode(files.sum_file(file), file)
