@@ -27,7 +27,7 @@ class PaliGemma(Marked):
     """Boxes as four tokens."""
 
     name = "PaliGemma"
-    model_types = ("paligemma",)
+    model_types: ClassVar[tuple[str, ...]] = ("paligemma",)
     asked = frozenset({"words", "box", "boxes"})
     takes = frozenset({"a box"})
     reasons: ClassVar[Mapping[str, str]] = {
