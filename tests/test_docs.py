@@ -39,6 +39,10 @@ ELSEWHERE = {  # commands that other tests run: they need what this machine has 
     "python main.py test --answers_by hf --model DIR_OR_ID": "tests/others/test_answers_by.py",
     "python main.py fit --config examples/easy_vqa.yaml": "tests/test_examples.py",
     "python main.py demo": "tests/page",
+    "python main.py demo --ckpt_path exported --port 8000": "tests/page",
+    "python main.py test --ckpt_path runs/tiny_stage3 --task rec --task res": "tests/training/test_reinforced.py",
+    "python main.py test --ckpt_path weights_more --data.scoring.max_test 256": "tests/commands/test_export.py",
+    "python main.py export --ckpt_path weights_more --out weights": "tests/commands/test_export.py",
 }
 
 

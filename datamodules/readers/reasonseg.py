@@ -25,8 +25,8 @@ from PIL import Image
 from datamodules.readers.folder import box_of
 from datamodules.readers.mask_images import UNREADABLE, damage, encode
 from datamodules.readers.reader import Reader
-from datamodules.readers.records import Record, misfit
-from vista.damage import contents
+from datamodules.readers.records import Record, known_format, misfit
+from vista.damage import contents, looks_like
 from vista.data import Annotation, Size
 from vista.unsound import all_finite, size_problem
 
@@ -55,7 +55,7 @@ class ReasonSegReader(Reader):
                 self.leave_out(image.name, damage(image, error))
                 continue
             record = _record(contents(file)) if file.is_file() else {}
-            why = _problem(record, size) if record else "is not there, or no JSON"
+            why = _problem(record, size) if record else _no_record(file)
             if why:
                 self.leave_out(image.name, f"{file.name} {why}")
                 continue
@@ -114,11 +114,20 @@ def _record(content: bytes) -> Record:
     return record if isinstance(record, dict) else {}
 
 
+def _no_record(file: Path) -> str:
+    """Why nothing was read from a file."""
+    if not file.is_file():
+        return "is not there"
+    found = looks_like(file, "JSON")
+    return f"is no JSON record: it looks like {found}" if found else "is no JSON record"
+
+
 def _problem(record: Record, size: Size) -> str:
     """What is wrong with a file of regions on an image of (H, W); nothing where it is sound."""
     why = size_problem(size) or misfit(record, SHAPES)
     if why:
-        return why
+        found = known_format(record)
+        return f"{why}; it looks like {found}" if found else why
     if not record["text"] or not all(map(str.strip, record["text"])):
         return "has no question"
     for shape in record["shapes"]:

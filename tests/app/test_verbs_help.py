@@ -35,7 +35,7 @@ FIRST = {"score": ["--predictions", "a"], "check-task": ["res"], "data": ["audit
 POSITIONS = {"data": {"action": "{audit,verify,show}"}, "consolidate": {"run": "run", "out": "out"}}
 VALUES = {  # of options whose values are not free
     "--format": "vqa", "--methods": "fast", "--multipart": "bridge", "--min_box": "0.5", "--data": "{}",
-    "--data.scoring": "{}", "--dtype": "bfloat16", "--limits": "{}",
+    "--data.scoring": "{}", "--config": "eval", "--dtype": "bfloat16", "--limits": "{}",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_every_verb_has_a_line():
     lines = run("--help").out.splitlines()
     for verb, summary in VERBS.items():
         assert lines.count(f"    {verb:12s} {summary}") == 1
-    assert len(VERBS) == 14
+    assert len(VERBS) == 15
 
 
 @pytest.mark.parametrize("verb", OWN)
@@ -139,5 +139,6 @@ def test_help_is_true(verb):
     assert named | set(positions) == set(settings_of(TARGETS[verb]))
     assert all(f"\n  {word} " in text for word in positions.values())
     for option in {"--config", "--task", "--plugin", "--data.root", "--print_config"}:
-        accepted = run(verb, *FIRST[verb], f"{option}=3").code == 0
+        value = VALUES.get(option, "3")
+        accepted = run(verb, *FIRST[verb], f"{option}={value}").code == 0
         assert accepted == (option in options_in(text)), option

@@ -333,7 +333,7 @@ def test_masks_that_few_points_cannot_hold_are_no_fault_of_the_task(setup):
     annotations = [comb(number) for number in range(8)]
     assert setup.codec.num_points == 8
     notes = noted(setup, Task.known["res"], annotations)
-    assert list(notes) == ["ceiling"]
+    assert list(notes) == ["ceiling", "rewards"]
     assert notes["ceiling"].startswith("8 points (adaptive, largest) hold these regions to mIoU ")
     assert notes["ceiling"].endswith(": a limit of the codec")
 
@@ -362,7 +362,7 @@ def test_few_annotations_tell_nothing_of_scores(setup, color):
     assert notes["ceiling"] == "right answers have CIDEr 0.0; too few annotations to tell: 1"
     same = [replace(annotation, label="red") for annotation in by_hand(color, 2)]
     task = type("Sure", (color,), {"parse": parse_counts_everything})
-    assert set(noted(setup, task, same)) == {"garbage"}
+    assert set(noted(setup, task, same)) == {"garbage", "rewards"}
 
 
 def test_a_source_without_a_sample_breaks_nothing(setup, color, known):

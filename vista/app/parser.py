@@ -14,7 +14,7 @@ import json
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
-from inspect import signature
+from inspect import Parameter, signature
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -73,13 +73,18 @@ def settings_of(target: Callable[..., Any], prefix: str = "") -> dict[str, Any]:
     """The arguments of a class or a function by their dotted names, with their types.
 
     Args:
-        target: an argument that is a dataclass is a group of settings: its fields follow it.
+        target: an argument that is a dataclass is a group of settings: its fields follow it; `**kwargs` of a class are
+            the arguments of the class that it is made from.
         prefix: begins every name, e.g. `model.`.
     """
     called = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     types = get_type_hints(called)
     settings: dict[str, Any] = {}
-    for name in signature(target).parameters:
+    for name, parameter in signature(target).parameters.items():
+        if parameter.kind is Parameter.VAR_KEYWORD and isinstance(target, type):
+            settings |= settings_of(target.__mro__[1], prefix)
+        if parameter.kind in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL):
+            continue
         kind = types.get(name, Any)
         settings[prefix + name] = kind
         if is_dataclass(kind) and isinstance(kind, type):
