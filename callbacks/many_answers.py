@@ -18,15 +18,22 @@ from urllib.parse import quote
 
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
-from pycocotools import mask as coco_masks
 
 from callbacks.pictures import draw_question
-from callbacks.predictions import as_line, settings_of, weights_of
-from vista.data import InputError, Mask, Prediction
+from callbacks.predictions import settings_of, weights_of
+from vista.data import InputError, Prediction
 from vista.draw import save_png
 from vista.module import VistaModule
-from vista.predictions import Record, prompt_of, read_records, to_record
+from vista.predictions import (
+    Record,
+    as_line,
+    prompt_of,
+    read_records,
+    to_record,
+    write_records,
+)
 from vista.printable import say
+from vista.rle import encode_mask
 from vista.tokens.batch_types import EvaluationBatch
 from vista.training.evaluation import eval_sources
 
@@ -100,9 +107,7 @@ class ManyAnswers(Callback):
             {(r["id"], r.get("task")): r for r in read_records(file)} if file.is_file() else {}
         )
         records = list(by_question.values())
-        part = file.with_suffix(".part")  # written aside and renamed: a kill here must lose none
-        part.write_text("".join(map(as_line, records)), encoding="utf-8", errors="backslashreplace")
-        part.replace(file)
+        write_records(file, records)
         results = list(chain.from_iterable(map(coco_results, records)))
         (self.folder / "coco_results.json").write_text(json.dumps(results) + "\n")
         earlier = len(records) - self.count
@@ -124,14 +129,8 @@ def regions_of(prediction: Prediction) -> Record:
     if prediction.boxes:
         found["boxes"] = np.round(prediction.boxes, 2).tolist()
     if prediction.masks:
-        found["masks"] = [rle_of(mask) for mask in prediction.masks]
+        found["masks"] = [encode_mask(mask) for mask in prediction.masks]
     return found
-
-
-def rle_of(mask: Mask) -> Record:
-    """A mask as COCO's compressed run lengths."""
-    rle = coco_masks.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode()}
 
 
 def coco_results(record: Record) -> Iterator[Record]:

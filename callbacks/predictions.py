@@ -20,6 +20,7 @@ from vista.data import Annotation, Prediction
 from vista.module import VistaModule
 from vista.predictions import (
     Record,
+    as_line,
     from_record,
     prompt_of,
     read_records,
@@ -152,11 +153,6 @@ class Predictions(Callback):
 def _open(path: Path, mode: str) -> TextIO:
     # Lone surrogates, which no file can hold, are written as JSON's escapes for them.
     return cast(TextIO, path.open(mode, encoding="utf-8", errors="backslashreplace", newline="\n"))
-
-
-def as_line(record: Record) -> str:
-    """A record as a line of a JSONL file."""
-    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def weights_of(trainer: Trainer, module: LightningModule) -> dict[str, Any]:

@@ -34,6 +34,7 @@ ALLOWED = {
         "vista.errors",
         "vista.full_disk",
         "vista.geometry",
+        "vista.rle",
         "vista.shards",
         "vista.tar",
         "vista.unsound",
@@ -67,6 +68,7 @@ ALLOWED = {
     "vista.data": ("vista.errors",),
     "vista.boxes": ("vista.data",),
     "vista.geometry": ("vista.data", "vista.errors", "vista.unsound"),
+    "vista.rle": ("vista.data",),
     "vista.damage": ("vista.errors",),
     "vista.answers": ("vista.data",),
     "vista.full_disk": ("vista.data",),
@@ -143,6 +145,7 @@ ALLOWED = {
     ),
     "vista.page": (
         "vista.page",
+        "vista.rle",
         "vista.codec",
         "vista.data",
         "vista.decoding",

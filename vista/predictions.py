@@ -96,6 +96,19 @@ def read_records(path: Path) -> Iterator[Record]:
         yield record
 
 
+def as_line(record: Record) -> str:
+    """A record as a line of a JSONL file."""
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """The file with these records alone; written aside and renamed, so that a kill here loses none."""
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.writelines(map(as_line, records))
+    part.replace(path)
+
+
 def still_asked(source: Source, records: Iterable[Record]) -> list[Record]:
     """Those records, in the order of the annotations, that answer what is asked today: the same words and images.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vista.data import Annotation, InputError
+from vista.decoding.decoder import longest_answers
 from vista.decoding.grammar import compile_grammar
 from vista.module import VistaModule
 from vista.task import Task
@@ -96,9 +97,7 @@ class ReinforcedModule(VistaModule):
         sources = train_sources(self.trainer)
         asked = [(sources[s].task, sources[s].annotations[i]) for _, _, s, i in batch["keys"]]
         automata = [compile_grammar(task.grammar(a), self.tokenizer) for task, a in asked]
-        limits = []
-        for (task, _), automaton in zip(asked, automata, strict=True):
-            limits.append(automaton.longest_answer or task.max_new_tokens)
+        limits = longest_answers([task for task, _ in asked], automata)
         seeds = [(settings.seed, epoch, position) for epoch, position, _, _ in batch["keys"]]
         self.rollout = draw_answers(
             self.model, questions_of(batch), automata, limits, seeds, settings.group,

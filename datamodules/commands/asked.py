@@ -3,7 +3,6 @@
 A killed run leaves whole batches; what is there already is not asked again.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,15 @@ from vista.images import ImageError, load_image
 from vista.others.answers import BINS, Translator
 from vista.others.asking import Asker
 from vista.others.family import Family
-from vista.predictions import Record, prompt_of, read_records, still_asked, to_record
+from vista.predictions import (
+    Record,
+    as_line,
+    prompt_of,
+    read_records,
+    still_asked,
+    to_record,
+    write_records,
+)
 from vista.printable import say
 
 
@@ -92,13 +99,13 @@ def ask(
     answered = {record["id"] for record in records}
     if answered:
         say(f"{source.name}: {len(answered)} answers are there already, in {path}")
-    _rewrite(path, records)
+    write_records(path, records)
     translate = Translator(model.family, source.task, model.controls)
     todo = iter([a for a in source.annotations if a.id not in answered])
     with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         while batch := list(islice(todo, batch_size)):
             for record in answers_of(model, source, translate, batch, max_new_tokens):
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.write(as_line(record))
             file.flush()  # a killed run leaves whole batches
 
 
@@ -139,12 +146,3 @@ def readable(source: LoadedSource, annotation: Annotation) -> list[np.ndarray] |
             image = np.asarray(Image.fromarray(image).resize((size[1], size[0])))
         images.append(image)
     return images
-
-
-def _rewrite(path: Path, records: Sequence[Record]) -> None:
-    """The file with these records alone; written aside and renamed, so that a kill here loses none."""
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(lines)
-    part.replace(path)

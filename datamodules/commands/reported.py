@@ -5,12 +5,10 @@ run.scores.headlines["res_refcoco_val", "mIoU"]     # as `test` has written it, 
 run.answered["res_refcoco_val"].sampled.of_samples  # of each answer; empty where the data are not at hand
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from datamodules.commands.compare import Side, read_side
 from datamodules.commands.options import ReportOptions
 from datamodules.commands.result_files import Answer
 from datamodules.commands.score import answers_in, predict, read_scored, score
+from datamodules.commands.written_scores import scores_of, written_scores
 from datamodules.source import LoadedSource
 from vista.app.intervals import sampled_score
 from vista.app.report import Row, score_row
@@ -25,7 +24,7 @@ from vista.app.runs import RUNS, newest_run
 from vista.data import Annotation, InputError, Prediction
 from vista.metrics.bootstrap import SampledScore
 from vista.metrics.evaluator import CorpusEvaluator
-from vista.reporting.scores import UNSEEN, Key, RunScores, Scored
+from vista.reporting.scores import RunScores
 from vista.reporting.slices import kinds_of
 
 # What answers are ranked by, the first that the task's evaluator has: finer than its headline, or of one answer.
@@ -142,7 +141,7 @@ def _read(
     path: Path, side: Side | None, shared: Mapping[str, set[str]], options: ReportOptions
 ) -> ReportedRun:
     folder = path if path.is_dir() else None
-    stage, content = _written(folder)
+    stage, content = written_scores(folder)
     rows: dict[str, Row] = {row["name"]: row for row in content.get("table", [])}
     values = dict(content.get("all", {}))
     run = ReportedRun(path.name, folder, RunScores(path.name, {}))
@@ -158,7 +157,7 @@ def _read(
         raise InputError(
             f"nothing is known of {path}: neither scores nor answers; `test` writes both"
         )
-    run.scores = _scores(run.name, _chosen(rows, options), values, stage, official)
+    run.scores = scores_of(run.name, _chosen(rows, options), values, stage, official)
     return run
 
 
@@ -174,37 +173,6 @@ def _look_at_answers(
             continue
         if found is not None:
             run.answered[name] = found
-
-
-def _written(folder: Path | None) -> tuple[str, dict[str, Any]]:
-    """The scores that a run's folder holds, those of its test before those of its validation."""
-    for stage in ("test", "val"):
-        file = folder and folder / f"scores_{stage}.json"
-        if file and file.is_file():
-            try:
-                content: dict[str, Any] = json.loads(file.read_text())
-                sound = all(map(_is_row, content["table"])) and all(
-                    map(_is_number, content["all"].values())
-                )
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                sound = False
-            if not sound:
-                raise InputError(f"{file} is no table of scores; `{stage}` writes it anew")
-            return stage, content
-    return "test", {}
-
-
-def _is_row(row: dict[str, object]) -> bool:
-    """Whether a row has what is shown of it; a folder may be a stranger's."""
-    texts = all(isinstance(row[name], str) for name in ("name", "metric", "what"))
-    given = [row[name] for name in ("score", "baseline", "n", "parse_failures")]
-    interval = row.get("interval") or []
-    given += interval if isinstance(interval, list) else [None]
-    return texts and len(given) in (4, 6) and all(v is None or _is_number(v) for v in given)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
 
 
 def _chosen(rows: Mapping[str, Row], options: ReportOptions) -> dict[str, Row]:
@@ -243,27 +211,3 @@ def _scored_here(answered: Answered, values: dict[str, float]) -> Row:
     assert row is not None  # its headline is among the scores
     row["interval"] = answered.sampled.interval()
     return row
-
-
-def _scores(
-    name: str, rows: Mapping[str, Row], values: Mapping[str, float], stage: str, official: set[str]
-) -> RunScores:
-    headlines: dict[Key, Scored] = {}
-    for score_name, row in rows.items():
-        if row["score"] is None:
-            continue
-        interval = row.get("interval")
-        headlines[score_name, row["metric"]] = Scored(
-            row["score"], interval and (interval[0], interval[1]), row["baseline"], row["what"], row["n"],
-            row["parse_failures"],
-        )  # fmt: skip
-    others: dict[Key, float] = {}
-    for key, value in values.items():
-        score_name, _, metric = key.removeprefix(f"{stage}/").rpartition("/")
-        if (
-            score_name in rows
-            and (score_name, metric) not in headlines
-            and not score_name.endswith(UNSEEN)
-        ):
-            others[score_name, metric] = value
-    return RunScores(name, headlines, others, official)

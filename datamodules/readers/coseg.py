@@ -19,10 +19,11 @@ from typing import TypeAlias, TypeVar
 
 from PIL import Image
 
-from datamodules.readers.mask_images import UNREADABLE, damage, encode, read_mask
+from datamodules.readers.mask_images import UNREADABLE, damage, read_mask
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
 from vista.data import Annotation, Size
+from vista.rle import encode_mask
 
 SETS = {"pascal": "PASCAL", "msrc": "MSRC", "icoseg": "iCoSeg"}
 MASKS = ("GroundTruth", "ground_truth")
@@ -103,7 +104,7 @@ class CoSegReader(Reader):
             elif not mask.any():
                 self.leave_out(path, f"its mask {file.name} draws no pixel")
             else:
-                yield path, (height, width), encode(mask)
+                yield path, (height, width), encode_mask(mask)
 
 
 def grouped(members: Sequence[T], most: int) -> Iterator[tuple[list[T], list[T]]]:

@@ -25,11 +25,12 @@ from PIL import Image
 from datamodules.readers.coco import SOURCE, CocoInstancesReader
 from datamodules.readers.coseg import MASKS
 from datamodules.readers.files import inside, read_text
-from datamodules.readers.mask_images import UNREADABLE, damage, encode, union
+from datamodules.readers.mask_images import UNREADABLE, damage, union
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record
 from datamodules.readers.thumbnails import alike, thumbnails
 from vista.data import Annotation, Box, InputError, MissingFileError, Size
+from vista.rle import encode_mask
 
 VOC = "voc/VOCdevkit/VOC2012"
 VOC_SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
@@ -158,7 +159,10 @@ class CoSegGroupsReader(Reader):
                 mask = classes == number
                 if mask.mean() >= self.min_share:
                     size = (mask.shape[0], mask.shape[1])
-                    yield CLASSES[number - 1], Member(path, (f"voc {name}",), size, encode(mask))
+                    yield (
+                        CLASSES[number - 1],
+                        Member(path, (f"voc {name}",), size, encode_mask(mask)),
+                    )
 
 
 def group(name: str, category: str, members: list[Member]) -> Annotation:

@@ -28,12 +28,12 @@ from datamodules.readers.mask_images import (
     UNREADABLE,
     brightness,
     damage,
-    encode,
     filling,
     object_of,
 )
 from datamodules.readers.own import Named, OwnReader, other_file
 from vista.data import Box, InputError, Mask, Segmentation, Size
+from vista.rle import encode_mask
 from vista.shards import ENDING, is_file, opened, walk
 
 VOID = 255  # of a palette
@@ -111,7 +111,7 @@ class FolderReader(OwnReader):
             yield self._expression(key, (height, width), name, drawn_all)
 
     def _expression(self, image: str, size: Size, name: str, masks: list[Mask]) -> Named:
-        rles: list[Segmentation] = [encode(mask) for mask in masks]
+        rles: list[Segmentation] = [encode_mask(mask) for mask in masks]
         return Named(f"{image} {name}", image, size, name, [box_of(mask) for mask in masks], rles)
 
     def _names(self, top: Path) -> Names:

@@ -62,12 +62,6 @@ def filling(values: np.ndarray) -> np.ndarray:
     return np.unique(middle[even & (middle > 0)])
 
 
-def encode(mask: np.ndarray) -> Record:
-    """A mask, bool (H, W), as COCO's compressed RLE, its counts as text."""
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
-
-
 def damage(path: Path, error: Exception) -> str:
     """Why an image file cannot be used, for a note."""
     found = looks_like(path, "image") if path.is_file() else ""

@@ -23,11 +23,12 @@ import numpy as np
 from PIL import Image
 
 from datamodules.readers.folder import box_of
-from datamodules.readers.mask_images import UNREADABLE, damage, encode
+from datamodules.readers.mask_images import UNREADABLE, damage
 from datamodules.readers.reader import Reader
 from datamodules.readers.records import Record, known_format, misfit
 from vista.damage import contents, looks_like
 from vista.data import Annotation, Size
+from vista.rle import encode_mask
 from vista.unsound import all_finite, size_problem
 
 FOLDER = "reason_seg/ReasonSeg"
@@ -69,14 +70,14 @@ class ReasonSegReader(Reader):
 
     def _annotation(self, image: Path, place: int, text: str, drawn: np.ndarray) -> Annotation:
         path = image.relative_to(self.root).as_posix()
-        ignored = encode(drawn == IGNORED) if (drawn == IGNORED).any() else None
+        ignored = encode_mask(drawn == IGNORED) if (drawn == IGNORED).any() else None
         return Annotation(
             id=f"{image.stem}_{place}",
             images=(path,),
             sizes=(drawn.shape,),  # type: ignore[arg-type]
             expression=text,
             boxes=(box_of(drawn == TARGET),),
-            segmentations=(encode(drawn == TARGET),),
+            segmentations=(encode_mask(drawn == TARGET),),
             extra={"ignored": ignored} if ignored else {},
             photos=((f"reasonseg {image.name}",),),
         )
@@ -116,10 +117,8 @@ def _record(content: bytes) -> Record:
 
 def _no_record(file: Path) -> str:
     """Why nothing was read from a file."""
-    if not file.is_file():
-        return "is not there"
-    found = looks_like(file, "JSON")
-    return f"is no JSON record: it looks like {found}" if found else "is no JSON record"
+    found = looks_like(file, "JSON") if file.is_file() else ""
+    return "is not there, or no JSON" + (f": it looks like {found}" if found else "")
 
 
 def _problem(record: Record, size: Size) -> str:

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_masks
 
-from callbacks.many_answers import coco_results, picture_name, regions_of, rle_of
+from callbacks.many_answers import coco_results, picture_name, regions_of
 from datamodules.asked_by_person import Question, asked
 from main import main
 from tests.tiny import run
 from vista.data import InputError, Prediction
+from vista.rle import encode_mask
 
 
 @pytest.fixture(autouse=True)
@@ -147,11 +148,11 @@ def test_names_of_pictures_are_files_of_the_folder_and_differ():
 def test_regions_come_back():
     mask = np.zeros((4, 6), bool)
     mask[1:3, 2:5] = True
-    assert np.array_equal(coco_masks.decode(rle_of(mask)), mask)
+    assert np.array_equal(coco_masks.decode(encode_mask(mask)), mask)
     record = regions_of(Prediction(boxes=[(1.0, 2.0, 4.5, 6.0)], masks=[mask]))
     first, second = coco_results({"id": "12", "confidence": 0.0, **record})
     assert first == {"image_id": 12, "category_id": 1, "score": 1.0, "bbox": [1.0, 2.0, 3.5, 4.0]}
-    assert second["segmentation"] == rle_of(mask)
+    assert second["segmentation"] == encode_mask(mask)
     assert regions_of(Prediction(text="red")) == {}
 
 

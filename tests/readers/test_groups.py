@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from datamodules.readers import READERS
-from datamodules.readers.coseg import encode
 from vista.geometry import decode_segmentation
+from vista.rle import encode_mask
 
 
 def mask(number):
@@ -75,7 +75,7 @@ def test_coseg_problems(coseg):
 
 
 def rle(number):
-    found = encode(mask(number))
+    found = encode_mask(mask(number))
     return found | {"counts": found["counts"].encode()}
 
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules.readers import READERS
-from datamodules.readers.mask_images import encode, object_of, read_mask
+from datamodules.readers.mask_images import object_of, read_mask
 from tasks import Task
 from vista.codec.codec import Codec
 from vista.data import Segmentation
 from vista.geometry import decode_segmentation, mask_problem
+from vista.rle import encode_mask
 
 SIZE = (60, 60)
 SQUARE = [[10, 10, 40, 10, 40, 40, 10, 40]]
@@ -29,7 +30,7 @@ EMPTY: dict[str, Any] = {
     "outside": [[70, 5, 90, 5, 90, 20]],
     "there and back": [[10, 10, 40, 10, 40, 40, 10, 40] * 2],
     "no run of ones": {"size": [60, 60], "counts": [3600]},
-    "no run of ones, compressed": encode(np.zeros(SIZE, dtype=bool)),
+    "no run of ones, compressed": encode_mask(np.zeros(SIZE, dtype=bool)),
 }
 
 

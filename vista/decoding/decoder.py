@@ -87,11 +87,7 @@ class Decoder:
         if self.settings.rank_options and len(choices) == len(grammars):
             return self._rank(model, batch, tasks, annotations, choices)
         automata = [compile_grammar(grammar, self.tokenizer) for grammar in grammars]
-        limits = []
-        for task, automaton in zip(tasks, automata, strict=True):
-            # The task's limit is for grammars without one of their own.
-            limits.append(automaton.longest_answer or task.max_new_tokens)
-        answers = self._decode(model, batch, automata, limits)
+        answers = self._decode(model, batch, automata, longest_answers(tasks, automata))
         scores = self._score_words(model, batch, tasks)
         predictions = []
         questions = zip(tasks, annotations, answers, scores, strict=True)
@@ -166,6 +162,12 @@ class Decoder:
             confidence = math.log(max(probs[likeliest], 1e-30))
             predictions.append(replace(prediction, scores=scores, confidence=confidence))
         return predictions
+
+
+def longest_answers(tasks: Sequence[Task], automata: Sequence[Automaton]) -> list[int]:
+    """Most tokens of an answer to each question; the task's limit is for grammars without one of their own."""
+    pairs = zip(tasks, automata, strict=True)
+    return [automaton.longest_answer or task.max_new_tokens for task, automaton in pairs]
 
 
 def _check_coordinates(settings: Decoding, tokenizer: Tokenizer) -> None:

@@ -5,12 +5,12 @@ Masks are compressed run lengths of the very pixels that are scored; a point is 
 
 from collections.abc import Sequence
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from vista.codec.codec import Codec
 from vista.data import Size
 from vista.page.shapes import Shape
+from vista.rle import encode_mask
 
 Record = dict[str, object]
 
@@ -45,10 +45,8 @@ def coco_of(
 def _region(kind: str, bracket: str, size: Size, codec: Codec) -> Record:
     if kind == "mask":
         masks, _ = codec.parse_masks(bracket, size)
-        # pycocotools reads masks column by column.
-        rle = coco_mask.encode(np.asfortranarray(masks[0], dtype=np.uint8))
-        segmentation = {"size": list(size), "counts": rle["counts"].decode()}
-        area, bbox = coco_mask.area(rle), coco_mask.toBbox(rle)
+        segmentation = encode_mask(masks[0])
+        area, bbox = coco_mask.area(segmentation), coco_mask.toBbox(segmentation)
         return {"segmentation": segmentation, "area": float(area), "bbox": bbox.tolist()}
     if kind == "point":
         ((x, y),), _ = codec.parse_points(bracket, size)

@@ -130,9 +130,8 @@ def _of_free_tokens(rollout: Rollout, answers: Sequence[int], logits: Tensor) ->
     # Answers of which all is forced have no place.
     table = torch.tensor(places, dtype=torch.long, device=logits.device).view(-1, 4)
     owners, rows, columns, tokens = table.unbind(1)  # int (F,) each
-    size = rollout.answers[
-        0
-    ].automaton.vocab_size  # a table may have more rows than there are tokens
+    # A table may have more rows than there are tokens.
+    size = rollout.answers[0].automaton.vocab_size
     legal = torch.stack(masks).to(logits.device) if masks else rows.new_zeros(0, size).bool()
     free = logits[rows, columns, :size].float() / rollout.temperature  # (F, V)
     log_probs = free.masked_fill(~legal, -torch.inf).log_softmax(1)
